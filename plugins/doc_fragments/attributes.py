@@ -12,13 +12,13 @@ options: {}
 attributes:
   check_mode:
     description:
-      - Can run in C(check_mode) and return changed status prediction without modifying the target.
+      - Whether C(--check) reads and plans as a real run does, and leaves out only the change.
   diff_mode:
     description:
-      - Returns details on what has changed, or what would change in C(check_mode), when in diff mode.
+      - Whether C(--diff) shows what stood before and what stands afterwards.
   idempotent:
     description:
-      - When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
+      - Whether a second run with the same options finds nothing left to change.
   platform:
     description:
       - The platforms that the module runs on.
