@@ -1,0 +1,39 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ``lab`` of the integration tests: real hosts, one lab per pytest worker, removed at the end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab import Lab
+from tests.lab.cache import cache
+from tests.lab.machine import why_no_lab
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """A lab that is up and has no hosts yet. Tests create theirs, at addresses of their own, and may remove them."""
+    reason = why_no_lab()
+    if reason:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"no lab on this machine: {reason}")
+    remove_abandoned_labs()
+    # named after this process, a pytest worker: several may run side by side
+    made = Lab(f"test-{os.getpid()}")
+    try:
+        made.prepare()
+        yield made
+    finally:
+        made.down()
+
+
+def remove_abandoned_labs() -> None:
+    """Remove what killed test runs left."""
+    for directory in (cache() / "labs").glob("test-*"):
+        if not Path(f"/proc/{directory.name.removeprefix('test-')}").exists():
+            Lab(directory.name).down()

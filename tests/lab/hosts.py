@@ -1,0 +1,173 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a host of the lab is: its name, address, MAC and firewall, how it is created, and what one can do with it."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from tests.lab.say import LabError
+
+if TYPE_CHECKING:
+    from tests.lab.lab import Lab
+
+# How a careful owner has left each host: everything shut but SSH. Each may run twice.
+FIREWALLS = {
+    "none": "true",
+    "ufw": """
+ufw default deny incoming
+ufw allow 22/tcp
+ufw --force enable
+systemctl enable -q --now ufw
+""",
+    "nftables": """
+cat > /etc/nftables.conf <<'N'
+#!/usr/sbin/nft -f
+flush ruleset
+
+table inet filter {
+	chain input {
+		type filter hook input priority filter; policy drop;
+		ct state established,related accept
+		iif "lo" accept
+		meta l4proto { icmp, ipv6-icmp } accept
+		tcp dport 22 accept comment "the owner's own rule"
+	}
+	chain forward {
+		type filter hook forward priority filter; policy drop;
+	}
+	chain output {
+		type filter hook output priority filter; policy accept;
+	}
+}
+N
+systemctl enable -q nftables
+systemctl restart nftables
+""",
+    "firewalld": """
+systemctl enable -q --now firewalld
+firewall-cmd -q --state
+firewall-cmd -q --query-service=ssh
+""",
+}
+
+
+@dataclass(frozen=True)
+class HostSpec:
+    """A host to create. firewall: a key of FIREWALLS; image: a release, ``debian12`` or ``debian13``."""
+
+    name: str
+    address: str
+    mac: str
+    image: str = "debian12"
+    firewall: str = "none"
+    sleeps: bool = False
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+# The specification gives masternode no MAC; this one is locally administered and spells its address.
+SPECIFIED_HOSTS = (
+    HostSpec("masternode", "192.168.4.63", "02:00:c0:a8:04:3f", firewall="ufw"),
+    HostSpec("storagenodet3500", "192.168.4.61", "b8:ac:6f:7e:6c:9d", firewall="nftables", sleeps=True),
+    HostSpec("homelab", "192.168.4.62", "d0:94:66:30:d6:63", firewall="firewalld", sleeps=True),
+)
+
+
+def creation_options(lab: Lab, spec: HostSpec) -> list[str]:
+    """The options of ``podman create``, all that makes a container a host of the lab.
+
+    Not privileged and without SYS_ADMIN: with either, systemd mounts cgroup hierarchies for the whole machine.
+    """
+    return [
+        "--name", lab.container(spec.name), "--hostname", spec.name,
+        "--label", f"vmstation.lab={lab.name}", "--annotation", f"vmstation.lab={lab.name}",
+        "--network", lab.network, "--ip", spec.address, "--mac-address", spec.mac,
+        "--systemd=always", "--stop-timeout", "1",
+        "--cap-add=NET_ADMIN,NET_RAW,SYS_BOOT",
+        "--volume", f"{lab.kernel_modules()}:/lib/modules:ro",
+        "--volume", f"{lab.key}.pub:/root/.ssh/authorized_keys:ro",
+    ]  # fmt: skip
+
+
+class Host:
+    """A host of a lab that is up."""
+
+    def __init__(self, lab: Lab, spec: HostSpec) -> None:
+        self.lab = lab
+        self.spec = spec
+        self.name = spec.name
+        self.address = spec.address
+        self.mac = spec.mac
+        self.container = lab.container(spec.name)
+
+    def __repr__(self) -> str:
+        return f"Host({self.name} {self.address} {self.mac})"
+
+    def run(self, argv: Sequence[str], *, stdin: str = "", check: bool = True, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        """Run a program on the host as root. With ``check``, a status other than 0 raises with its output. timeout: seconds."""
+        process = subprocess.run(
+            self.lab.podman.argv("exec", "-i", self.container, *argv), env=self.lab.podman.env,
+            input=stdin, capture_output=True, text=True, errors="replace", timeout=timeout, check=False,
+        )  # fmt: skip
+        if check and process.returncode:
+            raise LabError(f"{self.name}: `{' '.join(argv)}` ended with status {process.returncode}: {process.stdout}{process.stderr}")
+        return process
+
+    def start_process(self, argv: Sequence[str]) -> subprocess.Popen[str]:
+        """Start a program on the host and return at once; its pipes are text. Ending the Popen does not end the program."""
+        return subprocess.Popen(
+            self.lab.podman.argv("exec", "-i", self.container, *argv), env=self.lab.podman.env,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def write(self, path: str, text: str) -> None:
+        self.run(["sh", "-c", 'mkdir -p "$(dirname "$1")" && cat > "$1"', "sh", path], stdin=text)
+
+    def read(self, path: str) -> str:
+        return self.run(["cat", path]).stdout
+
+    def is_up(self) -> bool:
+        return self._state("{{.State.Running}}") == "true"
+
+    def stop(self, timeout: float = 30) -> None:
+        """Power it off as its owner would; back when it is really down."""
+        if not self.is_up():
+            return
+        self.lab.close_connections(self.address)
+        self.run(["systemctl", "poweroff"], check=False)
+        self.lab.podman.run("wait", self.container, timeout=timeout)
+
+    def boot(self) -> None:
+        """Switch it on, if it is off; back when its services are up."""
+        self.lab.podman.run("start", self.container)
+        self.wait_until_up()
+
+    def reboot(self, timeout: float = 60) -> None:
+        """``systemctl reboot``; the lab's power control starts it again; back when its services are up."""
+        self.lab.close_connections(self.address)
+        before = self._state("{{.State.StartedAt}}")
+        self.run(["systemctl", "reboot"], check=False)
+        self.lab.wait_for(lambda: self.is_up() and self._state("{{.State.StartedAt}}") != before, f"{self.name} to come back", timeout)
+        self.wait_until_up()
+
+    def wait_until_up(self, timeout: float = 60) -> None:
+        """Wait until systemd says that everything has been started, SSH included."""
+        started = ("running", "degraded")
+        self.lab.wait_for(
+            lambda: self.run(["systemctl", "is-system-running"], check=False).stdout.strip() in started, f"{self.name} to boot", timeout
+        )
+
+    def _state(self, template: str) -> str:
+        # between two states podman answers with an error now and then
+        for _ in range(5):
+            if self.lab.podman.succeeds("container", "exists", self.container):
+                return self.lab.podman.run("inspect", "--type", "container", "-f", template, self.container)
+            time.sleep(0.1)
+        raise LabError(f"{self.name}: there is no container {self.container}")

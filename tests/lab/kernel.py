@@ -1,0 +1,53 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A /lib/modules for the hosts: the machine's own, or a list of what its kernel has built in, so that modprobe answers rightly."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from pathlib import Path
+
+from tests.lab.cache import cache, digest, locked
+from tests.lab.podman import Podman
+
+# kernel option -> the module that it would be
+BUILT_IN = {
+    "BRIDGE": "net/bridge/bridge",
+    "BRIDGE_NETFILTER": "net/bridge/br_netfilter",
+    "OVERLAY_FS": "fs/overlayfs/overlay",
+    "NF_CONNTRACK": "net/netfilter/nf_conntrack",
+    "NF_TABLES": "net/netfilter/nf_tables",
+    "NF_NAT": "net/netfilter/nf_nat",
+    "IP_SET": "net/netfilter/ipset/ip_set",
+    "IP_NF_IPTABLES_LEGACY": "net/ipv4/netfilter/ip_tables",
+    "IP_VS": "net/netfilter/ipvs/ip_vs",
+    "VXLAN": "drivers/net/vxlan/vxlan",
+    "WIREGUARD": "drivers/net/wireguard/wireguard",
+    "DUMMY": "drivers/net/dummy",
+    "NET_IPIP": "net/ipv4/ipip",
+    "VETH": "drivers/net/veth",
+    "TUN": "drivers/net/tun",
+}
+
+
+def modules(image: str) -> Path:
+    """The directory to mount as /lib/modules. image: one that has depmod."""
+    release = os.uname().release
+    if Path(f"/lib/modules/{release}/modules.dep.bin").exists():
+        return Path("/lib/modules")
+    configuration = Path("/proc/config.gz")
+    options = gzip.decompress(configuration.read_bytes()).decode().splitlines() if configuration.exists() else []
+    present = "".join(f"kernel/{module}.ko\n" for option, module in BUILT_IN.items() if f"CONFIG_{option}=y" in options)
+    directory = cache() / f"modules-{digest(release, present)}"
+    index = directory / release / "modules.builtin.bin"
+    if index.exists():
+        return directory
+    with locked("modules"):
+        if not index.exists():
+            (directory / release).mkdir(parents=True, exist_ok=True)
+            for name, text in {"modules.order": "", "modules.builtin.modinfo": "", "modules.builtin": present}.items():
+                (directory / release / name).write_text(text)
+            Podman().run("run", "--rm", "--network=none", "-v", f"{directory}:/lib/modules", image, "depmod", release)
+    return directory

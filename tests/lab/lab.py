@@ -1,0 +1,309 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One lab: a network namespace with a bridge 192.168.4.0/24, hosts on it, power for them, and Ansible on its controller, .1.
+
+Labs of different names know nothing of each other. Every step looks at what stands first, so that all of it may be interrupted and
+run again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from tests.lab import kernel, machine
+from tests.lab.cache import CHECKOUT, cache, locked, write
+from tests.lab.hosts import FIREWALLS, Host, HostSpec, creation_options
+from tests.lab.image import ensure_image
+from tests.lab.podman import Podman
+from tests.lab.say import LabError
+from tests.lab.venv import ensure_venv
+
+SUBNET, GATEWAY = "192.168.4.0/24", "192.168.4.1"
+SSH_OPTIONS = "-o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no -o LogLevel=ERROR"
+
+
+class Lab:
+    """A lab by its name; the object holds no state of its own, so any process may make one for the same lab."""
+
+    def __init__(self, name: str = "vmstation") -> None:
+        if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", name):
+            raise LabError(f"lab name {name!r}: a lower-case letter, then up to 30 letters, digits or hyphens")
+        self.name = self.namespace = self.network = name
+        self.directory = cache() / "labs" / name
+        self.packets = self.directory / "packets.jsonl"
+        self.key = cache() / "key"
+        self.podman = Podman(self.directory, self.namespace)
+
+    # what stands
+
+    def container(self, host: str) -> str:
+        return f"{self.name}-{host}"
+
+    def specs(self) -> list[HostSpec]:
+        """The hosts that were created here, up or not."""
+        try:
+            return [HostSpec(**spec) for spec in json.loads((self.directory / "hosts.json").read_text())]
+        except FileNotFoundError:
+            return []
+
+    def host(self, name: str) -> Host:
+        for spec in self.specs():
+            if spec.name == name:
+                return Host(self, spec)
+        raise LabError(f"lab {self.name}: there is no host {name}")
+
+    def is_prepared(self) -> bool:
+        return Path(f"/run/netns/{self.namespace}").exists() and self._power_pid() is not None
+
+    # making and removing
+
+    def prepare(self) -> None:
+        """The network namespace, its bridge, the key, and the power control; no hosts yet."""
+        with locked(f"lab-{self.name}"):
+            self.podman.configure()
+            if not self.key.exists():
+                self.key.with_suffix(".pub").unlink(missing_ok=True)
+                self._do(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "vmstation lab", "-f", str(self.key)])
+            if not Path(f"/run/netns/{self.namespace}").exists():
+                self._do(["ip", "netns", "add", self.namespace])
+            self.run(["ip", "link", "set", "lo", "up"])
+            # frames between hosts must not pass the masquerading that podman sets up for its bridges; a setting of the namespace
+            self.run(["sh", "-c", 'for f in /proc/sys/net/bridge/bridge-nf-call-*tables; do [ ! -e "$f" ] || echo 0 > "$f"; done'])
+            if not self.podman.succeeds("network", "exists", self.network):
+                self.podman.run("network", "create", "--disable-dns", "--subnet", SUBNET, "--gateway", GATEWAY, self.network)
+            self._ensure_bridge()
+            self._ensure_power()
+
+    def start(self, name: str, *, address: str, mac: str, image: str = "debian12", firewall: str = "none", sleeps: bool = False) -> Host:
+        """Create a host, or find it as wanted already; back when it has booted, or, with ``sleeps``, when it is ready and off."""
+        spec = HostSpec(name, address, mac.lower(), image, firewall, sleeps)
+        if firewall not in FIREWALLS:
+            raise LabError(f"host {name}: firewall {firewall!r}; there are {', '.join(FIREWALLS)}")
+        if not self.is_prepared():
+            self.prepare()
+        host = Host(self, spec)
+        image_name = ensure_image(image)
+        if spec in self.specs() and self.podman.succeeds("container", "exists", host.container):
+            if not sleeps and not host.is_up():
+                host.boot()
+            return host
+        self._forget(name)
+        self.podman.run("rm", "-f", "-t", "0", "-i", "-v", host.container)
+        self.podman.run("run", "-d", *creation_options(self, spec), image_name)
+        host.wait_until_up()
+        host.run(["sh", "-ec", FIREWALLS[firewall]])
+        if sleeps:
+            host.stop()
+        # last: what is listed is ready
+        write(self.directory / "hosts.json", json.dumps([known.as_dict() for known in [*self.specs(), spec]], indent=1))
+        return host
+
+    def remove(self, host: Host) -> None:
+        self.close_connections(host.address)
+        self._forget(host.name)
+        self.podman.run("rm", "-f", "-t", "0", "-i", "-v", host.container)
+
+    def down(self) -> None:
+        """Remove hosts, network, namespace and processes; images and the cache stay."""
+        with locked(f"lab-{self.name}"):
+            self._end_power()
+            self.close_connections()
+            if Path(f"/run/netns/{self.namespace}").exists():
+                self._remove_containers(self.podman)
+                self.podman.run("network", "rm", "-f", self.network)
+                self._end_processes()
+                self._do(["ip", "netns", "del", self.namespace])
+            else:
+                self._remove_containers(Podman(self.directory))
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    # doing things
+
+    def run(
+        self, argv: Sequence[str], *, stdin: str = "", check: bool = True, timeout: float = 600, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program on the controller: inside the namespace, at .1, with the virtual environment's programs. timeout: seconds."""
+        process = subprocess.run(
+            self.inside(argv), env={**self.environment(), **(env or {})}, input=stdin, capture_output=True,
+            text=True, errors="replace", timeout=timeout, check=False, cwd=CHECKOUT,
+        )  # fmt: skip
+        if check and process.returncode:
+            raise LabError(f"`{' '.join(argv)}` ended with status {process.returncode}:\n{process.stdout}{process.stderr}")
+        return process
+
+    def start_process(self, argv: Sequence[str]) -> subprocess.Popen[str]:
+        """Start a program on the controller and return at once; its pipes are text."""
+        return subprocess.Popen(
+            self.inside(argv), env=self.environment(), cwd=CHECKOUT,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def module(
+        self, host: Host | None, name: str, args: Mapping[str, object] | None = None, *, check: bool = False, diff: bool = False,
+        timeout: float = 300,
+    ) -> dict[str, object]:  # fmt: skip
+        """Run a module through Ansible over SSH and return its result, a failed one too.
+
+        host: None is the controller. name: of this collection, or a full name.
+        """
+        target = host.name if host else "localhost"
+        argv = ["ansible", target, "-i", str(self.inventory()), "-m", name if "." in name else f"vmstation.cluster.{name}"]
+        argv += ["-a", json.dumps(args)] * bool(args) + ["--check"] * check + ["--diff"] * diff
+        environment = {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json", "ANSIBLE_LOAD_CALLBACK_PLUGINS": "True"}
+        process = self.run(argv, check=False, timeout=timeout, env=environment)
+        try:
+            played = json.loads(process.stdout[process.stdout.index("{") :])
+            return played["plays"][0]["tasks"][0]["hosts"][target]
+        except (ValueError, LookupError) as error:
+            raise LabError(f"Ansible gave no result (status {process.returncode}):\n{process.stdout}{process.stderr}") from error
+
+    def playbook(
+        self, path: str | Path, *args: str, check: bool = False, timeout: float = 900, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a playbook against the lab's hosts. check: raise on a status other than 0 (not Ansible's check mode)."""
+        return self.run(["ansible-playbook", "-i", str(self.inventory()), str(path), *args], check=check, timeout=timeout, env=env)
+
+    def inventory(self) -> Path:
+        """An inventory of the hosts that were created, for Ansible on the controller."""
+        file = self.directory / "inventory.json"
+        hosts: dict[str, object] = {
+            spec.name: {"ansible_host": spec.address, "ansible_python_interpreter": "/usr/bin/python3", "mac": spec.mac}
+            for spec in self.specs()
+        }
+        connection = {"ansible_user": "root", "ansible_ssh_private_key_file": str(self.key), "ansible_ssh_common_args": SSH_OPTIONS}
+        hosts["localhost"] = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+        text = json.dumps({"all": {"hosts": hosts, "vars": connection}}, indent=1)
+        if not file.exists() or file.read_text() != text:
+            write(file, text)
+        return file
+
+    def inside(self, argv: Sequence[str]) -> list[str]:
+        """The command, run inside the network namespace."""
+        return ["nsenter", f"--net=/run/netns/{self.namespace}", *argv]
+
+    def environment(self) -> dict[str, str]:
+        """What programs on the controller find: the virtual environment, this checkout's collection, connections of this lab only."""
+        return {
+            **self.podman.env,
+            "PATH": f"{ensure_venv()}/bin:{machine.path()}",
+            "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
+            "ANSIBLE_HOME": str(self.directory / "ansible"),
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.directory / "cp"),
+            "ANSIBLE_SSH_CONTROL_PATH": "%(directory)s/%%h",
+            "VMSTATION_LAB": self.name,
+            "VMSTATION_LAB_KEY": str(self.key),
+        }
+
+    def magic_packets(self) -> list[dict[str, object]]:
+        """What the power control has seen and done, oldest first."""
+        return [json.loads(line) for line in self.packets.read_text().splitlines()]
+
+    def kernel_modules(self) -> Path:
+        return kernel.modules(ensure_image("debian12"))
+
+    def close_connections(self, address: str | None = None) -> None:
+        """End the SSH connections that Ansible keeps open, to one host or to all."""
+        for path in sorted((self.directory / "cp").glob("*")):
+            if path.is_socket() and address in (None, path.name):
+                subprocess.run(["ssh", "-O", "exit", "-o", f"ControlPath={path}", "x"], capture_output=True, check=False)
+
+    def wait_for(self, condition: Callable[[], bool], what: str, timeout: float) -> None:
+        """Poll until the condition holds; after ``timeout`` seconds it raises and says what it waited for."""
+        end = time.monotonic() + timeout
+        while not condition():
+            if time.monotonic() > end:
+                raise LabError(f"lab {self.name}: waited {timeout:g} s for {what}, in vain")
+            time.sleep(0.1)
+
+    # the inner works
+
+    def _do(self, argv: Sequence[str]) -> str:
+        process = subprocess.run(argv, capture_output=True, text=True, check=False, env=self.podman.env)
+        if process.returncode:
+            raise LabError(f"`{' '.join(argv)}` ended with status {process.returncode}: {process.stderr.strip()}")
+        return process.stdout
+
+    def _forget(self, name: str) -> None:
+        if any(spec.name == name for spec in self.specs()):
+            rest = [spec.as_dict() for spec in self.specs() if spec.name != name]
+            write(self.directory / "hosts.json", json.dumps(rest, indent=1))
+
+    def bridge(self) -> str:
+        return json.loads(self.podman.run("network", "inspect", self.network))[0]["network_interface"]
+
+    def _ensure_bridge(self) -> None:
+        # podman makes the bridge with the first host and takes it away with the last; the controller and the power control need it always
+        bridge = self.bridge()
+        if self.run(["ip", "link", "show", bridge], check=False).returncode:
+            self.run(["ip", "link", "add", bridge, "type", "bridge"])
+        if GATEWAY not in self.run(["ip", "-4", "address", "show", "dev", bridge]).stdout:
+            self.run(["ip", "address", "add", f"{GATEWAY}/24", "brd", "+", "dev", bridge])
+        self.run(["ip", "link", "set", bridge, "up"])
+
+    def _power_pid(self) -> int | None:
+        try:
+            pid = int((self.directory / "power.pid").read_text())
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except (FileNotFoundError, ValueError, ProcessLookupError):
+            return None
+        return pid if b"tests.lab.power" in words and self.name.encode() in words else None
+
+    def _ensure_power(self) -> None:
+        if self._power_pid() is not None:
+            return
+        self.packets.touch()
+        heard = len(self.magic_packets())
+        with (self.directory / "power.log").open("a") as log:
+            process = subprocess.Popen(
+                self.inside([sys.executable, "-m", "tests.lab.power", self.name, self.bridge()]), env=self.podman.env, cwd=CHECKOUT,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        write(self.directory / "power.pid", str(process.pid))
+        self.wait_for(lambda: process.poll() is not None or len(self.magic_packets()) > heard, "its power control", 20)
+        if process.poll() is not None:
+            raise LabError(f"the power control ended:\n{(self.directory / 'power.log').read_text()}")
+
+    def _end_power(self) -> None:
+        pid = self._power_pid()
+        if pid is None:
+            return
+        os.kill(pid, signal.SIGTERM)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, 0)
+        self.wait_for(lambda: self._power_pid() is None, "the end of its power control", 10)
+
+    def _remove_containers(self, podman: Podman) -> None:
+        listed = podman.run("ps", "-a", "-q", "--filter", f"label=vmstation.lab={self.name}").split()
+        if listed:
+            podman.run("rm", "-f", "-t", "0", "-v", *listed)
+
+    def _end_processes(self) -> None:
+        """End what still runs in the namespace, which is all ours; this process and its parents may be in it too."""
+        spared = {os.getpid()}
+        pid = os.getppid()
+        while pid > 1:
+            spared.add(pid)
+            pid = int(re.sub(r".*\) . (\d+) .*", r"\1", Path(f"/proc/{pid}/stat").read_text().replace("\n", " ")))
+        for number in self._do(["ip", "netns", "pids", self.namespace]).split():
+            if int(number) not in spared:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(number), signal.SIGKILL)
+
+
+def answers(address: str, port: int, timeout: float = 1.0) -> bool:
+    """Whether something accepts TCP connections there, seen from this process's network."""
+    with contextlib.suppress(OSError), socket.create_connection((address, port), timeout):
+        return True
+    return False

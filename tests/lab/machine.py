@@ -1,0 +1,71 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the machine needs before there can be a lab: a few Debian packages, installed only if missing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.lab.say import LabError, quietly, say, step
+
+# program or file -> the Debian package that brings it
+NEEDED = {
+    "podman": "podman",
+    "runc": "runc",
+    "/usr/lib/podman/netavark": "netavark",
+    "iptables": "iptables",
+    "mmdebstrap": "mmdebstrap",
+    "ssh-keygen": "openssh-client",
+    "ip": "iproute2",
+    "git": "git",
+}
+SBIN = ":/usr/local/sbin:/usr/sbin:/sbin"
+
+
+def path() -> str:
+    return os.environ.get("PATH", os.defpath) + SBIN
+
+
+def _has(program: str) -> bool:
+    return Path(program).exists() if program.startswith("/") else shutil.which(program, path=path()) is not None
+
+
+def missing_packages() -> list[str]:
+    """The Debian packages that must come before there can be a lab or its virtual environment."""
+    missing = [package for program, package in NEEDED.items() if not _has(program)]
+    ensurepip = subprocess.run([sys.executable, "-c", "import ensurepip"], capture_output=True, check=False)
+    if ensurepip.returncode:
+        missing.append("python3-venv")
+    return missing
+
+
+def why_no_lab() -> str | None:
+    """The reason why this machine cannot have a lab, or None."""
+    if os.geteuid() != 0:
+        return "the lab needs root (network namespaces and systemd containers)"
+    packages = [package for package in missing_packages() if package != "python3-venv"]
+    if packages:
+        return f"not installed: {' '.join(packages)} (`make lab` or `make test` installs them)"
+    return None
+
+
+def install_missing() -> None:
+    """Install what is missing, with apt; elsewhere name it."""
+    packages = missing_packages()
+    if not packages:
+        return
+    if os.geteuid() != 0:
+        raise LabError(f"not root, and missing: {' '.join(packages)}. Install them, or run as root.")
+    if shutil.which("apt-get") is None:
+        raise LabError(f"missing, and this machine has no apt: what Debian calls {' '.join(packages)}. Install them.")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    say(f"Debian packages missing: {' '.join(packages)}")
+    with step("apt-get update"):
+        quietly(["apt-get", "update", "-q"], env=environment)
+    with step("apt-get install"):
+        quietly(["apt-get", "install", "-y", "-q", "--no-install-recommends", *packages], env=environment)

@@ -1,0 +1,62 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The virtual environment with Ansible and the tools, made from the pins of requirements/development.txt."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from tests.lab.cache import CHECKOUT, cache, digest, locked
+from tests.lab.say import LabError, quietly, step
+
+PINS = CHECKOUT / "requirements" / "development.txt"
+WISHES = CHECKOUT / "requirements" / "development.in"
+
+
+def venv() -> Path:
+    """Where the virtual environment of these pins and this Python is, made or not."""
+    return cache() / f"venv-{digest(PINS.read_bytes(), sys.version)}"
+
+
+def ensure_venv() -> Path:
+    """The virtual environment, complete; one that an interruption left half made is made anew."""
+    directory = venv()
+    with locked("venv"):
+        if (directory / "complete").exists():
+            return directory
+        if sys.version_info < (3, 11):
+            raise LabError(f"Python {sys.version.split()[0]}; the controller needs 3.11 or newer. Name it: make PYTHON=python3.11 ...")
+        with step(f"virtual environment {directory}"):
+            shutil.rmtree(directory, ignore_errors=True)
+            quietly([sys.executable, "-m", "venv", str(directory)])
+            quietly([str(directory / "bin/python"), "-m", "pip", "install", "-q", "--disable-pip-version-check", "uv"])
+            _uv(directory, "pip", "install", "-q", "--python", str(directory / "bin/python"), "-r", str(PINS))
+            (directory / "complete").touch()
+    return directory
+
+
+def renew_pins() -> None:
+    """Write requirements/development.txt anew from development.in."""
+    _uv(
+        ensure_venv(),
+        "pip",
+        "compile",
+        "-q",
+        "--upgrade",
+        "--no-header",
+        "--no-annotate",
+        "--python-version",
+        "3.11",
+        "-o",
+        str(PINS),
+        str(WISHES),
+    )
+
+
+def _uv(directory: Path, *argv: str) -> None:
+    # copies: the cache of uv may be on another file system than ours
+    quietly([str(directory / "bin/uv"), *argv], env={**os.environ, "UV_LINK_MODE": "copy", "UV_NO_PROGRESS": "1"}, cwd=CHECKOUT)
