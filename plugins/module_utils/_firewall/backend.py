@@ -22,11 +22,13 @@ class Standing:
 
     runtime, permanent: what packets meet now, and what a reboot or a reload brings.
     damage: what in our object is not as we write it (a lost jump, a rule by another hand); each is put right by the next change.
+    warnings: what the user must know of this host (``nftables.service is not enabled``); they change nothing.
     """
 
     runtime: PortSet = NOTHING
     permanent: PortSet = NOTHING
     damage: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def is_already(self, wanted: PortSet) -> bool:
         return self.runtime == wanted and self.permanent == wanted and not self.damage
@@ -65,10 +67,20 @@ class Backend(ABC):
     def is_in_force(self) -> bool:
         """Whether this firewall judges packets on this host now."""
 
+    def families(self) -> frozenset[int]:
+        """The IP versions that this firewall judges now. What a set says of another one is left out before it is compared or applied."""
+        return frozenset({4, 6})
+
     @abstractmethod
     def read(self, owner: str) -> Standing:
-        """What stands of the owner's set, in a number of commands that does not depend on the number of ports."""
+        """What stands of the owner's set, ``guarded`` included, in a number of commands that does not depend on the number of ports.
+
+        Where nothing can be permanent, ``permanent`` is what ``runtime`` is, and a warning says so.
+        """
 
     @abstractmethod
     def transaction(self, owner: str, wanted: PortSet) -> Transaction:
-        """The change from whatever stands to ``wanted``, in one commit per address family; ``NOTHING`` removes our object."""
+        """The change from whatever stands to ``wanted``, in one commit per address family; ``NOTHING`` removes our object.
+
+        It is made from what stands at the call, so that the same method makes the change back.
+        """

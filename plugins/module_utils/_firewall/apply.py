@@ -1,0 +1,79 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Carrying a change out: all of it, or the old set back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Optional
+
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.backend import Backend, Standing, Step, Transaction
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.host import Host
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import PortSet, as_lines
+from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+
+Files = Mapping[str, Optional[str]]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One owner's change on one backend: from ``before``, by ``transaction``, to ``wanted``."""
+
+    backend: Backend
+    owner: str
+    transaction: Transaction
+    before: Standing
+    wanted: PortSet
+
+
+def validate(host: Host, change: Change) -> None:
+    """Let the host's own tools judge the change. Raises their Refusal; nothing has been touched."""
+    _run(host, change.transaction.validate)
+
+
+def standing_files(host: Host, change: Change) -> Files:
+    """What the files that a change replaces hold now."""
+    return {path: host.read_text(path) for path in change.transaction.files}
+
+
+def carry_out(host: Host, change: Change) -> None:
+    """Files, then what makes them run, then a look. Anything short of ``wanted`` is a Refusal, and brings the old files and set back."""
+    old_files = standing_files(host, change)
+    try:
+        host.replace_all(change.transaction.files)
+        _run(host, change.transaction.activate)
+        _look(change)
+    except (Refusal, OSError) as error:
+        reason = error if isinstance(error, Refusal) else Refusal("a file", str(error), "to be replaced", "Make room or make it writable.")
+        try:
+            restore(host, change.backend, change.owner, old_files, change.before.runtime)
+        except (Refusal, OSError) as second:
+            required = f"the old set, {_shown(change.before.runtime)}; it did not come back either: {second}"
+            raise Refusal(reason.subject, reason.found, required, reason.next_step) from error
+        raise Refusal(reason.subject, f"{reason.found} (the old set stands again)", reason.required, reason.next_step) from error
+
+
+def restore(host: Host, backend: Backend, owner: str, files: Files, ports: PortSet) -> None:
+    """The old files, byte for byte, and the old set in force."""
+    host.replace_all(files)
+    _run(host, backend.transaction(owner, ports).activate)
+
+
+def _run(host: Host, steps: tuple[Step, ...]) -> None:
+    for step in steps:
+        host.commands.run(step.argv, stdin=step.stdin)
+
+
+def _look(change: Change) -> None:
+    after = change.backend.read(change.owner)
+    if after.is_already(change.wanted):
+        return
+    found = "; ".join(after.damage) or f"in force {_shown(after.runtime)}, permanent {_shown(after.permanent)}"
+    subject = f"{change.backend.name} after the change"
+    raise Refusal(subject, found, _shown(change.wanted), "See what else changes this firewall, then run again.")
+
+
+def _shown(ports: PortSet) -> str:
+    return ", ".join(as_lines(ports)) or "nothing"

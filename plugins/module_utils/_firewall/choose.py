@@ -1,0 +1,41 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which firewall of a host is asked."""
+
+from __future__ import annotations
+
+from typing import Callable, Optional
+
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.backend import Backend, ReadText
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables import Iptables
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.nftables import Nftables
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Commands
+from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+
+Make = Callable[[Commands, ReadText, str], Backend]
+
+# in the order of asking: firewalld and ufw make rules for nftables and iptables, so whoever manages comes first
+BACKENDS: dict[str, Make] = {
+    "nftables": lambda commands, read_text, zone: Nftables(commands, read_text),
+    "iptables": lambda commands, read_text, zone: Iptables(commands, read_text),
+}
+
+
+def choose(name: str, commands: Commands, read_text: ReadText, zone: str) -> Optional[Backend]:
+    """The backend in force: the first of all for ``auto``, the named one otherwise; None if no firewall is in force.
+
+    Raises Refusal if another one than the named one is in force.
+    """
+    if name != "auto":
+        named = BACKENDS[name](commands, read_text, zone)
+        if named.is_in_force():
+            return named
+    for other, make in BACKENDS.items():
+        backend = make(commands, read_text, zone)
+        if other == name or not backend.is_in_force():
+            continue
+        if name == "auto":
+            return backend
+        raise Refusal("backend", f"{name}, and {other} in force", f"{other} or auto", f"Name {other}, or switch it off and {name} on.")
+    return None

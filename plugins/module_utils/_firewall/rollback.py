@@ -1,0 +1,149 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``confirm_within``: the old set comes back by itself, unless a new connection proves in time that the host can still be reached.
+
+The way back is a file of data, this program as one file, and a systemd timer that also runs after a reboot; all stand before the change.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Optional
+
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.apply import Files, restore
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.choose import BACKENDS
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.host import Host, this_host
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import PortSet, as_data, from_data
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ssh import SshConnection
+from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+
+DIRECTORY = "/var/lib/vmstation/firewall"
+UNITS = "/etc/systemd/system"
+ENTRY = """\
+import sys
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.rollback import main
+main(sys.argv[1])
+"""
+SERVICE = """\
+[Unit]
+Description=Bring back the firewall ports of {owner} as they were before an unconfirmed change
+After=network.target nftables.service iptables.service ip6tables.service netfilter-persistent.service ufw.service firewalld.service
+ConditionPathExists={data}
+
+[Service]
+Type=oneshot
+ExecStart={python} {program} {owner}
+Restart=on-failure
+RestartSec=30s
+"""
+TIMER = """\
+[Unit]
+Description=Wait for the confirmation of the firewall ports of {owner}
+
+[Timer]
+OnActiveSec={seconds}s
+AccuracySec=100ms
+"""
+WANTS = """\
+[Unit]
+Wants={unit}.timer
+"""
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """What brings an owner's old set back.
+
+    ports, files: the old set and the old contents of the files that the change replaced. connection: the SSH connection that made the
+    change, as SshConnection prints it; empty if it was not SSH. until: seconds since the epoch.
+    """
+
+    owner: str
+    backend: str
+    zone: str
+    ports: PortSet
+    files: Files
+    connection: str
+    until: float
+
+    def is_confirmed_by(self, connection: Optional[SshConnection]) -> bool:
+        """Whether this connection proves that the host can be reached anew."""
+        return connection is None or not self.connection or str(connection) != self.connection
+
+
+def pending(host: Host, owner: str) -> Optional[Rollback]:
+    """The way back that waits for a confirmation; None if there is none."""
+    text = host.read_text(_data(owner))
+    if text is None:
+        return None
+    try:
+        data = json.loads(text)
+        return Rollback(**{**data, "ports": from_data(data["ports"])})
+    except (ValueError, KeyError, TypeError) as error:
+        raise Refusal(_data(owner), f"not what this collection writes ({error})", "a pending change", "Remove it after a look.") from error
+
+
+def arm(host: Host, rollback: Rollback) -> None:
+    """Make the way back, and start its timer. Raises Refusal; whatever stands then brings back what stands, which changes nothing."""
+    seconds = max(1, round(rollback.until - host.now()))
+    host.replace_all(_files(host, rollback, seconds))
+    host.commands.run(["systemctl", "daemon-reload"])
+    host.commands.run(["systemctl", "restart", f"{_unit(rollback.owner)}.timer"])
+
+
+def disarm(host: Host, owner: str) -> None:
+    """Stop the timer and remove every trace of the way back."""
+    host.commands.run(["systemctl", "stop", f"{_unit(owner)}.timer"], check=False)
+    # the data goes first: without it, a timer that fires meanwhile does nothing
+    host.replace_all(dict.fromkeys((_data(owner), *_unit_files(owner), _program(owner))))
+    host.commands.run(["systemctl", "daemon-reload"], check=False)
+
+
+def check_systemd(host: Host) -> None:
+    if not host.has_systemd():
+        raise Refusal("confirm_within", "a host that systemd does not run", "systemd, whose timer brings the old set back", "Leave it out.")
+
+
+def main(owner: str) -> None:
+    """What the timer starts. Under the lock of all changes, so that it comes wholly before or wholly after a confirmation."""
+    host = this_host()
+    with host.lock():
+        rollback = pending(host, owner)
+        if rollback is None:
+            return
+        backend = BACKENDS[rollback.backend](host.commands, host.read_text, rollback.zone)
+        restore(host, backend, owner, rollback.files, rollback.ports)
+        disarm(host, owner)
+
+
+def _files(host: Host, rollback: Rollback, seconds: int) -> Mapping[str, Optional[str]]:
+    owner, unit = rollback.owner, _unit(rollback.owner)
+    service, timer, wants = _unit_files(owner)
+    data = {**rollback.__dict__, "ports": as_data(rollback.ports), "files": dict(rollback.files)}
+    return {
+        _program(owner): host.program(ENTRY),
+        service: SERVICE.format(owner=owner, data=_data(owner), python=host.python, program=_program(owner)),
+        timer: TIMER.format(owner=owner, seconds=seconds),
+        wants: WANTS.format(unit=unit),
+        _data(owner): json.dumps(data, indent=1, sort_keys=True) + "\n",
+    }
+
+
+def _unit(owner: str) -> str:
+    return f"vmstation-firewall-rollback-{owner}"
+
+
+def _unit_files(owner: str) -> tuple[str, str, str]:
+    unit = _unit(owner)
+    return f"{UNITS}/{unit}.service", f"{UNITS}/{unit}.timer", f"{UNITS}/timers.target.d/{unit}.conf"
+
+
+def _data(owner: str) -> str:
+    return f"{DIRECTORY}/{owner}.json"
+
+
+def _program(owner: str) -> str:
+    return f"{DIRECTORY}/{owner}.pyz"

@@ -1,0 +1,69 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The SSH connection that runs this: it must stay, and a different one is what confirms a change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from typing import Optional
+
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import Opening, PortSet
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ports import merge
+
+VARIABLE = "SSH_CONNECTION"
+COMMENT = "the SSH connection in use"
+
+
+@dataclass(frozen=True)
+class SshConnection:
+    """One TCP connection to this host's SSH server, as the server sees it; ``port`` is the server's."""
+
+    client: str
+    client_port: int
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.client} {self.client_port}"
+
+
+def parse_connection(text: str) -> Optional[SshConnection]:
+    """What sshd writes into SSH_CONNECTION: client, client's port, server, server's port. None for anything else."""
+    words = text.split()
+    if len(words) != 4 or not words[1].isdigit() or not words[3].isdigit():
+        return None
+    client = words[0].split("%")[0]
+    try:
+        ip_address(client)
+    except ValueError:
+        return None
+    return SshConnection(client, int(words[1]), int(words[3]))
+
+
+def running_connection(environments: Iterable[Mapping[str, str]]) -> Optional[SshConnection]:
+    """The first that names one: our own environment, then the nearest ancestor's, as sudo does not pass it on. None: not over SSH."""
+    for environment in environments:
+        connection = parse_connection(environment.get(VARIABLE, ""))
+        if connection is not None:
+            return connection
+    return None
+
+
+def admit(ports: PortSet, connection: Optional[SshConnection]) -> PortSet:
+    """The set with the running connection's port: as it is if the set lets this client in, for this client alone if the user restricts
+    the port to others, and for everyone if the user does not mention it."""
+    if connection is None or not 1 <= connection.port <= 65535:
+        return ports
+    client = ip_network(connection.client)
+    covering = [opening for opening in ports.openings if opening.protocol == "tcp" and opening.first <= connection.port <= opening.last]
+    for source in (source for opening in covering for source in opening.sources):
+        network = ip_network(source)
+        if network.version == client.version and network.supernet_of(client):  # type: ignore[arg-type]
+            return ports
+    if any(not opening.sources for opening in covering):
+        return ports
+    sources = (str(client),) if covering else ()
+    added = Opening("tcp", connection.port, connection.port, sources, COMMENT)
+    return PortSet(merge([*ports.openings, added]), ports.trusted, ports.guarded)

@@ -1,0 +1,37 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One at a time, per host."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+
+POLL = 0.05
+
+
+@contextmanager
+def exclusive(path: str, wait: float) -> Iterator[None]:
+    """Hold the lock of ``path``, waiting at most ``wait`` seconds for it. A forked child holds it too, until it ends."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        until = time.monotonic() + wait
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    raise Refusal(
+                        f"lock {path}", f"held by another change for {wait:g} s", "to be free", f"See who holds it with `fuser {path}`."
+                    ) from None
+                time.sleep(POLL)
+        yield
+    finally:
+        os.close(descriptor)
