@@ -33,7 +33,7 @@ def station_mac(value: object, subject: str) -> str:
     (the lowest bit of the first octet, IEEE Std 802-2014, 8.2) and all zeros.
     """
     if not isinstance(value, str):
-        raise _refusal(subject, f"{value!r}, which is a {type(value).__name__}", NOTATIONS)
+        raise _refusal(subject, f"{value!a}, which is no text ({type(value).__name__})", NOTATIONS)
     octets = six_octets(value)
     if not octets:
         raise _refusal(subject, _description(value), NOTATIONS)
