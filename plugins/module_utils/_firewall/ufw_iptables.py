@@ -1,0 +1,152 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The iptables rules that ufw's files and `iptables-save` show, read back into what they open."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import EVERYONE, Opening, of_family
+
+PORTS_PER_RULE = 15  # what one multiport match holds; a range counts two
+DENIALS = frozenset({"DROP", "REJECT"})
+IMPLIED_MATCHES = frozenset({"tcp", "udp", "sctp", "multiport", "comment"})
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One `-A CHAIN ...` line.
+
+    source, destination: a network; empty: anywhere. ports: ranges, both ends included. jump: its target.
+    conditions: the words of every other option; a rule of ours has none.
+    """
+
+    line: str
+    chain: str
+    protocol: str = ""
+    source: str = ""
+    destination: str = ""
+    ports: tuple[tuple[int, int], ...] = ()
+    jump: str = ""
+    comment: str = ""
+    conditions: tuple[str, ...] = ()
+
+    @property
+    def denies_everyone(self) -> bool:
+        """Whether what stands behind it is dead for all. A denial of some source, address or interface is narrower, and deliberate.
+
+        `ufw limit` counts, from its first rule on (`--set`).
+        """
+        denies = self.jump in DENIALS or self.jump.endswith("-user-limit") or (not self.jump and "--set" in self.conditions)
+        return denies and not self.source and not self.destination and "-i" not in self.conditions
+
+    def openings(self, family: int, protocol: str = "") -> Iterable[Opening]:
+        """What an accepting rule lets in. protocol: its canonical name, where the rule has another one."""
+        for first, last in self.ports or ((0, 0),):
+            yield Opening(protocol or self.protocol, first, last, (self.source or EVERYONE[family],))
+
+
+def rules_of(text: str, *chains: str, table: str = "filter") -> list[Rule]:
+    """The rules of a table, or of some chains of it, in their order."""
+    found = []
+    current = ""
+    for line in text.splitlines():
+        if line.startswith("*"):
+            current = line[1:].strip()
+        elif current == table and line.startswith("-A "):
+            rule = parse_rule(line)
+            if not chains or rule.chain in chains:
+                found.append(rule)
+    return found
+
+
+def parse_rule(line: str) -> Rule:
+    try:
+        words = shlex.split(line)
+    except ValueError:  # a quote without its end: nobody's rule that we could know
+        words = line.split()
+    found: dict[str, str] = {}
+    ports: tuple[tuple[int, int], ...] = ()
+    conditions: list[str] = []
+    position = 2
+    while position < len(words):
+        option, value = words[position], words[position + 1] if position + 1 < len(words) else ""
+        position += 2
+        if option in ("-p", "-s", "-d", "-j"):
+            found[option] = value
+        elif option == "--comment":
+            # ufw's own quotes are part of the comment once it is loaded, and iptables-save escapes them
+            found[option] = value.replace("\\", "").strip("'")
+        elif option in ("--dport", "--dports") and value.replace(",", "").replace(":", "").isdigit():
+            ports = parse_ports(value)
+        elif option != "-m" or value not in IMPLIED_MATCHES:
+            conditions.append(option)
+            if value.startswith("-"):
+                position -= 1
+            else:
+                conditions.append(value)
+    return Rule(
+        line,
+        words[1],
+        found.get("-p", ""),
+        _network(found.get("-s", "")),
+        _network(found.get("-d", "")),
+        ports,
+        found.get("-j", ""),
+        found.get("--comment", ""),
+        tuple(conditions),
+    )
+
+
+def protocol_names(etc_protocols: str) -> Mapping[str, str]:
+    """IP protocol numbers by the names that iptables prints: `-p 4` comes back as `-p ipencap`."""
+    numbers = {}
+    for line in etc_protocols.splitlines():
+        words = line.split("#")[0].split()
+        if len(words) >= 2 and words[1].isdigit():
+            numbers[words[0]] = words[1]
+    return numbers
+
+
+def parse_ports(text: str) -> tuple[tuple[int, int], ...]:
+    """``22,30000:32767`` as ranges."""
+    ranges = []
+    for item in text.split(","):
+        first, _, last = item.partition(":")
+        ranges.append((int(first), int(last or first)))
+    return tuple(ranges)
+
+
+def format_ports(ranges: Iterable[tuple[int, int]]) -> str:
+    return ",".join(str(first) if first == last else f"{first}:{last}" for first, last in ranges)
+
+
+def port_groups(openings: Iterable[Opening]) -> list[str]:
+    """The openings' ports in as few texts as multiport matches can hold."""
+    groups: list[list[tuple[int, int]]] = []
+    room = 0
+    for opening in openings:
+        cost = 1 if opening.first == opening.last else 2
+        if cost > room:
+            groups.append([])
+            room = PORTS_PER_RULE
+        groups[-1].append((opening.first, opening.last))
+        room -= cost
+    return [format_ports(group) for group in groups]
+
+
+def sources_in(family: int, sources: Sequence[str]) -> tuple[str, ...]:
+    """The networks that a family's rules name, one a rule; an empty text: anyone."""
+    return of_family(sources, family) if sources else ("",)
+
+
+def _network(text: str) -> str:
+    """The canonical CIDR of a network that ufw and iptables may write without a length; anywhere is empty."""
+    if not text or text in EVERYONE.values():
+        return ""
+    if "/" in text:
+        return text
+    return f"{text}/{128 if ':' in text else 32}"
