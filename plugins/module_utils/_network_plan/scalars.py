@@ -18,6 +18,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.mo
     Network,
     PortRange,
 )
+from ansible_collections.vmstation.cluster.plugins.module_utils._wake.mac import six_octets
 
 LONGEST_SHOWN = 80
 LAST_PORT = 65535
@@ -27,7 +28,6 @@ _PREFIX = re.compile(r"[0-9]{1,3}")
 _PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _PORTS_LIKE = re.compile(r"\s*([0-9]{1,5})\s*(?:[-:,\s]|\.\.)\s*([0-9]{1,5})\s*")
 _PROTOCOL_NUMBER = re.compile(r"protocol ([0-9]{1,3})")
-_MAC = re.compile(r"[0-9a-fA-F]{2}([:-])(?:[0-9a-fA-F]{2}\1){4}[0-9a-fA-F]{2}")
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _DNS_LABEL = re.compile(_LABEL)
 _DNS_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
@@ -173,18 +173,16 @@ def declared_port(value: object) -> DeclaredPort:
 
 def mac(value: object) -> str:
     """A unicast MAC address in lower case with colons."""
-    rule, expected = "macs_are_well_formed", "six hexadecimal pairs like b8:ac:6f:7e:6c:9d"
+    rule, expected = "macs_are_well_formed", "six hexadecimal pairs like b8:ac:6f:7e:6c:9d, as wake_on_lan takes it"
     if isinstance(value, int) and not isinstance(value, bool):
         raise Misread(rule, shown(value), expected, "Put the MAC in quotes: YAML reads some of them as a number.")
     written = text(value, rule, expected)
-    if not _MAC.fullmatch(written):
-        bare = re.sub(r"[:.\-]", "", written)
-        pairs = ":".join(bare[at : at + 2] for at in range(0, 12, 2)).lower()
-        raise Misread(rule, shown(value), expected, f"Write {pairs}." if re.fullmatch(r"[0-9a-fA-F]{12}", bare) else "")
-    canonical = written.lower().replace("-", ":")
-    if canonical == "00:00:00:00:00:00" or int(canonical[:2], 16) & 1:
+    octets = six_octets(written)
+    if not octets:
+        raise Misread(rule, shown(value), expected)
+    if not any(octets) or octets[0] & 1:
         raise Misread("macs_name_one_network_card", shown(value), "the unicast address of the host's own card")
-    return canonical
+    return octets.hex(":")
 
 
 def dns_label(value: object) -> str:
