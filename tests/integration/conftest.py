@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.lab import Lab
-from tests.lab.cache import cache
+from tests.lab.lab import remove_abandoned_labs
 from tests.lab.machine import why_no_lab
 
 
@@ -30,10 +29,3 @@ def lab() -> Iterator[Lab]:
         yield made
     finally:
         made.down()
-
-
-def remove_abandoned_labs() -> None:
-    """Remove what killed test runs left."""
-    for directory in (cache() / "labs").glob("test-*"):
-        if not Path(f"/proc/{directory.name.removeprefix('test-')}").exists():
-            Lab(directory.name).down()

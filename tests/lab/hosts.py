@@ -31,19 +31,19 @@ cat > /etc/nftables.conf <<'N'
 flush ruleset
 
 table inet filter {
-	chain input {
-		type filter hook input priority filter; policy drop;
-		ct state established,related accept
-		iif "lo" accept
-		meta l4proto { icmp, ipv6-icmp } accept
-		tcp dport 22 accept comment "the owner's own rule"
-	}
-	chain forward {
-		type filter hook forward priority filter; policy drop;
-	}
-	chain output {
-		type filter hook output priority filter; policy accept;
-	}
+  chain input {
+    type filter hook input priority filter; policy drop;
+    ct state established,related accept
+    iif "lo" accept
+    meta l4proto { icmp, ipv6-icmp } accept
+    tcp dport 22 accept comment "the owner's own rule"
+  }
+  chain forward {
+    type filter hook forward priority filter; policy drop;
+  }
+  chain output {
+    type filter hook output priority filter; policy accept;
+  }
 }
 N
 systemctl enable -q nftables
@@ -166,7 +166,7 @@ class Host:
 
     def _state(self, template: str) -> str:
         # between two states podman answers with an error now and then
-        for _ in range(5):
+        for _attempt in range(5):
             if self.lab.podman.succeeds("container", "exists", self.container):
                 return self.lab.podman.run("inspect", "--type", "container", "-f", template, self.container)
             time.sleep(0.1)

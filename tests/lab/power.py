@@ -43,7 +43,7 @@ class Power:
 
     def start(self, name: str, why: str) -> None:
         container = self._lab.container(name)
-        for _ in range(10):  # a container that has just ended is cleaned up by another process first
+        for _attempt in range(10):  # a container that has just ended is cleaned up by another process first
             try:
                 self._lab.podman.run("start", container)
             except LabError as error:

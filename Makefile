@@ -1,0 +1,43 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Thin on purpose: what these targets do is in tests/lab. Each may be interrupted and run again. ARGS goes to the tool behind a target.
+PYTHON ?= python3
+LAB = $(PYTHON) -m tests.lab
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help lab site test lab-status lab-down clean lint unit archive sanity integration molecule bench pins
+
+help: ## say what there is
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+lab: ## three hosts on this machine, the workers asleep, then site.yml against them
+	@$(LAB) lab $(ARGS)
+
+test: ## set everything up and run every test
+	@$(LAB) test $(ARGS)
+
+site: ## site.yml against the real hosts of inventory/
+	@$(LAB) real $(ARGS)
+
+lab-status: ## what stands in the lab
+	@$(LAB) status
+
+lab-down: ## remove the lab; images and cache stay for the next one
+	@$(LAB) down
+
+clean: lab-down ## remove all labs, images and the cache
+	@$(LAB) clean
+
+lint unit archive sanity integration: ## one phase of the tests
+	@$(LAB) test $@
+
+molecule: ## molecule's default scenario (ARGS="converge", ...)
+	@$(LAB) molecule $(ARGS)
+
+bench: ## measure, against looped modules and the floor
+	@$(LAB) bench $(ARGS)
+
+pins: ## renew requirements/development.txt from development.in
+	@$(LAB) pins

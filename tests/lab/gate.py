@@ -1,0 +1,118 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The phases of ``make test``, fast ones first, and their verdict."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+from tests.lab import archive, machine, sanity
+from tests.lab.cache import CHECKOUT
+from tests.lab.lab import Lab
+from tests.lab.say import LabError, aloud, say
+from tests.lab.venv import ensure_venv
+
+WORKERS = "2"
+
+
+def _tool_environment() -> dict[str, str]:
+    binaries = ensure_venv() / "bin"
+    packages = next((binaries.parent / "lib").glob("python3*/site-packages"))
+    return {
+        **os.environ,
+        "PATH": f"{binaries}:{machine.path()}",
+        "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": f"{CHECKOUT / 'collections'}:{packages}",
+        "NO_COLOR": "1",
+    }
+
+
+def _tools(*commands: Sequence[str]) -> int:
+    """Run each tool, all of them, and return the worst status."""
+    worst = 0
+    for command in commands:
+        say(" ".join(command))
+        worst = max(worst, abs(aloud(command, env=_tool_environment(), cwd=CHECKOUT)))
+    return worst
+
+
+def _python_files() -> list[str]:
+    return [name for name in ("plugins", "tests") if (CHECKOUT / name).is_dir()]
+
+
+def lint() -> int:
+    return _tools(
+        ["ruff", "check", *_python_files()],
+        ["ruff", "format", "--check", *_python_files()],
+        ["mypy", "plugins/module_utils"],
+        ["antsibull-changelog", "lint"],
+        ["ansible-lint", "--offline", "--strict", "--nocolor"],
+    )
+
+
+def _pytest(paths: Sequence[str], *options: str) -> int:
+    present = [path for path in paths if (CHECKOUT / path).is_dir() and any((CHECKOUT / path).rglob("test_*.py"))]
+    if not present:
+        raise LabError(f"no tests in {', '.join(paths)}")
+    # -rs with -v's closing line: what was skipped, and why
+    return _tools(
+        [str(ensure_venv() / "bin" / "python"), "-m", "pytest", "-ra", "--color=no", "-p", "no:cacheprovider", *options, *present]
+    )
+
+
+def unit() -> int:
+    return _pytest(["tests/unit", "tests/architecture"], "-n", WORKERS, "-q")
+
+
+def integration() -> int:
+    return _pytest(["tests/integration"], "-n", WORKERS, "--dist", "loadfile", "-v", "--durations=15")
+
+
+def molecule(arguments: Sequence[str] = ("test",)) -> int:
+    """Molecule on the controller of a lab of its own, which is removed afterwards if the hosts were."""
+    lab = Lab("molecule")
+    lab.prepare()
+    try:
+        return aloud(lab.inside(["molecule", *arguments]), env={**lab.environment(), "NO_COLOR": "1"}, cwd=CHECKOUT)
+    finally:
+        if not lab.specs():
+            lab.down()
+
+
+PHASES: dict[str, Callable[[], int]] = {
+    "lint": lint,
+    "unit": unit,
+    "archive": archive.check,
+    "sanity": sanity.check,
+    "integration": integration,
+    "molecule": molecule,
+}
+
+
+def run(names: Sequence[str] = ()) -> int:
+    """Run phases (default: all), each whatever the others gave; returns 0 only if every one passed."""
+    unknown = [name for name in names if name not in PHASES]
+    if unknown:
+        raise LabError(f"no such phase: {' '.join(unknown)}; there are {' '.join(PHASES)}")
+    verdicts = []
+    for name in names or PHASES:
+        say(f"===== {name}")
+        started = time.monotonic()
+        try:
+            status = PHASES[name]()
+        except (LabError, subprocess.SubprocessError, OSError) as error:
+            say(f"{name}: {error}")
+            status = 1
+        seconds = time.monotonic() - started
+        verdicts.append((name, status, seconds))
+        say(f"===== {name}: {'passed' if status == 0 else f'FAILED, status {status}'} ({seconds:.0f} s)")
+    print()
+    for name, status, seconds in verdicts:
+        print(f"{name:<12} {'passed' if status == 0 else 'FAILED':<7} {seconds:6.0f} s")
+    sys.stdout.flush()
+    return 0 if all(status == 0 for _name, status, _seconds in verdicts) else 1
