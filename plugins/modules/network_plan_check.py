@@ -113,7 +113,7 @@ findings:
     fix:
       description: The next step.
       type: str
-      sample: "Move one of the two, like pod_cidr: 10.244.0.0/16 and service_cidr: 10.96.0.0/12."
+      sample: Move pod_cidr, for example to 10.244.0.0/16.
 derived:
   description: What follows from the plan. What the plan does not say, or not well, is null or empty.
   returned: always

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.model import Cluster
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.network_rules import addresses_for_machines
+from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.network_rules import special_kind
 from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.ranges import (
     api_server_address,
     extra_service_range,
@@ -98,8 +98,8 @@ def dns_service_ip_has_a_family_of_services(cluster: Cluster) -> Iterator[Violat
 def dns_service_ip_is_for_machines(cluster: Cluster) -> Iterator[Violation]:
     """The DNS address is not a link-local, loopback, multicast or reserved one."""
     for single in cluster.plan.dns_service_ip or ():
-        kind = addresses_for_machines(single)
-        if kind:
+        kind = special_kind(single)
+        if kind and not home_of(single, cluster.plan.service_cidr):
             yield Violation(SUBJECT, f"{single}, a {kind} address", "an address of service_cidr")
 
 
@@ -111,7 +111,7 @@ def upstream_dns_is_outside_the_cluster(cluster: Cluster) -> Iterator[Violation]
             yield Violation("network_plan.upstream_dns", f"{single}, the cluster's own DNS address", "a DNS server outside the cluster")
             continue
         home = home_of(single, (*(plan.pod_cidr or ()), *(plan.service_cidr or ()), *extra_service_ranges(plan)))
-        if home and single not in (plan.gateway or ()):
+        if home and single not in (plan.gateway or ()) and not home_of(single, plan.node_cidr):
             yield Violation(
                 "network_plan.upstream_dns", f"{single}, an address of the cluster's {home}", "a DNS server outside the cluster"
             )
@@ -120,7 +120,7 @@ def upstream_dns_is_outside_the_cluster(cluster: Cluster) -> Iterator[Violation]
 def upstream_dns_is_reachable_from_pods(cluster: Cluster) -> Iterator[Violation]:
     """An upstream DNS server is not on loopback (as 127.0.0.53 is), link-local or multicast: a pod cannot ask it."""
     for single in cluster.plan.upstream_dns or ():
-        kind = addresses_for_machines(single)
+        kind = special_kind(single)
         if kind and single not in (cluster.plan.gateway or ()):
             yield Violation("network_plan.upstream_dns", f"{single}, a {kind} address", "an address that a pod can ask")
 

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_network
 from typing import Optional
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Severity
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.model import Address, Cluster, Network
+from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.model import Address, Cluster, Network, Plan
 from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.ranges import (
     DOCKER_BRIDGE,
     PRIVATE_IPV4,
@@ -31,26 +32,47 @@ POD_PREFIXES = {4: (8, 24), 6: (48, 64)}
 Networks = Optional[tuple[Network, ...]]
 
 
-def _meetings(name: str, networks: Networks, other: str, others: Networks) -> Iterator[Violation]:
+# what to propose instead, the usual ones first
+_PROPOSALS = {
+    "pod_cidr": ("10.244.0.0/16", "10.10.0.0/16", "172.20.0.0/16", "100.64.0.0/16", "fd00:10:244::/56", "fd00:20:244::/56"),
+    "service_cidr": ("10.96.0.0/12", "10.32.0.0/16", "172.24.0.0/16", "100.96.0.0/16", "fd00:10:96::/112", "fd00:20:96::/112"),
+}
+
+
+def _proposal(name: str, version: int, plan: Plan) -> str:
+    """A range for ``name`` that meets none of the plan's others."""
+    others = {"node_cidr": plan.node_cidr, "pod_cidr": plan.pod_cidr, "service_cidr": plan.service_cidr}
+    taken = [net for other, networks in others.items() if other != name for net in networks or ()]
+    proposals = [net for net in map(ip_network, _PROPOSALS[name]) if net.version == version]
+    free = next((net for net in proposals if not any(meets(net, other) for other in taken)), None)
+    return f"Move {name}, for example to {free}." if free else ""
+
+
+def _meetings(plan: Plan, name: str, networks: Networks, other: str, others: Networks) -> Iterator[Violation]:
     for one in networks or ():
         for two in others or ():
             if meets(one, two):
-                yield Violation(f"network_plan.{name}", f"{one}, which {relation(one, two)} {other} {two}", f"a network apart from {other}")
+                fix = _proposal(name, one.version, plan) if name in _PROPOSALS and other in ("service_cidr", "node_cidr") else ""
+                found = f"{one}, which {relation(one, two)} {other} {two}"
+                yield Violation(f"network_plan.{name}", found, f"a network apart from {other}", fix)
 
 
 def pods_are_apart_from_services(cluster: Cluster) -> Iterator[Violation]:
     """No pod network shares an address with a service network."""
-    yield from _meetings("pod_cidr", cluster.plan.pod_cidr, "service_cidr", cluster.plan.service_cidr)
+    plan = cluster.plan
+    yield from _meetings(plan, "pod_cidr", plan.pod_cidr, "service_cidr", plan.service_cidr)
 
 
 def pods_are_apart_from_nodes(cluster: Cluster) -> Iterator[Violation]:
     """No pod network shares an address with the network of the nodes."""
-    yield from _meetings("pod_cidr", cluster.plan.pod_cidr, "node_cidr", cluster.plan.node_cidr)
+    plan = cluster.plan
+    yield from _meetings(plan, "pod_cidr", plan.pod_cidr, "node_cidr", plan.node_cidr)
 
 
 def services_are_apart_from_nodes(cluster: Cluster) -> Iterator[Violation]:
     """No service network shares an address with the network of the nodes."""
-    yield from _meetings("service_cidr", cluster.plan.service_cidr, "node_cidr", cluster.plan.node_cidr)
+    plan = cluster.plan
+    yield from _meetings(plan, "service_cidr", plan.service_cidr, "node_cidr", plan.node_cidr)
 
 
 def networks_are_apart_from_dockers_bridge(cluster: Cluster) -> Iterator[Violation]:
@@ -58,7 +80,7 @@ def networks_are_apart_from_dockers_bridge(cluster: Cluster) -> Iterator[Violati
     plan = cluster.plan
     named = (("node_cidr", plan.node_cidr), ("pod_cidr", plan.pod_cidr), ("service_cidr", plan.service_cidr))
     for name, networks in (*named, ("dns_service_ip", extra_service_ranges(plan))):
-        yield from _meetings(name, networks, "Docker's bridge", (DOCKER_BRIDGE,))
+        yield from _meetings(plan, name, networks, "Docker's bridge", (DOCKER_BRIDGE,))
 
 
 def extra_service_ranges_are_apart_from_everything(cluster: Cluster) -> Iterator[Violation]:
@@ -159,16 +181,16 @@ def _words(entries: tuple[Network, ...]) -> str:
     return " and ".join(f"IPv{entry.version}" for entry in entries)
 
 
-def addresses_for_machines(single: Address) -> Optional[str]:
+def special_kind(single: Address) -> Optional[str]:
     """The kind of special range that holds the address (loopback, multicast, ...), or None."""
     home = home_of(single, SPECIAL)
     return SPECIAL[home] if home else None
 
 
 NETWORK_RULES = (
-    Rule(pods_are_apart_from_services, "error", "Move one of the two, like pod_cidr: 10.244.0.0/16 and service_cidr: 10.96.0.0/12."),
-    Rule(pods_are_apart_from_nodes, "error", "Move pod_cidr away from your network, like 10.244.0.0/16."),
-    Rule(services_are_apart_from_nodes, "error", "Move service_cidr away from your network, like 10.96.0.0/12."),
+    Rule(pods_are_apart_from_services, "error", "Move one of the two."),
+    Rule(pods_are_apart_from_nodes, "error", "Move pod_cidr away from your network."),
+    Rule(services_are_apart_from_nodes, "error", "Move service_cidr away from your network."),
     Rule(
         networks_are_apart_from_dockers_bridge, "warning", "Choose another range, or give Docker another bridge (`bip` in its daemon.json)."
     ),
