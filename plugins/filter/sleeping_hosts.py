@@ -1,0 +1,60 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: sleeping_hosts
+short_description: The hosts that have to be woken
+version_added: 0.1.0
+author: the vmstation.cluster contributors (@vmstation)
+description:
+  - Of the hosts of the cluster those with C(sleeps=true), as M(vmstation.cluster.wake_on_lan) takes them.
+positional: names
+options:
+  _input:
+    description: The hosts of the cluster, as P(vmstation.cluster.cluster_hosts#filter) returns them.
+    type: list
+    elements: dict
+    required: true
+  names:
+    description: Only these hosts count, such as those of the play.
+    type: list
+    elements: str
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Wake the hosts of this play that sleep
+  vmstation.cluster.wake_on_lan:
+    hosts: "{{ hostvars | vmstation.cluster.cluster_hosts(groups) | vmstation.cluster.sleeping_hosts(ansible_play_hosts) }}"
+    broadcast: 192.168.4.255
+  delegate_to: localhost
+  run_once: true
+"""
+
+RETURN = r"""
+_value:
+  description: Hosts with C(name), C(mac) and C(address).
+  type: list
+  elements: dict
+"""
+
+from collections.abc import Callable, Iterable
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+from ansible_collections.vmstation.cluster.plugins.module_utils._site import hosts as of_the_site
+
+
+def sleeping_hosts(hosts: object, names: Iterable[str]) -> list[dict[str, object]]:
+    try:
+        return of_the_site.sleeping_hosts(hosts, names)
+    except Refusal as refusal:
+        raise AnsibleFilterError(str(refusal)) from refusal
+
+
+class FilterModule:
+    def filters(self) -> dict[str, Callable[..., object]]:
+        return {"sleeping_hosts": sleeping_hosts}

@@ -1,0 +1,94 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What one look at a host tells, and what is expected of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Optional
+
+Role = Literal["control_plane", "worker"]
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A bound TCP port. process: its command name, at most 15 characters as the kernel keeps it; empty: not to be seen."""
+
+    port: int
+    process: str = ""
+    pid: int = 0
+
+
+@dataclass(frozen=True)
+class CniConfiguration:
+    """A file of /etc/cni/net.d. types: its plugins; empty: the file is not to be understood."""
+
+    file: str
+    types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What must tell one node from every other one. None: the host does not say."""
+
+    name: str
+    hostname: Optional[str] = None
+    machine_id: Optional[str] = None
+    product_uuid: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class HostState:
+    """One look at a host. None means unknown, never "fine".
+
+    cluster_files: those of CLUSTER_FILES that exist. manifests, etcd_entries: file names in /etc/kubernetes/manifests and /var/lib/etcd.
+    modules: kernel module -> whether it is loaded, built in, or can be loaded. controllers: cgroup controllers that are enabled.
+    memory: MiB. disk_free: the free share of the filesystem of /var/lib, 0..1. clock: Unix time in seconds.
+    """
+
+    identity: Identity
+    in_container: bool = False
+    processes: frozenset[str] = frozenset()
+    listeners: tuple[Listener, ...] = ()
+    interfaces: tuple[str, ...] = ()
+    addresses: Optional[tuple[str, ...]] = None
+    default_routes: frozenset[int] = frozenset()
+    cluster_files: tuple[str, ...] = ()
+    manifests: tuple[str, ...] = ()
+    etcd_entries: tuple[str, ...] = ()
+    cni_configurations: tuple[CniConfiguration, ...] = ()
+    swaps: tuple[str, ...] = ()
+    cgroup_version: Optional[int] = None
+    controllers: frozenset[str] = frozenset()
+    clock: float = 0.0
+    clock_is_synchronised: Optional[bool] = None
+    modules: Mapping[str, Optional[bool]] = field(default_factory=dict)
+    cpus: int = 0
+    memory: Optional[int] = None
+    disk_free: Optional[float] = None
+
+    @property
+    def kubelet_is_live(self) -> bool:
+        """Whether a kubelet serves here. One that systemd restarts every ten seconds is a process now and then, but binds no port."""
+        return any(listener.process == "kubelet" for listener in self.listeners)
+
+
+@dataclass(frozen=True)
+class Expectations:
+    """What this host is to become.
+
+    name: its name in the inventory. addresses: those of the plan, canonical; empty: not judged.
+    modules, encapsulation_modules: kernel modules that Kubernetes and that Calico's encapsulation need.
+    peers: the other hosts of the cluster. controller_clock: Unix time of the controller; None: not compared. clock_drift: seconds.
+    """
+
+    role: Role
+    name: str
+    addresses: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ("br_netfilter", "overlay")
+    encapsulation_modules: tuple[str, ...] = ()
+    peers: tuple[Identity, ...] = ()
+    controller_clock: Optional[float] = None
+    clock_drift: float = 30.0

@@ -1,0 +1,48 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hosts as the inventory and gathered facts know them, in the shape that a module takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+
+
+def sleeping_hosts(hosts: object, names: Iterable[str]) -> list[dict[str, Any]]:
+    """Of the cluster's hosts those that sleep and are among ``names``, as wake_on_lan takes them; of two addresses the first."""
+    if not isinstance(hosts, (list, tuple)) or not all(isinstance(host, Mapping) for host in hosts):
+        raise Refusal("sleeping_hosts", repr(hosts), "a list of hosts", "Pass what the filter cluster_hosts returns.")
+    wanted = set(names)
+    return [
+        {"name": host["name"], "mac": host.get("mac"), "address": _first(host.get("address"))}
+        for host in hosts
+        if host.get("sleeps") and host.get("name") in wanted
+    ]
+
+
+def node_identities(hostvars: object, names: Iterable[str]) -> list[dict[str, Any]]:
+    """What the gathered facts of the named hosts tell of their identity; a host without facts is left out."""
+    if not isinstance(hostvars, Mapping):
+        raise Refusal(
+            "node_identities", repr(hostvars), "the variable hostvars", "Write `hostvars | vmstation.cluster.node_identities(...)`."
+        )
+    found = []
+    for name in names:
+        facts = hostvars[name].get("ansible_facts") if name in hostvars else None
+        if facts:
+            found.append(
+                {
+                    "name": name,
+                    "hostname": facts.get("nodename") or facts.get("hostname"),
+                    "machine_id": facts.get("machine_id"),
+                    "product_uuid": facts.get("product_uuid"),
+                }
+            )
+    return found
+
+
+def _first(address: object) -> object:
+    return address[0] if isinstance(address, (list, tuple)) and address else address

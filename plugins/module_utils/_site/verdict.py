@@ -1,0 +1,74 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The end of a site run: what stands on each host, in lines that a person reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+
+PREFLIGHT, FIREWALL, RUNTIME, WAKE = "_node_preflight", "_node_firewall", "_node_runtime", "site_wake"
+"""The variables in which the plays before have registered what they saw."""
+
+
+def site_verdict(hostvars: object, hosts: object) -> list[str]:
+    """A headline for each host of the cluster, its openings and what stands against it below. A host that says nothing did not get far."""
+    if not isinstance(hostvars, Mapping) or not isinstance(hosts, (list, tuple)):
+        raise Refusal(
+            "site_verdict", repr(hosts), "hostvars and a list of hosts", "Write `hostvars | vmstation.cluster.site_verdict(hosts)`."
+        )
+    lines: list[str] = []
+    for host in hosts:
+        seen = hostvars.get(host["name"], {})
+        lines.extend(_of_host(host, seen))
+    return lines
+
+
+def _of_host(host: Mapping[str, Any], seen: Mapping[str, Any]) -> list[str]:
+    name = f"{host['name']} ({host.get('role')}, {_joined(host.get('address'))})"
+    woken = {entry["name"]: entry["is_up"] for entry in (seen.get(WAKE) or {}).get("hosts") or ()}
+    if woken.get(host["name"]) is False:
+        return [f"{name}: asleep, left alone"]
+    preflight, firewall, runtime = (seen.get(key) or {} for key in (PREFLIGHT, FIREWALL, RUNTIME))
+    findings = [f"  {finding['severity']}: {finding['subject']}: {finding['found']}" for finding in preflight.get("findings") or ()]
+    accepted = [f"  accepted: {finding['subject']}: {finding['found']}" for finding in preflight.get("accepted") or ()]
+    if not preflight:
+        return [f"{name}: not reached"]
+    if "backend" not in firewall:
+        return [f"{name}: NOT prepared, see its failed task above", *findings, *accepted]
+    if firewall["backend"] == "none":
+        headline = "no firewall in force, nothing to open"
+        openings: Sequence[str] = ()
+    else:
+        planned = bool(firewall.get("changed")) and bool(firewall.get("confirmation_pending", False))
+        openings = [f"  {_opening(entry)}" for entry in firewall.get("ports") or ()]
+        headline = f"{firewall['backend']}, {len(openings)} openings{' (not confirmed)' if planned else ''}"
+    return [f"{name}: {headline}; {_runtime(runtime)}", *openings, *_trusted(firewall), *findings, *accepted]
+
+
+def _runtime(runtime: Mapping[str, Any]) -> str:
+    """``ctr version`` prints a paragraph for the client and one for the server: the server's is the daemon that runs."""
+    server = str(runtime.get("stdout") or "").partition("Server:")[2]
+    for line in server.splitlines():
+        key, _colon, version = line.strip().partition(":")
+        if key == "Version":
+            return f"containerd {version.strip()}"
+    return "containerd not running"
+
+
+def _opening(entry: Mapping[str, Any]) -> str:
+    what = f"{entry['port']}/{entry['protocol']}" if entry.get("port") else f"protocol {entry['protocol']}"
+    return f"{what} from {', '.join(entry.get('sources') or ['anywhere'])}"
+
+
+def _trusted(firewall: Mapping[str, Any]) -> list[str]:
+    networks = firewall.get("trusted") or ()
+    return [f"  everything from and to {', '.join(networks)}"] if networks else []
+
+
+def _joined(address: object) -> str:
+    parts: Iterable[object] = address if isinstance(address, (list, tuple)) else [address]
+    return ", ".join(str(part) for part in parts)
