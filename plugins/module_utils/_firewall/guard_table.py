@@ -108,6 +108,14 @@ def parse(text: str) -> Optional[PortSet]:
     return PortSet((), canonical_networks(networks(trusted)), guarded)
 
 
+def guarded(owner: str, where: str, standing: PortSet, text: str, damage: list[str]) -> PortSet:
+    """The set with the guarded part that a text of our table tells; what is not as we write it goes into ``damage``."""
+    told = parse(text)
+    if told is None or (told.guarded and told.trusted != standing.trusted):
+        damage.append(f"the table inet {table(owner)} is not as it was written ({where})")
+    return PortSet(standing.openings, standing.trusted, told.guarded if told else ())
+
+
 def _source(network: str) -> str:
     """`nft list` shows a single host without its length."""
     address, _, length = network.partition("/")

@@ -10,7 +10,6 @@ from typing import ClassVar, Optional
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import guard_table, ufw_blocks, ufw_rules
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.backend import Backend, ReadText, Standing, Step, Transaction
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import (
-    NOTHING,
     Opening,
     PortSet,
     canonical_networks,
@@ -145,10 +144,7 @@ class Ufw(Backend):
             if from_trusted != both_ways:
                 damage.append(f"{where} let only one direction of a trusted network pass")
         standing = PortSet(merge(openings), canonical_networks(networks(trusted)))
-        guarded = guard_table.parse(guard)
-        if guarded is None or (guarded.guarded and guarded.trusted != standing.trusted):
-            damage.append(f"the table inet {guard_table.table(owner)} is not as it was written ({where})")
-        return for_families(PortSet(standing.openings, standing.trusted, (guarded or NOTHING).guarded), self.families())
+        return for_families(guard_table.guarded(owner, where, standing, guard, damage), self.families())
 
     def _protocol(self, rule: Rule) -> str:
         return rule.protocol if rule.protocol in PROTOCOLS_WITH_PORTS else self._protocols.get(rule.protocol, rule.protocol)
