@@ -1,0 +1,36 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Confirms a change of the firewall over a connection that is really new, in the same task."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+
+MODULE = "vmstation.cluster.firewall_ports"
+
+
+class ActionModule(ActionBase):
+    def run(self, tmp: Optional[str] = None, task_vars: Optional[dict[str, Any]] = None) -> dict[str, Any]:
+        result = super().run(tmp, task_vars)
+        del tmp
+        first = self._execute_module(module_name=MODULE, task_vars=task_vars)
+        result.update(first)
+        if not first.get("confirmation_pending") or first.get("failed") or self._task.check_mode:
+            return result
+        try:
+            self._connection.reset()
+            second = self._execute_module(module_name=MODULE, task_vars=task_vars)
+        except AnsibleConnectionFailure as error:
+            second = {"failed": True, "msg": str(error)}
+        if second.get("failed") or second.get("unreachable") or not second.get("confirmed"):
+            reason = second.get("msg") or "the host saw the same connection again"
+            undone = f"the old rules come back by themselves within {first.get('rollback_in')} s"
+            result.update(failed=True, msg=f"The change was not confirmed over a new connection, so {undone}: {reason}")
+            return result
+        result.update(confirmation_pending=False, confirmed=True)
+        result.pop("rollback_in", None)
+        return result

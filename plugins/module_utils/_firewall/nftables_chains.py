@@ -1,0 +1,173 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The chains that we own in nftables: read from a ruleset, changed by one batch, and the same for the file that a boot reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Optional
+
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import PortSet, for_families
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.nftables_file import Saved, header
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.nftables_rules import FAMILIES, rule_text
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.nftables_ruleset import (
+    OURS,
+    ChainKey,
+    Ruleset,
+    Target,
+    families_of,
+)
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.packet_rules import (
+    Rule,
+    forward_rules,
+    guard_rules,
+    input_rules,
+    ports_of,
+)
+
+GUARD_CHAIN = "node_ports"
+GUARD_HOOK = "{ type filter hook prerouting priority mangle; policy accept; }"
+TABLE_FAMILY = {frozenset({4, 6}): "inet", frozenset({4}): "ip", frozenset({6}): "ip6"}
+
+
+def chain_name(owner: str, hook: str) -> str:
+    """An owner has neither ``_`` nor ``.``, so that no two owners share a name."""
+    name = f"{OURS}{owner.replace('-', '_')}"
+    return name if hook == "input" else f"{name}.forward"
+
+
+def needed(ports: PortSet, targets: list[Target]) -> list[Target]:
+    """The targets that a set needs to be jumped to from: forward only for trusted networks."""
+    return [(key, hook) for key, hook in targets if ports and (hook == "input" or ports.trusted)]
+
+
+def read_runtime(ruleset: Ruleset, owner: str, targets: list[Target]) -> tuple[PortSet, list[str]]:
+    """The set in force, and what in our chains is not as a change would write it."""
+    families = families_of([key for key, hook in targets if hook == "input"])
+    guard = _guard_key(owner, families)
+    before_dnat = ruleset.rules_of_ours(guard) if guard in ruleset.chains else []
+    chains = {
+        family: (
+            [rule for key in _own_chains(ruleset, owner, "input") if family in FAMILIES[key[0]] for rule in _seen(ruleset, key, family)],
+            [rule for rule in before_dnat if rule and rule.family in {0, family}],
+        )
+        for family in sorted(families)
+    }
+    ports = ports_of(chains)
+    return ports, _damage(ruleset, owner, ports, targets)
+
+
+def runtime_change(ruleset: Ruleset, owner: str, wanted: PortSet, targets: list[Target]) -> str:
+    """One batch from what stands to ``wanted``. nft takes all of it or nothing."""
+    lines: list[str] = []
+    wanted_targets = needed(wanted, targets)
+    for hook in ("input", "forward"):
+        name = chain_name(owner, hook)
+        keys = [key for key, of in wanted_targets if of == hook]
+        own = {(key[0], key[1], name) for key in keys}
+        jumps = ruleset.jumps(name)
+        for chain in sorted(own):
+            lines.extend(_filled(chain, _rules(wanted, chain[0], hook)))
+        for key in keys:
+            if key not in {place for place, _ in jumps}:
+                lines.append(f"insert rule {_words(key)} jump {name}")
+        first_jumps = {place: handle for place, handle in reversed(jumps) if place in keys}
+        lines.extend(f"delete rule {_words(place)} handle {handle}" for place, handle in jumps if first_jumps.get(place) != handle)
+        for chain in _own_chains(ruleset, owner, hook):
+            if chain not in own:
+                lines.extend([f"flush chain {_words(chain)}", f"delete chain {_words(chain)}"])
+    families = families_of([key for key, hook in targets if hook == "input"])
+    kept = _guard_key(owner, families)[:2] if wanted.guarded else None
+    lines.extend(f"delete table {family} {name}" for family, name, _ in _guards(ruleset, owner) if (family, name) != kept)
+    lines.extend(_guard_lines(owner, wanted, families))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def saved_text(owner: str, saved: Saved) -> str:
+    """The file that brings a set back. Reading it twice, or with a chain of the host gone, is harmless."""
+    lines: list[str] = []
+    for key, _ in saved.targets:
+        # without a hook it changes no base chain that stands; where the host's own file lost it, the rest still loads
+        lines.extend([f"add table {key[0]} {key[1]}", f"add chain {_words(key)}"])
+    for hook in ("input", "forward"):
+        name = chain_name(owner, hook)
+        keys = [key for key, of in saved.targets if of == hook]
+        for chain in sorted({(key[0], key[1], name) for key in keys}):
+            lines.extend(_filled(chain, _rules(saved.ports, chain[0], hook)))
+        lines.extend(f"insert rule {_words(key)} jump {name}" for key in keys)
+    families = families_of([key for key, hook in saved.targets if hook == "input"])
+    lines.extend(_guard_lines(owner, saved.ports, families))
+    return header(saved) + "".join(f"{line}\n" for line in lines)
+
+
+def _rules(ports: PortSet, table_family: str, hook: str) -> list[Rule]:
+    families = FAMILIES[table_family]
+    return (input_rules if hook == "input" else forward_rules)(for_families(ports, families), families)
+
+
+def _filled(chain: ChainKey, rules: Iterable[Rule]) -> list[str]:
+    place = _words(chain)
+    return [f"add chain {place}", f"flush chain {place}", *(f"add rule {place} {rule_text(rule, chain[0])}" for rule in rules)]
+
+
+def _guard_lines(owner: str, ports: PortSet, families: frozenset[int]) -> list[str]:
+    if not ports.guarded or not families:
+        return []
+    family, name, chain = _guard_key(owner, families)
+    rules = guard_rules(ports, families)
+    return [
+        f"add table {family} {name}",
+        f"delete table {family} {name}",
+        f"add table {family} {name}",
+        f"add chain {family} {name} {chain} {GUARD_HOOK}",
+        *(f"add rule {family} {name} {chain} {rule_text(rule, family)}" for rule in rules),
+    ]
+
+
+def _damage(ruleset: Ruleset, owner: str, ports: PortSet, targets: list[Target]) -> list[str]:
+    damage: list[str] = []
+    wanted_targets = needed(ports, targets)
+    for hook in ("input", "forward"):
+        name = chain_name(owner, hook)
+        keys = [key for key, of in wanted_targets if of == hook]
+        places = {place for place, _ in ruleset.jumps(name)}
+        damage.extend(f"chain {_words(key)} has lost its jump to {name}" for key in keys if key not in places)
+        damage.extend(f"chain {_words(place)} jumps to {name} for nothing" for place in sorted(places - set(keys)))
+        own = {(key[0], key[1], name) for key in keys}
+        standing = set(_own_chains(ruleset, owner, hook))
+        damage.extend(f"chain {_words(chain)} is left over" for chain in sorted(standing - own))
+        for chain in sorted(own & standing):
+            if not _same(ruleset.rules_of_ours(chain), _rules(ports, chain[0], hook)):
+                damage.append(f"chain {_words(chain)} holds rules by another hand")
+    families = families_of([key for key, hook in targets if hook == "input"])
+    guard = _guard_key(owner, families)
+    for key in _guards(ruleset, owner):
+        if key != guard or not _same(ruleset.rules_of_ours(key), guard_rules(ports, families)):
+            damage.append(f"table {key[0]} {key[1]} is not as it was written")
+    return damage
+
+
+def _same(found: list[Optional[Rule]], written: list[Rule]) -> bool:
+    return found == written
+
+
+def _seen(ruleset: Ruleset, chain: ChainKey, family: int) -> list[Rule]:
+    return [rule for rule in ruleset.rules_of_ours(chain) if rule and rule.family in {0, family}]
+
+
+def _own_chains(ruleset: Ruleset, owner: str, hook: str) -> list[ChainKey]:
+    name = chain_name(owner, hook)
+    return [key for key in ruleset.chains if key[2] == name]
+
+
+def _guards(ruleset: Ruleset, owner: str) -> list[ChainKey]:
+    return [key for key in ruleset.chains if key[1:] == (chain_name(owner, "input"), GUARD_CHAIN)]
+
+
+def _guard_key(owner: str, families: frozenset[int]) -> ChainKey:
+    return TABLE_FAMILY.get(families, "inet"), chain_name(owner, "input"), GUARD_CHAIN
+
+
+def _words(key: ChainKey) -> str:
+    return " ".join(key)
