@@ -58,6 +58,7 @@ class Backend(ABC):
     """One firewall of a host. It gets its I/O and owns one named object; it never applies anything itself."""
 
     name: ClassVar[str]
+    lock_path: ClassVar[str] = ""  # what the firewall's own tools lock while they change it; empty: nothing
 
     def __init__(self, commands: Commands, read_text: ReadText) -> None:
         self._commands = commands

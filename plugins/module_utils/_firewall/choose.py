@@ -8,15 +8,28 @@ from __future__ import annotations
 from typing import Callable, Optional
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.backend import Backend, ReadText
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.firewalld import Firewalld
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables import Iptables
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.nftables import Nftables
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ssh import running_connection
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ufw import Ufw
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Commands
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.processes import environments
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 Make = Callable[[Commands, ReadText, str], Backend]
 
+
+def _client() -> str:
+    """The address of the client of the running SSH connection; empty if it was not SSH."""
+    connection = running_connection(environments())
+    return connection.client if connection else ""
+
+
 # in the order of asking: firewalld and ufw make rules for nftables and iptables, so whoever manages comes first
 BACKENDS: dict[str, Make] = {
+    "firewalld": lambda commands, read_text, zone: Firewalld(commands, read_text, zone, _client),
+    "ufw": lambda commands, read_text, zone: Ufw(commands, read_text),
     "nftables": lambda commands, read_text, zone: Nftables(commands, read_text),
     "iptables": lambda commands, read_text, zone: Iptables(commands, read_text),
 }

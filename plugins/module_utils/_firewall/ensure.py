@@ -81,7 +81,8 @@ def ensure(request: Request, host: Host) -> Outcome:
         backend = choose(request.backend, host.commands, host.read_text, request.zone)
         if backend is None:
             return Outcome(_result(request, "none", NOTHING, NOTHING, changed=False, confirmed=confirmed), [NO_FIREWALL])
-        outcome = _ensure(request, host, backend, connection, waiting)
+        with host.tool_lock(backend.lock_path):
+            outcome = _ensure(request, host, backend, connection, waiting)
         outcome.result["confirmed"] = confirmed
         return outcome
 

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Callable, Optional
 
@@ -17,7 +17,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.backen
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Commands, HostCommands
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.detached import run_detached
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.files import read_text, replace_all
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.lock import exclusive
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.lock import exclusive, exclusive_to_tools
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.own_program import archive
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.processes import environments
 
@@ -28,7 +28,10 @@ SYSTEMD_RUNS = "/run/systemd/system"
 
 @dataclass(frozen=True)
 class Host:
-    """A host's I/O. ``detached`` runs work that outlives us; ``program`` gives this very program as a file to run later."""
+    """A host's I/O.
+
+    tool_lock: takes a backend's ``lock_path``. detached: runs work that outlives us. program: gives this very program as a file to run later.
+    """
 
     commands: Commands
     read_text: ReadText
@@ -38,6 +41,7 @@ class Host:
     environments: Callable[[], Iterable[Mapping[str, str]]]
     program: Callable[[str], str]
     has_systemd: Callable[[], bool]
+    tool_lock: Callable[[str], AbstractContextManager[None]] = lambda path: nullcontext()
     now: Callable[[], float] = time.time
     python: str = sys.executable
 
@@ -49,6 +53,7 @@ def this_host() -> Host:
         read_text=read_text,
         replace_all=replace_all,
         lock=lambda: exclusive(LOCK, LOCK_WAIT),
+        tool_lock=lambda path: exclusive_to_tools(path, LOCK_WAIT),
         detached=run_detached,
         environments=environments,
         program=archive,

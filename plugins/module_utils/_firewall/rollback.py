@@ -115,7 +115,8 @@ def main(owner: str) -> None:
         if rollback is None:
             return
         backend = BACKENDS[rollback.backend](host.commands, host.read_text, rollback.zone)
-        restore(host, backend, owner, rollback.files, rollback.ports)
+        with host.tool_lock(backend.lock_path):
+            restore(host, backend, owner, rollback.files, rollback.ports)
         disarm(host, owner)
 
 

@@ -36,7 +36,7 @@ class Ufw(Backend):
     """ufw 0.36 and later, over whichever iptables it uses."""
 
     name = "ufw"
-    lock_file: ClassVar[str] = "/run/ufw.lock"
+    lock_path: ClassVar[str] = "/run/ufw.lock"
 
     def __init__(self, commands: Commands, read_text: ReadText) -> None:
         super().__init__(commands, read_text)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,34 @@ def exclusive(path: str, wait: float) -> Iterator[None]:
                 if time.monotonic() >= until:
                     raise Refusal(
                         f"lock {path}", f"held by another change for {wait:g} s", "to be free", f"See who holds it with `fuser {path}`."
+                    ) from None
+                time.sleep(POLL)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def exclusive_to_tools(path: str, wait: float) -> Iterator[None]:
+    """Hold the POSIX lock that other programs take on ``path``, waiting at most ``wait`` seconds for it; an empty path is no lock.
+
+    It belongs to the open file and not to this process, so that a forked child holds it too, until it ends.
+    """
+    if not path:
+        yield
+        return
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    whole_file = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    try:
+        until = time.monotonic() + wait
+        while True:
+            try:
+                fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, whole_file)
+                break
+            except (BlockingIOError, PermissionError):
+                if time.monotonic() >= until:
+                    raise Refusal(
+                        f"lock {path}", f"held by another program for {wait:g} s", "to be free", f"See who holds it with `fuser {path}`."
                     ) from None
                 time.sleep(POLL)
         yield
