@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import subprocess
 import tarfile
 from pathlib import Path
 
@@ -58,4 +57,3 @@ def run(host, options: dict, *, check: bool = False, diff: bool = False) -> dict
 
 def _sources(entry: tarfile.TarInfo):
     return None if "__pycache__" in entry.name else entry
-

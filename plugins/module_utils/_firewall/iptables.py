@@ -1,22 +1,113 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Being written."""
+"""iptables, of either variant and both IP versions: chains of ours, jumped to from the front of what refuses."""
 
 from __future__ import annotations
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.backend import Backend, Standing, Transaction
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import PortSet
+from dataclasses import dataclass
+from typing import Optional
+
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import iptables_files as files
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.backend import Backend, ReadText, Standing, Step, Transaction
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_chains import (
+    Wanted,
+    change,
+    damage,
+    rules_on,
+    saved_lines,
+)
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_rules import protocol_numbers
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_text import Tables
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import PortSet, for_families
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.packet_rules import ports_of
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Commands
+
+PROGRAMS = {4: "iptables", 6: "ip6tables"}
+
+
+@dataclass(frozen=True)
+class Family:
+    """One IP version that is judged: its tables as they stand, and whether its forward chain refuses."""
+
+    version: int
+    tables: Tables
+    forwards: bool
 
 
 class Iptables(Backend):
     name = "iptables"
 
+    def __init__(self, commands: Commands, read_text: ReadText) -> None:
+        super().__init__(commands, read_text)
+        self._fresh: Optional[list[Family]] = None
+        self._read_last: Optional[list[Family]] = None
+
     def is_in_force(self) -> bool:
-        return False
+        self._fresh = self._families()
+        return bool(self._fresh)
+
+    def families(self) -> frozenset[int]:
+        self._fresh = self._fresh if self._fresh is not None else self._families()
+        return frozenset(family.version for family in self._fresh)
 
     def read(self, owner: str) -> Standing:
-        return Standing()
+        # what is_in_force just listed serves the first reading; every later one asks anew
+        families, self._fresh = (self._fresh if self._fresh is not None else self._families()), None
+        self._read_last = families
+        numbers = self._numbers()
+        runtime = ports_of({family.version: rules_on(family.tables, owner, numbers) for family in families})
+        harm = [
+            f"{PROGRAMS[family.version]}: {found}"
+            for family in families
+            for found in damage(family.tables, Wanted(owner, runtime, family.version, family.forwards), numbers)
+        ]
+        permanent, lost, warnings = runtime, [], []
+        if files.can_be_permanent(self._read_text):
+            saved = {family.version: Tables(files.saved(self._read_text, owner, family.version) or "") for family in families}
+            permanent = ports_of({version: rules_on(tables, owner, numbers) for version, tables in saved.items()})
+            lost = [
+                f"{files.saved_path(self._read_text, owner, family.version)}: {found}"
+                for family in families
+                for found in damage(saved[family.version], Wanted(owner, permanent, family.version, family.forwards), numbers)
+            ]
+            lost.extend(files.missing_units(self._read_text, owner, self._versions(families), bool(permanent)))
+            warnings = files.warnings(self._read_text, owner, self._versions(families))
+        elif runtime:
+            warnings = ["This host has no saved rules and no systemd: this set does not come back after a reboot."]
+        return Standing(runtime, permanent, (*harm, *lost), tuple(warnings))
 
     def transaction(self, owner: str, wanted: PortSet) -> Transaction:
-        return Transaction()
+        families, self._read_last = (self._read_last if self._read_last is not None else self._families()), None
+        numbers = self._numbers()
+        texts: dict[int, str] = {}
+        lines: dict[int, dict[str, list[str]]] = {}
+        for family in families:
+            goal = Wanted(owner, for_families(wanted, frozenset({family.version})) if wanted else wanted, family.version, family.forwards)
+            texts[family.version] = change(family.tables, goal, numbers)
+            lines[family.version] = saved_lines(goal)
+        steps = [(PROGRAMS[version], text) for version, text in texts.items() if text]
+        return Transaction(
+            validate=tuple(Step((f"{program}-restore", "--noflush", "--test", "--wait=60"), text) for program, text in steps),
+            files=files.contents(self._read_text, owner, lines, is_wanted=bool(wanted)),
+            activate=tuple(Step((f"{program}-restore", "--noflush", "--wait=60"), text) for program, text in steps),
+        )
+
+    def _families(self) -> list[Family]:
+        found = []
+        for version, program in PROGRAMS.items():
+            if not self._commands.has(f"{program}-save"):
+                continue
+            # a kernel without this IP version's tables has no firewall for it
+            completed = self._commands.run([f"{program}-save"], check=False)
+            tables = Tables(completed.stdout)
+            if completed.status == 0 and tables.can_refuse("INPUT"):
+                found.append(Family(version, tables, tables.can_refuse("FORWARD")))
+        return found
+
+    def _numbers(self) -> dict[str, str]:
+        return protocol_numbers(self._read_text("/etc/protocols") or "")
+
+    @staticmethod
+    def _versions(families: list[Family]) -> list[int]:
+        return [family.version for family in families]

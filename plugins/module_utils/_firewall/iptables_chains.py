@@ -1,0 +1,129 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The chains that we own in iptables: read, judged, and changed by one text per family."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Optional
+
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_rules import read_rule, rule_text, single
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_text import Tables
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import PortSet, for_families
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.packet_rules import Rule, forward_rules, guard_rules, input_rules
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A set as one family's chains hold it. forwards: whether the family's forward chain refuses, so that trusted networks need ours."""
+
+    owner: str
+    ports: PortSet
+    version: int
+    forwards: bool
+
+    def chains(self) -> list[tuple[str, str, str, list[Rule]]]:
+        """Table, base chain, our chain, and its rules; only those that are needed. The guard comes first, so that nothing is open early."""
+        if not self.ports:
+            return []
+        families = frozenset({self.version})
+        ports = for_families(self.ports, families)
+        found = [("filter", "INPUT", input_chain(self.owner), single(input_rules(ports, families)))]
+        if ports.trusted and self.forwards:
+            found.append(("filter", "FORWARD", forward_chain(self.owner), single(forward_rules(ports, families))))
+        if ports.guarded:
+            found.insert(0, ("mangle", "PREROUTING", input_chain(self.owner), single(guard_rules(ports, families))))
+        return found
+
+
+def input_chain(owner: str) -> str:
+    """At most 26 characters of the kernel's 28. The guard has the same name in another table."""
+    return f"vmstation-{owner}"
+
+
+def forward_chain(owner: str) -> str:
+    """An owner has no dot, so that no two owners share a name."""
+    return f"vmstation-{owner}.f"
+
+
+def all_chains(owner: str) -> list[tuple[str, str, str]]:
+    """Table, base chain and name of all that an owner may have."""
+    return [
+        ("mangle", "PREROUTING", input_chain(owner)),
+        ("filter", "INPUT", input_chain(owner)),
+        ("filter", "FORWARD", forward_chain(owner)),
+    ]
+
+
+def rules_on(tables: Tables, owner: str, numbers: Mapping[str, str]) -> tuple[list[Rule], list[Rule]]:
+    """Our rules on input, and those before DNAT; the lines of another hand left out."""
+    on_input, before_dnat = (
+        [rule for rule in _read(tables, table, input_chain(owner), numbers) if rule is not None] for table in ("filter", "mangle")
+    )
+    return on_input, before_dnat
+
+
+def damage(tables: Tables, wanted: Wanted, numbers: Mapping[str, str]) -> list[str]:
+    """What in our chains is not as ``change`` would write it for this set."""
+    found: list[str] = []
+    needed = {(table, base, chain): rules for table, base, chain, rules in wanted.chains()}
+    for table, base, chain in all_chains(wanted.owner):
+        stands = (table, chain) in tables.policies
+        jumps = tables.jumps(table, chain)
+        if (table, base, chain) not in needed:
+            found.extend([f"chain {chain} of {table} is left over"] if stands or jumps else [])
+            continue
+        if not stands:
+            found.append(f"chain {chain} of {table} is missing")
+        elif _read(tables, table, chain, numbers) != needed[table, base, chain]:
+            found.append(f"chain {chain} of {table} holds rules by another hand")
+        if base not in jumps:
+            found.append(f"chain {base} of {table} has lost its jump to {chain}")
+    return found
+
+
+def change(tables: Tables, wanted: Wanted, numbers: Mapping[str, str]) -> str:
+    """What iptables-restore makes of what stands to get what is wanted; empty if nothing is to be done."""
+    if not wanted.ports and not damage(tables, wanted, numbers):
+        return ""
+    lines: dict[str, list[str]] = {}
+    needed = {(table, base, chain): rules for table, base, chain, rules in wanted.chains()}
+    for table, base, chain in all_chains(wanted.owner):
+        jumps = tables.jumps(table, chain)
+        stands = (table, chain) in tables.policies
+        section = lines.setdefault(table, [])
+        if (table, base, chain) in needed:
+            # declaring a chain empties it
+            section.append(f":{chain} - [0:0]")
+            section.extend(rule_text(chain, rule) for rule in needed[table, base, chain])
+            if base not in jumps:
+                section.append(f"-I {base} 1 -j {chain}")
+            surplus = jumps[:]
+            if base in surplus:
+                surplus.remove(base)
+            section.extend(f"-D {place} -j {chain}" for place in surplus)
+        elif stands or jumps:
+            section.extend(f"-D {place} -j {chain}" for place in jumps)
+            section.extend([f"-F {chain}", f"-X {chain}"] if stands else [])
+    return "".join(f"*{table}\n{_joined(section)}COMMIT\n" for table, section in lines.items() if section)
+
+
+def saved_lines(wanted: Wanted) -> dict[str, list[str]]:
+    """The lines of each table that bring the set back, for a file that is loaded into empty tables."""
+    lines: dict[str, list[str]] = {"filter": [], "mangle": []}
+    chains = wanted.chains()
+    for table, _, chain, _ in chains:
+        lines[table].append(f":{chain} - [0:0]")
+    for table, base, chain, rules in chains:
+        lines[table].extend([f"-A {base} -j {chain}", *(rule_text(chain, rule) for rule in rules)])
+    return lines
+
+
+def _read(tables: Tables, table: str, chain: str, numbers: Mapping[str, str]) -> list[Optional[Rule]]:
+    return [read_rule(line, numbers) for line in tables.rules.get((table, chain), [])]
+
+
+def _joined(lines: list[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
