@@ -30,7 +30,7 @@ SYSTEMD_RUNS = "/run/systemd/system"
 class Host:
     """A host's I/O.
 
-    tool_lock: takes a backend's ``lock_path``. detached: runs work that outlives us. program: gives this very program as a file to run later.
+    tool_lock: takes a backend's ``lock_path``. detached: runs work that outlives us. program: gives this very program as a file.
     """
 
     commands: Commands
