@@ -1,0 +1,161 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is derived: ports per role, MTU, capacity, and the rest."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.check import judge
+from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.port_facts import PORT_FACTS
+
+from tests.unit.network_plan.plans import DUAL, HOSTS, IPV6, IPV6_HOSTS, SPECIFICATION, hosts, plan, service
+
+LAN = "192.168.4.0/24"
+NODES = ["192.168.4.61/32", "192.168.4.62/32", "192.168.4.63/32"]
+MASTER = ["192.168.4.63/32"]
+EVERY_NODE = {"22/tcp": [], "10250/tcp": NODES, "30000-32767/tcp": [], "9100/tcp": NODES}
+ONLY_CONTROL_PLANE = {"6443/tcp": [], "2379-2380/tcp": MASTER, "10257/tcp": NODES, "10259/tcp": NODES}
+BGP = {"179/tcp": [LAN]}
+IPIP = {"protocol 4": [LAN]}
+VXLAN = {"4789/udp": [LAN]}
+
+
+def opened(role, one_plan, some_hosts=HOSTS):
+    ports = judge(one_plan, some_hosts).derived["ports"][role]
+    return {f"{port['port']}/{port['protocol']}" if "port" in port else f"protocol {port['protocol']}": port["sources"] for port in ports}
+
+
+@pytest.mark.parametrize(
+    ("encapsulation", "calico"),
+    [
+        ("IPIP", {**BGP, **IPIP}),
+        ("IPIPCrossSubnet", {**BGP, **IPIP}),
+        ("VXLAN", VXLAN),
+        ("VXLANCrossSubnet", VXLAN),
+        ("None", BGP),
+    ],
+)
+def test_ports_follow_the_encapsulation_on_both_roles(encapsulation, calico):
+    assert opened("worker", plan(encapsulation=encapsulation)) == {**EVERY_NODE, **calico}
+    assert opened("control_plane", plan(encapsulation=encapsulation)) == {**EVERY_NODE, **ONLY_CONTROL_PLANE, **calico}
+
+
+@pytest.mark.parametrize(
+    ("changes", "more"),
+    [
+        ({"services": service(protocol="udp")}, {"30000-32767/udp": []}),
+        ({"services": service(protocol="sctp")}, {"30000-32767/sctp": []}),
+        ({"services": service(protocol="udp", type="ClusterIP", node_port=None)}, {}),
+        ({"services": []}, {}),
+    ],
+)
+def test_node_ports_are_open_over_udp_only_for_a_udp_service(changes, more):
+    assert opened("worker", plan(**changes)) == {**EVERY_NODE, **BGP, **IPIP, **more}
+
+
+def test_without_hosts_the_node_network_is_the_source_and_never_anyone():
+    sources = opened("control_plane", plan(), None)
+    assert {port for port, networks in sources.items() if networks == []} == {"22/tcp", "6443/tcp", "30000-32767/tcp"}
+    assert sources["10250/tcp"] == sources["2379-2380/tcp"] == [LAN]
+
+
+def test_etcd_is_open_to_every_control_plane_host_only():
+    three = [{**HOSTS[0], "name": f"master{last}", "address": f"192.168.4.{last}"} for last in (9, 10, 100)]
+    assert opened("control_plane", plan(), [*three, *HOSTS[1:]])["2379-2380/tcp"] == [
+        "192.168.4.9/32",
+        "192.168.4.10/32",
+        "192.168.4.100/32",
+    ]
+
+
+def test_a_plan_without_a_node_network_opens_to_nobody_what_only_nodes_may_reach():
+    assert set(opened("worker", plan(node_cidr=None), [])) == {"22/tcp", "30000-32767/tcp"}
+
+
+def test_ipv6_hosts_and_networks_stand_as_sources():
+    ports = opened("worker", IPV6, IPV6_HOSTS)
+    assert ports["4789/udp"] == ["fd00:4::/64"]
+    assert ports["10250/tcp"] == ["fd00:4::61/128", "fd00:4::62/128", "fd00:4::63/128"]
+
+
+def test_dual_stack_has_both_families_and_protocol_4_only_the_one_that_ipip_carries():
+    both = [{**host, "address": [host["address"], f"fd00:4::{host['address'][-2:]}"]} for host in HOSTS]
+    ports = opened("worker", plan(DUAL, encapsulation="IPIP"), both)
+    assert ports["179/tcp"] == [LAN, "fd00:4::/64"]
+    assert ports["protocol 4"] == [LAN]
+    assert ports["10250/tcp"] == [*NODES, "fd00:4::61/128", "fd00:4::62/128", "fd00:4::63/128"]
+
+
+def test_every_port_has_a_reason_and_a_document():
+    for port in [entry for ports in judge(SPECIFICATION, HOSTS).derived["ports"].values() for entry in ports]:
+        assert port["reason"] in port["comment"]
+        assert port["document"].startswith("https://")
+    assert len({fact.name for fact in PORT_FACTS}) == len(PORT_FACTS)
+
+
+@pytest.mark.parametrize(
+    ("one_plan", "mtu"),
+    [
+        (plan(), 1480),
+        (plan(encapsulation="IPIPCrossSubnet"), 1480),
+        (plan(encapsulation="VXLAN"), 1450),
+        (plan(encapsulation="VXLANCrossSubnet"), 1450),
+        (plan(encapsulation="None"), 1500),
+        (IPV6, 1430),
+        (DUAL, 1430),
+        (plan(DUAL, encapsulation="IPIP"), 1480),
+        (plan(encapsulation="nonsense"), None),
+    ],
+)
+def test_the_mtu_leaves_room_for_the_encapsulation(one_plan, mtu):
+    assert judge(one_plan).derived["mtu"] == mtu
+
+
+def test_the_specification_derives_what_the_roles_need():
+    derived = judge(SPECIFICATION, HOSTS).derived
+    assert {key: value for key, value in derived.items() if key != "ports"} == {
+        "broadcast": "192.168.4.255",
+        "gateway": ["192.168.4.1"],
+        "upstream_dns": ["192.168.4.1"],
+        "trusted": ["10.244.0.0/16"],
+        "service_cidrs": ["10.96.0.0/12"],
+        "extra_service_cidrs": ["10.233.0.0/24"],
+        "dns_service_ips": ["10.233.0.3"],
+        "dns_domain": "cluster.local",
+        "api_server_address": "10.96.0.1",
+        "mtu": 1480,
+        "capacity": [
+            {
+                "cidr": "10.244.0.0/16",
+                "block_size": 26,
+                "blocks": 1024,
+                "pods_per_block": 64,
+                "nodes": 3,
+                "encapsulation": "IPIP",
+                "mtu": 1480,
+            }
+        ],
+    }
+
+
+def test_dual_stack_pools_have_a_block_size_of_their_family():
+    pools = judge(DUAL, HOSTS).derived["capacity"]
+    assert [(pool["cidr"], pool["block_size"], pool["blocks"]) for pool in pools] == [
+        ("10.244.0.0/16", 26, 1024),
+        ("fd00:10:244::/56", 122, 2**66),
+    ]
+
+
+@pytest.mark.parametrize(("node_cidr", "broadcast"), [("10.0.0.0/8", "10.255.255.255"), ("10.0.0.0/30", "10.0.0.3"), ("10.0.0.0/31", None)])
+def test_magic_packets_go_to_the_broadcast_address_if_there_is_one(node_cidr, broadcast):
+    assert judge(plan(node_cidr=node_cidr)).derived["broadcast"] == broadcast
+
+
+def test_upstream_dns_is_the_gateway_unless_pods_cannot_ask_it():
+    without = {key: value for key, value in DUAL.items() if key != "upstream_dns"}
+    assert judge(without).derived["upstream_dns"] == ["192.168.4.1"]
+
+
+def test_a_host_with_a_broken_address_is_no_source():
+    assert opened("worker", plan(), hosts(address="nonsense"))["10250/tcp"] == ["192.168.4.61/32", "192.168.4.63/32"]

@@ -1,0 +1,107 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the filters hand over, and what they refuse."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.handing_over import hosts_of, ports_for, trusted_networks
+from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+
+from tests.unit.network_plan.plans import DUAL, HOSTS, SPECIFICATION, hosts, plan
+
+GROUPS = {
+    "control_plane": ["masternode"],
+    "workers": ["storagenodet3500", "homelab"],
+    "all": ["masternode", "storagenodet3500", "homelab", "nas"],
+}
+HOSTVARS = {
+    "masternode": {"ansible_host": "192.168.4.63"},
+    "storagenodet3500": {"ansible_host": "192.168.4.61", "mac": "b8:ac:6f:7e:6c:9d", "sleeps": True},
+    "homelab": {"address": "192.168.4.62", "ansible_host": "homelab.lan", "mac": "d0:94:66:30:d6:63", "sleeps": True},
+    "nas": {"ansible_host": "192.168.4.5"},
+}
+
+
+def test_ports_are_what_firewall_ports_takes():
+    ports = ports_for(SPECIFICATION, "worker", HOSTS, 2222)
+    assert [set(port) for port in ports if port["protocol"] == "4"] == [{"protocol", "sources", "comment"}]
+    assert [set(port) for port in ports if port["protocol"] != "4"] == [{"port", "protocol", "sources", "comment"}] * (len(ports) - 1)
+    assert [port["port"] for port in ports if "port" in port] == [2222, 10250, 179, "30000-32767", 9100]
+
+
+def test_the_ssh_port_may_be_the_text_that_an_inventory_has():
+    assert ports_for(SPECIFICATION, "worker", ssh_port="2222")[0]["port"] == 2222
+
+
+@pytest.mark.parametrize(
+    ("one_plan", "role", "some_hosts", "ssh_port", "said"),
+    [
+        (plan(), "workers", HOSTS, 22, "network_plan_ports: role: found 'workers'; required: one of control_plane, worker. Write worker."),
+        (plan(), None, HOSTS, 22, "network_plan_ports: role: found nothing (null)"),
+        (plan(), "worker", HOSTS, 0, "network_plan_ports: ssh_port: found the number 0"),
+        (plan(), "worker", HOSTS, "ssh", "network_plan_ports: ssh_port: found 'ssh'"),
+        (plan(), "worker", HOSTS, True, "network_plan_ports: ssh_port: found true"),
+        (None, "worker", HOSTS, 22, "network_plan_ports: network_plan: found nothing (null)"),
+        (plan(encapsulation="ipip"), "worker", HOSTS, 22, "network_plan_ports: network_plan.encapsulation: found 'ipip'"),
+        (plan(node_cidr="192.168.4.1/24"), "worker", HOSTS, 22, "network_plan_ports: network_plan.node_cidr: found '192.168.4.1/24'"),
+        (plan(node_port_range="30000:32767"), "worker", HOSTS, 22, "network_plan_ports: network_plan.node_port_range: found"),
+        (plan(services="grafana"), "worker", HOSTS, 22, "network_plan_ports: network_plan.services: found 'grafana'"),
+        (plan(), "worker", hosts(address="homelab"), 22, "network_plan_ports: host homelab.address: found 'homelab'"),
+        (plan(), "worker", "homelab", 22, "network_plan_ports: hosts: found 'homelab'"),
+    ],
+)
+def test_ports_are_refused_when_the_plan_does_not_say_what_they_depend_on(one_plan, role, some_hosts, ssh_port, said):
+    with pytest.raises(Refusal) as refusal:
+        ports_for(one_plan, role, some_hosts, ssh_port)
+    assert str(refusal.value).startswith(said)
+
+
+def test_other_faults_of_a_plan_are_for_the_check_to_tell():
+    assert ports_for(plan(dns_domain="A B", gateway="nonsense", colour="red"), "worker") == ports_for(plan(), "worker")
+
+
+def test_trusted_networks_are_those_of_the_pods():
+    assert trusted_networks(SPECIFICATION) == ["10.244.0.0/16"]
+    assert trusted_networks(DUAL) == ["10.244.0.0/16", "fd00:10:244::/56"]
+
+
+@pytest.mark.parametrize("pod_cidr", [None, "10.244.0.1/16", 7, []])
+def test_a_plan_without_readable_pod_networks_is_refused(pod_cidr):
+    with pytest.raises(Refusal, match=r"network_plan_trusted: network_plan\.pod_cidr: found"):
+        trusted_networks(plan(pod_cidr=pod_cidr))
+
+
+def test_hosts_come_from_the_groups_in_their_order():
+    assert hosts_of(HOSTVARS, GROUPS) == [
+        {"name": "masternode", "role": "control_plane", "sleeps": False, "address": "192.168.4.63"},
+        {"name": "storagenodet3500", "role": "worker", "sleeps": True, "address": "192.168.4.61", "mac": "b8:ac:6f:7e:6c:9d"},
+        {"name": "homelab", "role": "worker", "sleeps": True, "address": "192.168.4.62", "mac": "d0:94:66:30:d6:63"},
+    ]
+
+
+def test_a_host_in_both_groups_is_a_control_plane_host():
+    both = hosts_of(HOSTVARS, {**GROUPS, "workers": ["masternode", "homelab"]})
+    assert [(host["name"], host["role"]) for host in both] == [("masternode", "control_plane"), ("homelab", "worker")]
+
+
+def test_what_the_inventory_does_not_say_is_left_out():
+    assert hosts_of({"homelab": {}}, {"workers": ["homelab"]}) == [{"name": "homelab", "role": "worker", "sleeps": False}]
+    assert hosts_of(HOSTVARS, {}) == []
+
+
+@pytest.mark.parametrize(
+    ("hostvars", "groups", "said"),
+    [
+        (None, GROUPS, "cluster_hosts: found nothing"),
+        ([], GROUPS, "cluster_hosts: found a list of 0"),
+        (HOSTVARS, ["workers"], "cluster_hosts: groups: found a list of 1"),
+        (HOSTVARS, {"workers": "homelab"}, "cluster_hosts: groups.workers: found 'homelab'"),
+        ({}, GROUPS, "cluster_hosts: host masternode: found no variables"),
+    ],
+)
+def test_other_shapes_are_refused(hostvars, groups, said):
+    with pytest.raises(Refusal) as refusal:
+        hosts_of(hostvars, groups)
+    assert str(refusal.value).startswith(said)
