@@ -89,6 +89,8 @@ def creation_options(lab: Lab, spec: HostSpec) -> list[str]:
         "--name", lab.container(spec.name), "--hostname", spec.name,
         "--label", f"vmstation.lab={lab.name}", "--annotation", f"vmstation.lab={lab.name}",
         "--network", lab.network, "--ip", spec.address, "--mac-address", spec.mac,
+        # podman's hosts file is a mount, which nothing can replace, and is written anew at every start
+        "--no-hosts",
         "--systemd=always", "--stop-timeout", "1",
         "--cap-add=NET_ADMIN,NET_RAW,SYS_BOOT",
         "--volume", f"{lab.kernel_modules()}:/lib/modules:ro",
