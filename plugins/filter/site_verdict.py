@@ -12,7 +12,7 @@ author: the vmstation.cluster contributors (@vmstation)
 description:
   - Turns what the plays before have registered into lines for a person. A headline for each host, with its openings and findings below.
   - A host that sleeps is called asleep, and a host whose run ended early is called not prepared.
-positional: hosts
+positional: hosts, predicted
 options:
   _input:
     description: The variable C(hostvars).
@@ -23,6 +23,10 @@ options:
     type: list
     elements: dict
     required: true
+  predicted:
+    description: Whether the run was in check mode, so that the lines tell what would stand.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -38,7 +42,8 @@ _value:
   type: list
   elements: str
   sample:
-    - "homelab (worker, 192.168.4.62): asleep, left alone"
+    - "masternode (control_plane, 192.168.4.63): ufw, 1 openings; containerd 1.6.20"
+    - "  22/tcp from anywhere"
 """
 
 from collections.abc import Callable
@@ -48,9 +53,9 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import 
 from ansible_collections.vmstation.cluster.plugins.module_utils._site import verdict
 
 
-def site_verdict(hostvars: object, hosts: object) -> list[str]:
+def site_verdict(hostvars: object, hosts: object, predicted: bool = False) -> list[str]:
     try:
-        return verdict.site_verdict(hostvars, hosts)
+        return verdict.site_verdict(hostvars, hosts, predicted)
     except Refusal as refusal:
         raise AnsibleFilterError(str(refusal)) from refusal
 

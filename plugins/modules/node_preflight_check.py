@@ -212,6 +212,12 @@ kubelet_is_live:
   returned: when the options were accepted
   type: bool
   sample: false
+modules_to_load:
+  description: The modules of O(kernel_modules) that the host has and that are not loaded yet.
+  returned: when the options were accepted
+  type: list
+  elements: str
+  sample: [br_netfilter]
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -259,6 +265,7 @@ def main() -> None:
         "findings": as_dicts(judgement.findings),
         "accepted": as_dicts(judgement.accepted),
         "kubelet_is_live": state.kubelet_is_live,
+        "modules_to_load": state.modules_to_load(expected.modules),
     }
     failing = failures(judgement.findings, module.params["fail_on"])
     if failing:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import time
+from collections.abc import Iterable
 from typing import Optional, Protocol
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Commands
@@ -20,6 +21,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model
     HostState,
     Identity,
     Listener,
+    ModuleState,
 )
 
 CLOCK_IS_WRONG = 5
@@ -153,7 +155,7 @@ def look_at_host(expected: Expectations, files: HostFiles, commands: Commands, m
         controllers=names,
         clock=machine.clock(),
         clock_is_synchronised=machine.clock_is_synchronised(),
-        modules={name: _is_loadable(name, files, commands) for name in (*expected.modules, *expected.encapsulation_modules)},
+        modules=_module_states((*expected.modules, *expected.encapsulation_modules), files, commands),
         cpus=machine.cpus(),
         memory=parse.memory_mib(files.read("/proc/meminfo") or ""),
         disk_free=machine.free_share("/var/lib"),
@@ -200,9 +202,18 @@ def _cni_configurations(files: HostFiles) -> tuple[CniConfiguration, ...]:
     )
 
 
-def _is_loadable(name: str, files: HostFiles, commands: Commands) -> Optional[bool]:
-    if name in parse.loaded_modules(files.read("/proc/modules") or "") or files.exists(f"/sys/module/{name}"):
-        return True
-    if not commands.has("modprobe"):
-        return None
-    return commands.run(["modprobe", "--dry-run", "--quiet", name], timeout=10.0, check=False).status == 0
+def _module_states(names: Iterable[str], files: HostFiles, commands: Commands) -> dict[str, Optional[ModuleState]]:
+    release = _line(files, "/proc/sys/kernel/osrelease") or ""
+    there = parse.loaded_modules(files.read("/proc/modules") or "") | parse.builtin_modules(
+        files.read(f"/lib/modules/{release}/modules.builtin") or ""
+    )
+    found: dict[str, Optional[ModuleState]] = {}
+    for name in names:
+        if name.replace("-", "_") in there:
+            found[name] = "present"
+        elif not commands.has("modprobe"):
+            found[name] = None
+        else:
+            loadable = commands.run(["modprobe", "--dry-run", "--quiet", name], timeout=10.0, check=False).status == 0
+            found[name] = "loadable" if loadable else "absent"
+    return found

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Optional
 
 Role = Literal["control_plane", "worker"]
+ModuleState = Literal["present", "loadable", "absent"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class HostState:
     """One look at a host. None means unknown, never "fine".
 
     cluster_files: those of CLUSTER_FILES that exist. manifests, etcd_entries: file names in /etc/kubernetes/manifests and /var/lib/etcd.
-    modules: kernel module -> whether it is loaded, built in, or can be loaded. controllers: cgroup controllers that are enabled.
+    modules: kernel modules, each loaded or built in, loadable, or neither. controllers: cgroup controllers that are enabled.
     memory: MiB. disk_free: the free share of the filesystem of /var/lib, 0..1. clock: Unix time in seconds.
     """
 
@@ -64,7 +65,7 @@ class HostState:
     controllers: frozenset[str] = frozenset()
     clock: float = 0.0
     clock_is_synchronised: Optional[bool] = None
-    modules: Mapping[str, Optional[bool]] = field(default_factory=dict)
+    modules: Mapping[str, Optional[ModuleState]] = field(default_factory=dict)
     cpus: int = 0
     memory: Optional[int] = None
     disk_free: Optional[float] = None
@@ -73,6 +74,10 @@ class HostState:
     def kubelet_is_live(self) -> bool:
         """Whether a kubelet serves here. One that systemd restarts every ten seconds is a process now and then, but binds no port."""
         return any(listener.process == "kubelet" for listener in self.listeners)
+
+    def modules_to_load(self, wanted: Iterable[str]) -> list[str]:
+        """Of the wanted kernel modules those that are to be had and not there yet."""
+        return [name for name in wanted if self.modules.get(name) == "loadable"]
 
 
 @dataclass(frozen=True)

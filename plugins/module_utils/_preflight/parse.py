@@ -104,6 +104,12 @@ def cni_configuration(file: str, text: str) -> CniConfiguration:
         return CniConfiguration(file)
 
 
+def builtin_modules(text: str) -> frozenset[str]:
+    """The names in a kernel's modules.builtin, which holds paths."""
+    paths = (line.strip() for line in text.splitlines())
+    return frozenset(path.rpartition("/")[2].partition(".ko")[0].replace("-", "_") for path in paths if path)
+
+
 def loaded_modules(text: str) -> frozenset[str]:
     """The names in /proc/modules."""
     return frozenset(line.split()[0] for line in text.splitlines() if line.strip())

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Optional
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding
-from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model import Expectations, HostState
+from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model import Expectations, HostState, ModuleState
 
 CONTROL_PLANE_CPUS = 2
 CONTROL_PLANE_MEMORY = 1700
@@ -113,17 +113,17 @@ def encapsulation_modules_can_be_loaded(state: HostState, expected: Expectations
     yield from _unloadable("encapsulation_modules_can_be_loaded", expected.encapsulation_modules, state.modules, "Calico's encapsulation")
 
 
-def _unloadable(rule: str, names: Iterable[str], modules: Mapping[str, Optional[bool]], purpose: str) -> Iterator[Finding]:
+def _unloadable(rule: str, names: Iterable[str], modules: Mapping[str, Optional[ModuleState]], purpose: str) -> Iterator[Finding]:
     for name in names:
-        loadable = modules.get(name)
-        if not loadable:
+        standing = modules.get(name)
+        if standing in (None, "absent"):
             yield Finding(
                 rule,
-                "warning" if loadable is None else "error",
+                "warning" if standing is None else "error",
                 f"kernel module {name}",
-                "unknown: this host has no modprobe" if loadable is None else "neither built in nor loadable",
+                "unknown: this host has no modprobe" if standing is None else "neither built in nor loadable",
                 f"to be there: {purpose} needs it",
-                "Install kmod." if loadable is None else f"Install the kernel's full set of modules, and see what `modprobe {name}` says.",
+                "Install kmod." if standing is None else f"Install the kernel's full set of modules, and see what `modprobe {name}` says.",
             )
 
 

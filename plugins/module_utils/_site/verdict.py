@@ -8,14 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
-PREFLIGHT, FIREWALL, RUNTIME, WAKE = "_node_preflight", "_node_firewall", "_node_runtime", "site_wake"
+NETWORK, WAKE, FAILURE = "site_network", "site_wake", "site_failure"
+PREFLIGHT, FIREWALL, RUNTIME = "_node_preflight", "_node_firewall", "_node_runtime"
 """The variables in which the plays before have registered what they saw."""
 
 
-def site_verdict(hostvars: object, hosts: object) -> list[str]:
-    """A headline for each host of the cluster, its openings and what stands against it below. A host that says nothing did not get far."""
+def site_verdict(hostvars: object, hosts: object, predicted: bool = False) -> list[str]:
+    """A headline for each host of the cluster, its openings and what stands against it below. A host that says nothing did not get far.
+
+    predicted: the run was in check mode, so that what is told would stand.
+    """
     if not isinstance(hostvars, Mapping) or not isinstance(hosts, (list, tuple)):
         raise Refusal(
             "site_verdict", repr(hosts), "hostvars and a list of hosts", "Write `hostvars | vmstation.cluster.site_verdict(hosts)`."
@@ -23,29 +28,38 @@ def site_verdict(hostvars: object, hosts: object) -> list[str]:
     lines: list[str] = []
     for host in hosts:
         seen = hostvars.get(host["name"], {})
-        lines.extend(_of_host(host, seen))
+        lines.extend(_of_host(host, seen, predicted))
     return lines
 
 
-def _of_host(host: Mapping[str, Any], seen: Mapping[str, Any]) -> list[str]:
+def finding_lines(findings: object) -> list[str]:
+    """What checks have returned as ``findings``, a line each."""
+    if not isinstance(findings, (list, tuple)) or not all(isinstance(finding, Mapping) for finding in findings):
+        raise Refusal("finding_lines", repr(findings), "a list of findings", "Pass `findings` of a check's result.")
+    return [str(Finding(**finding)) for finding in findings]
+
+
+def _of_host(host: Mapping[str, Any], seen: Mapping[str, Any], predicted: bool) -> list[str]:
     name = f"{host['name']} ({host.get('role')}, {_joined(host.get('address'))})"
     woken = {entry["name"]: entry["is_up"] for entry in (seen.get(WAKE) or {}).get("hosts") or ()}
     if woken.get(host["name"]) is False:
-        return [f"{name}: asleep, left alone"]
+        planned = (((seen.get(NETWORK) or {}).get("derived") or {}).get("ports") or {}).get(host.get("role")) or ()
+        return [f"{name}: asleep, left alone; awake it would open", *(f"  {_opening(entry)}" for entry in planned)]
     preflight, firewall, runtime = (seen.get(key) or {} for key in (PREFLIGHT, FIREWALL, RUNTIME))
     findings = [f"  {finding['severity']}: {finding['subject']}: {finding['found']}" for finding in preflight.get("findings") or ()]
     accepted = [f"  accepted: {finding['subject']}: {finding['found']}" for finding in preflight.get("accepted") or ()]
-    if not preflight:
+    if not preflight and not seen.get(FAILURE):
         return [f"{name}: not reached"]
-    if "backend" not in firewall:
-        return [f"{name}: NOT prepared, see its failed task above", *findings, *accepted]
+    failure = seen.get(FAILURE)
+    if failure or "backend" not in firewall:
+        at = f", ended at: {failure['task']}" if failure else ", see its failed task above"
+        return [f"{name}: NOT prepared{at}", *findings, *accepted]
     if firewall["backend"] == "none":
         headline = "no firewall in force, nothing to open"
         openings: Sequence[str] = ()
     else:
-        planned = bool(firewall.get("changed")) and bool(firewall.get("confirmation_pending", False))
         openings = [f"  {_opening(entry)}" for entry in firewall.get("ports") or ()]
-        headline = f"{firewall['backend']}, {len(openings)} openings{' (not confirmed)' if planned else ''}"
+        headline = f"{firewall['backend']}, {len(openings)} openings{' as they would stand' if predicted else ''}"
     return [f"{name}: {headline}; {_runtime(runtime)}", *openings, *_trusted(firewall), *findings, *accepted]
 
 
