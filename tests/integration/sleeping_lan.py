@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import selectors
 import shutil
 import signal
@@ -86,6 +87,7 @@ class SleepingLan:
         self._serving: Optional[subprocess.Popen[str]] = None
 
     def __enter__(self) -> SleepingLan:
+        _remove_abandoned()
         try:
             for namespace in (self.controller, self.far_side):
                 _ip("netns", "add", namespace)
@@ -94,13 +96,11 @@ class SleepingLan:
             _ip("-n", self.controller, "address", "add", f"{CONTROLLER}/16", "brd", "+", "dev", CABLE)
             _ip("-n", self.controller, "address", "add", f"{CONTROLLER_V6}/64", "dev", CABLE, "nodad")
             _ip("-n", self.controller, "link", "set", CABLE, "up")
-            # a real host speaks as soon as its interface is up; these announce their address instead
-            self._in(self.far_side, ["sysctl", "-qw", "net.ipv4.conf.hosts0.arp_notify=1", "net.ipv6.conf.hosts0.ndisc_notify=1"])
             _ip("-n", self.far_side, "link", "set", "hosts0", "up")
             configuration = self._directory / "hosts.json"
             configuration.write_text(json.dumps({"hosts": [asdict(host) for host in self.hosts], "frames": str(self._frames)}))
             command = ["ip", "netns", "exec", self.far_side, sys.executable, __file__, str(configuration)]
-            self._serving = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+            self._serving = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             assert self._serving.stdout is not None
             assert self._serving.stdout.readline() == "ready\n", "the sleeping hosts did not start"
         except BaseException:
@@ -157,6 +157,15 @@ def _ip(*arguments: str, stdin: Optional[str] = None) -> None:
     subprocess.run(["ip", *arguments], input=stdin, text=True, check=True, timeout=60)
 
 
+def _remove_abandoned() -> None:
+    """Namespaces of this kind whose maker was killed."""
+    namespaces = Path("/run/netns")
+    for namespace in namespaces.iterdir() if namespaces.is_dir() else ():
+        owner = re.fullmatch(r"wol([0-9]+)[ch]", namespace.name)
+        if owner and not Path("/proc", owner.group(1)).exists():
+            subprocess.run(["ip", "netns", "delete", namespace.name], capture_output=True, check=False)
+
+
 def _show_up(addresses: list[str]) -> None:
     """These hosts are awake from here on."""
     lines = [
@@ -189,6 +198,7 @@ def _serve(configuration: dict[str, Any]) -> None:
     selector = selectors.DefaultSelector()
     selector.register(wire, selectors.EVENT_READ)
     selector.register(listener, selectors.EVENT_READ)
+    selector.register(sys.stdin, selectors.EVENT_READ)  # its end is the end of who started this
     _show_up([host.address for host in hosts if host.up])
     asleep = {bytes.fromhex("ff" * 6 + host.mac.replace(":", "") * 16): host for host in hosts if not host.up and not host.never_wakes}
     packets: dict[str, int] = {}
@@ -198,6 +208,8 @@ def _serve(configuration: dict[str, Any]) -> None:
         while True:
             until_next = min((at for at, _address in booting), default=time.monotonic() + 3600) - time.monotonic()
             for key, _events in selector.select(max(0.0, until_next)):
+                if key.fileobj is sys.stdin:
+                    return
                 if key.fileobj is listener:
                     listener.accept()[0].close()
                     continue
