@@ -22,4 +22,5 @@ attributes:
   platform:
     description:
       - The platforms that the module runs on.
+    support: full
 """
