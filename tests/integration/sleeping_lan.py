@@ -148,9 +148,11 @@ class SleepingLan:
         """The broadcast UDP frames that the hosts' end of the cable has carried so far."""
         return [json.loads(line) for line in self._frames.read_text().splitlines()]
 
-    def _in(self, namespace: str, argv: list[str], **settings: Any) -> subprocess.CompletedProcess[str]:
+    def _in(
+        self, namespace: str, argv: list[str], *, check: bool = True, timeout: float = 60, **settings: Any
+    ) -> subprocess.CompletedProcess[str]:
         command = ["ip", "netns", "exec", namespace, *argv]
-        return subprocess.run(command, capture_output=True, text=True, **{"check": True, "timeout": 60, **settings})  # noqa: PLW1510 (it is given)
+        return subprocess.run(command, capture_output=True, text=True, check=check, timeout=timeout, **settings)
 
 
 def _ip(*arguments: str, stdin: Optional[str] = None) -> None:
