@@ -243,10 +243,15 @@ class Lab:
         return json.loads(self.podman.run("network", "inspect", self.network))[0]["network_interface"]
 
     def _ensure_bridge(self) -> None:
-        # podman makes the bridge with the first host and takes it away with the last; the controller and the power control need it always
+        # Podman would make the bridge with the first host, and take it away with the last that sleeps, under the feet of controller and
+        # power control. A cable that ends in itself keeps it; an address of its own keeps it from changing with every host.
         bridge = self.bridge()
         if self.run(["ip", "link", "show", bridge], check=False).returncode:
-            self.run(["ip", "link", "add", bridge, "type", "bridge"])
+            self.run(["ip", "link", "add", bridge, "address", "02:00:c0:a8:04:01", "type", "bridge"])
+        if self.run(["ip", "link", "show", "keeper0"], check=False).returncode:
+            self.run(["ip", "link", "add", "keeper0", "type", "veth", "peer", "name", "keeper1"])
+        self.run(["ip", "link", "set", "keeper0", "master", bridge, "up"])
+        self.run(["ip", "link", "set", "keeper1", "up"])
         if GATEWAY not in self.run(["ip", "-4", "address", "show", "dev", bridge]).stdout:
             self.run(["ip", "address", "add", f"{GATEWAY}/24", "brd", "+", "dev", bridge])
         self.run(["ip", "link", "set", bridge, "up"])
@@ -302,7 +307,8 @@ class Lab:
 
 
 def remove_abandoned_labs() -> None:
-    """Remove what killed test runs left: a lab named ``test-<process>``, without that process."""
+    """Remove what killed test runs left: labs named after a process, ``test-<process>...``, without that process."""
     for directory in (cache() / "labs").glob("test-*"):
-        if not Path(f"/proc/{directory.name.removeprefix('test-')}").exists():
+        process = re.match(r"test-(\d+)", directory.name)
+        if process and not Path(f"/proc/{process[1]}").exists():
             Lab(directory.name).down()
