@@ -1,0 +1,145 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Killed 200 times at random instants during a change, on each backend: never a half set, never a lost SSH."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from dataclasses import dataclass
+
+import pytest
+
+from tests.integration import firewall_direct
+from tests.integration.firewall_packets import agent_on
+
+KILLS = int(os.environ.get("VMSTATION_KILLS", "200"))
+SEED = 20261122
+LOCK = "/run/vmstation-firewall.lock"
+IPTABLES_FIREWALL = """
+for tool in iptables ip6tables; do
+  $tool -P INPUT DROP; $tool -P FORWARD DROP
+  $tool -A INPUT -i lo -j ACCEPT
+  $tool -A INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
+done
+iptables -A INPUT -p tcp --dport 22 -j ACCEPT
+mkdir -p /etc/iptables
+iptables-save | grep -v '^#' > /etc/iptables/rules.v4
+ip6tables-save | grep -v '^#' > /etc/iptables/rules.v6
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A backend, how its host is prepared, and the programs that print all that packets meet now, and all that a reboot brings.
+
+    last_octet: of the host's address. share: of KILLS, for a backend whose own reload takes seconds.
+    """
+
+    backend: str
+    last_octet: int
+    runtime: str
+    permanent: str
+    firewall: str = "none"
+    prepare: str = "true"
+    share: float = 1.0
+
+
+CASES = [
+    Case("nftables", 81, "nft list ruleset", "cat /etc/nftables.conf /etc/nftables.d/*", firewall="nftables"),
+    Case(
+        "iptables",
+        82,
+        "iptables-save | grep -v '^#'; ip6tables-save | grep -v '^#'",
+        "cat /etc/iptables/rules.v4 /etc/iptables/rules.v6",
+        prepare=IPTABLES_FIREWALL,
+    ),
+]
+OLD = {
+    "name": "worker",
+    "ports": [{"port": 22}, {"port": 10250, "sources": ["192.168.4.0/24", "fd00::/8"]}, {"port": 9100}],
+    "trusted": ["10.244.0.0/16"],
+}
+NEW = {
+    "name": "worker",
+    "ports": [
+        {"port": 22},
+        {"port": "10249-10259"},
+        {"protocol": 4},
+        *({"port": port, "protocol": "udp"} for port in range(4000, 4100, 2)),
+    ],
+    "trusted": ["10.245.0.0/16", "fd00:10::/64"],
+}
+
+
+@pytest.fixture
+def attacked(lab, request):
+    case = request.param
+    host = lab.start(
+        f"kill-{case.backend}", address=f"192.168.4.{case.last_octet}", mac=f"02:00:c0:a8:04:{case.last_octet:02x}", firewall=case.firewall
+    )
+    host.run(["sh", "-ec", case.prepare])
+    firewall_direct.install(host)
+    yield case, host
+    lab.remove(host)
+
+
+@pytest.fixture(scope="module")
+def witness(lab):
+    host = lab.start("kill-witness", address="192.168.4.80", mac="02:00:c0:a8:04:50")
+    yield host
+    lab.remove(host)
+
+
+def fingerprint(target, case: Case) -> tuple[str, str]:
+    """All of it, byte for byte: what packets meet now, and what a reboot brings."""
+    now, after_reboot = (target.run(["sh", "-c", command], "", {})["stdout"] for command in (case.runtime, case.permanent))
+    return now, after_reboot
+
+
+@pytest.mark.parametrize("attacked", CASES, indirect=True, ids=lambda case: case.backend)
+def test_a_kill_at_any_instant_leaves_the_old_or_the_new_set(attacked, witness, capsys):
+    case, host = attacked
+    instants = random.Random(SEED)
+    kills = max(1, round(KILLS * case.share))
+    counts = dict.fromkeys(["old set", "new set", "half a set", "SSH lost", "kills that came after the end", "left-over files"], 0)
+    with agent_on(host) as target, agent_on(witness) as probe:
+        argv, environment = ["python3", f"{firewall_direct.PLACE}/drive.py"], {"PYTHONPATH": firewall_direct.PLACE}
+        prints, duration = {}, 0.0
+        for name, options in (("old", OLD), ("new", NEW), ("old", OLD)):
+            done = target.run(argv, json.dumps(options), environment)
+            assert json.loads(done["stdout"].splitlines()[-1])["changed"], done
+            prints[name] = fingerprint(target, case)
+            duration = max(duration, done["seconds"])
+        assert prints["old"][0] != prints["new"][0]
+        assert prints["old"][1] != prints["new"][1]
+        stands = "old"
+        for _ in range(kills):
+            goal = "new" if stands == "old" else "old"
+            # before the first quarter, Python itself is not there yet
+            after = instants.uniform(0.25, 1.1) * duration
+            status = target.run_and_kill(argv, json.dumps(NEW if goal == "new" else OLD), environment, after, LOCK)
+            counts["kills that came after the end"] += status != -9
+            found = fingerprint(target, case)
+            if found == prints[goal]:
+                counts["new set"] += 1
+                stands = goal
+            elif found == prints[stands]:
+                counts["old set"] += 1
+            else:
+                counts["half a set"] += 1
+            counts["SSH lost"] += not probe.ssh(host.address, 3)
+    left = host.run(["sh", "-c", "find /etc /var/lib -name '.vmstation-*' | wc -l"]).stdout
+    counts["left-over files"] = int(left)
+    with capsys.disabled():
+        told = ", ".join(f"{count} {what}" for what, count in counts.items())
+        print(f"\n{case.backend}: {kills} kills within the {duration:.2f} s of a change: {told}")
+    assert counts["half a set"] == 0
+    assert counts["SSH lost"] == 0
+    assert counts["left-over files"] == 0
+    # else the kills proved nothing
+    assert counts["old set"] > 0
+    assert counts["new set"] > 0
+    assert counts["kills that came after the end"] < kills / 2
