@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import yaml
 from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.check import RULES, judge
 
 from tests.unit.network_plan.plans import (
@@ -276,6 +279,11 @@ def test_the_specification_has_warnings_about_declared_ports_and_no_errors():
     }
     assert not [finding for finding in findings if finding.severity == "error"]
     assert [finding.found for finding in findings if finding.severity == "info"] == ["10.233.0.3, outside 10.96.0.0/12"]
+
+
+def test_the_inventory_of_this_repository_has_the_plan_of_the_specification():
+    inventory = Path(__file__).resolve().parents[3] / "inventory" / "group_vars" / "all" / "network_plan.yml"
+    assert yaml.safe_load(inventory.read_text())["network_plan"] == SPECIFICATION
 
 
 def test_below_1_33_a_dns_address_outside_the_services_names_the_two_ways_out():

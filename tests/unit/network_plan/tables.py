@@ -1,0 +1,90 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tables of docs/network-plan.md, made from the code. `PYTHONPATH=collections python -m tests.unit.network_plan.tables` writes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.calico_rules import CALICO_RULES
+from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.dns_rules import DNS_RULES
+from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.host_rules import HOST_RULES
+from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.network_rules import NETWORK_RULES
+from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.port_facts import PORT_FACTS, STALE_FACTS
+from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.reading import PLAN_KEYS
+from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.service_rules import SERVICE_RULES
+from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.syntax import SYNTAX_RULES
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "network-plan.md"
+ROLES = {("control_plane", "worker"): "both", ("control_plane",): "control plane", ("worker",): "workers"}
+SOURCES = {
+    "anyone": "anyone",
+    "hosts": "the hosts' addresses",
+    "control_plane": "the control plane hosts' addresses",
+    "node_network": "node_cidr",
+    "ipv4_node_network": "the IPv4 node_cidr",
+}
+# what a key means; test_plan_documentation holds the keys equal to the code's
+MEANINGS = {
+    "node_cidr": "the network of the hosts",
+    "gateway": "the router of that network",
+    "upstream_dns": "a list: whom the cluster's DNS asks for names outside the cluster",
+    "pod_cidr": "the addresses of pods",
+    "service_cidr": "the addresses of Services",
+    "dns_service_ip": "the address that pods ask for names",
+    "dns_domain": "the domain of the cluster's own names",
+    "node_port_range": "where Services of type NodePort answer on every node",
+    "local_port_range": "where the hosts' kernel picks ports for outgoing connections, as in `net.ipv4.ip_local_port_range`",
+    "kubernetes_version": 'in quotes, like `"1.36"`',
+    "encapsulation": "how Calico carries packets between nodes: IPIP, IPIPCrossSubnet, VXLAN, VXLANCrossSubnet or None",
+    "block_size": "the prefix length of the blocks that Calico gives to nodes; for dual stack a list of two if both are given",
+    "services": "a list of the Services that answer on NodePorts",
+    "declared_ports": "what you believe must be open, lists in the keys `control_plane` and `workers`: judged, never opened",
+}
+
+
+def table(heads, rows):
+    lines = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
+    return "\n".join([*lines, *(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows)])
+
+
+def rules(some):
+    return table(["Rule", "What it asserts", "Severity", "Fix"], ([f"`{rule.name}`", rule.truth, rule.severity, rule.fix] for rule in some))
+
+
+def ports():
+    for fact in PORT_FACTS:
+        numbers = {"fact": str(fact.ports), "ssh": "22, or the host's SSH port", "node_port_range": "node_port_range"}[fact.ports_from]
+        what = f"protocol {fact.protocol}" if fact.protocol.isdigit() else f"{numbers}/{fact.protocol}"
+        yield [what, fact.name, ROLES[fact.roles], SOURCES[fact.sources], fact.wording, f"[{fact.reason}]({fact.document})"]
+
+
+def tables():
+    """Each table by the name of its marker in the page."""
+    keys = ([f"`{key}`", default or "required", MEANINGS[key]] for key, default in PLAN_KEYS.items())
+    stale = ([str(fact.port), fact.what, fact.instead] for fact in STALE_FACTS)
+    return {
+        "keys": table(["Key", "Default", "Meaning"], keys),
+        "ports": table(["Port", "Name", "Role", "From whom", "When", "Why, and the document that says so"], ports()),
+        "stale": table(["Declared", "What it is", "What is needed instead"], stale),
+        "spelling": rules(SYNTAX_RULES),
+        "networks": rules(NETWORK_RULES),
+        "dns": rules(DNS_RULES),
+        "hosts": rules(HOST_RULES),
+        "calico": rules(CALICO_RULES),
+        "services": rules(SERVICE_RULES),
+    }
+
+
+def renewed(page):
+    for name, text in tables().items():
+        head, found, rest = page.partition(f"<!-- table: {name} -->\n")
+        _, end, tail = rest.partition("<!-- end -->")
+        assert found, f"no place for the table {name}"
+        page = head + found + text + "\n" + end + tail
+    return page
+
+
+if __name__ == "__main__":
+    PAGE.write_text(renewed(PAGE.read_text()))
