@@ -206,9 +206,9 @@ derived:
           - port: 10250
             protocol: tcp
             sources: [192.168.4.61/32, 192.168.4.62/32, 192.168.4.63/32]
-            comment: "kubelet: the API server fetches logs, runs exec; metrics are scraped"
+            comment: "kubelet: the API server fetches logs and runs exec, Prometheus scrapes"
             name: kubelet
-            reason: the API server fetches logs, runs exec; metrics are scraped
+            reason: the API server fetches logs and runs exec, Prometheus scrapes
             document: https://kubernetes.io/docs/reference/networking/ports-and-protocols/
 """
 

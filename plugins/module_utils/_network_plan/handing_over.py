@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding, failures
@@ -18,6 +19,8 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import 
 _CHECK = "Run vmstation.cluster.network_plan_check and follow its findings."
 # what the derived ports depend on; other faults of a plan are for the check to tell
 _FIELDS_OF_PORTS = ("node_cidr", "pod_cidr", "encapsulation", "node_port_range", "services")
+# the hosts, a host's entry as a whole, its address or its role
+_OF_A_SOURCE = re.compile(r"^hosts(?:\[\d+\])?$|^hosts?[ \[].*\.(?:address(?:\[\d\])?|role)$")
 GROUPS: dict[str, Role] = {"control_plane": "control_plane", "workers": "worker"}
 
 
@@ -32,7 +35,7 @@ def ports_for(plan: object, role: object, hosts: object = None, ssh_port: object
         subject = "role" if misread.rule == "roles_are_known" else "ssh_port"
         raise Refusal(f"network_plan_ports: {subject}", misread.found, misread.expected, misread.fix or "Correct it.") from None
     cluster, findings = read_cluster(plan, [] if hosts is None else hosts)
-    _refuse_if_unreadable(findings, (*_FIELDS_OF_PORTS, "hosts"), "network_plan_ports")
+    _refuse_if_unreadable(findings, _FIELDS_OF_PORTS, "network_plan_ports")
     return [entry(port) for port in open_ports(cluster.plan, "control_plane" if known == "control_plane" else "worker", cluster.hosts, ssh)]
 
 
@@ -50,8 +53,7 @@ def _is_number(value: str) -> bool:
 def _refuse_if_unreadable(findings: list[Finding], fields: tuple[str, ...], who: str) -> None:
     for finding in failures(findings, "error"):
         field = finding.subject.removeprefix("network_plan.")
-        of_hosts = "hosts" in fields and (field.startswith(("hosts", "host ")))
-        if of_hosts or finding.rule == "the_plan_is_a_mapping" or field.startswith(fields):
+        if _OF_A_SOURCE.search(field) or finding.rule == "the_plan_is_a_mapping" or field.startswith(fields):
             raise Refusal(f"{who}: {finding.subject}", finding.found, finding.expected, f"{finding.fix} {_CHECK}")
 
 

@@ -97,7 +97,7 @@ PORT_FACTS = (
         PortRange(10250, 10250),
         ROLES,
         "hosts",
-        "the API server fetches logs, runs exec; metrics are scraped",
+        "the API server fetches logs and runs exec, Prometheus scrapes",
         KUBERNETES_PORTS,
     ),
     PortFact(
@@ -106,7 +106,7 @@ PORT_FACTS = (
         PortRange(10257, 10257),
         _CONTROL_PLANE,
         "hosts",
-        "metrics are scraped (10252 is long gone)",
+        "Prometheus scrapes its metrics",
         KUBERNETES_PORTS,
     ),
     PortFact(
@@ -115,7 +115,7 @@ PORT_FACTS = (
         PortRange(10259, 10259),
         _CONTROL_PLANE,
         "hosts",
-        "metrics are scraped (10251 is long gone)",
+        "Prometheus scrapes its metrics",
         KUBERNETES_PORTS,
     ),
     PortFact(
@@ -210,9 +210,13 @@ STALE_FACTS = (
         "Flannel's UDP backend; this cluster runs Calico",
         "protocol 4 and 179/tcp under IPIP, 4789/udp under VXLAN",
     ),
-    StaleFact(DeclaredPort("tcp", PortRange(10251, 10251)), "the kube-scheduler's insecure port, removed in Kubernetes 1.23", "10259/tcp"),
     StaleFact(
-        DeclaredPort("tcp", PortRange(10252, 10252)), "the kube-controller-manager's insecure port, removed in Kubernetes 1.24", "10257/tcp"
+        DeclaredPort("tcp", PortRange(10251, 10251)), "the kube-scheduler's port of former years; nothing listens there", "10259/tcp"
+    ),
+    StaleFact(
+        DeclaredPort("tcp", PortRange(10252, 10252)),
+        "the kube-controller-manager's port of former years; nothing listens there",
+        "10257/tcp",
     ),
     StaleFact(DeclaredPort("tcp", PortRange(10255, 10255)), "the kubelet's read-only port, off under kubeadm", "10250/tcp"),
     StaleFact(DeclaredPort("94"), "what Debian's name ipip stands for; IP-in-IP is another protocol", "protocol 4"),

@@ -55,8 +55,9 @@ def rules(some):
 
 def ports():
     for fact in PORT_FACTS:
-        numbers = {"fact": str(fact.ports), "ssh": "22, or the host's SSH port", "node_port_range": "node_port_range"}[fact.ports_from]
+        numbers = {"fact": str(fact.ports), "ssh": "22", "node_port_range": "node_port_range"}[fact.ports_from]
         what = f"protocol {fact.protocol}" if fact.protocol.isdigit() else f"{numbers}/{fact.protocol}"
+        what += ", or where the host's SSH server listens" if fact.ports_from == "ssh" else ""
         yield [what, fact.name, ROLES[fact.roles], SOURCES[fact.sources], fact.wording, f"[{fact.reason}]({fact.document})"]
 
 

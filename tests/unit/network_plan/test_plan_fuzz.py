@@ -16,7 +16,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import 
 
 from tests.unit.network_plan.plans import DUAL, HOSTS, SPECIFICATION
 
-ROUNDS = 4000
+ROUNDS = 2000
 SCALARS = [
     None,
     True,

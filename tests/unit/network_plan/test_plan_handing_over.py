@@ -49,6 +49,9 @@ def test_the_ssh_port_may_be_the_text_that_an_inventory_has():
         (plan(node_port_range="30000:32767"), "worker", HOSTS, 22, "network_plan_ports: network_plan.node_port_range: found"),
         (plan(services="grafana"), "worker", HOSTS, 22, "network_plan_ports: network_plan.services: found 'grafana'"),
         (plan(), "worker", hosts(address="homelab"), 22, "network_plan_ports: host homelab.address: found 'homelab'"),
+        (plan(), "worker", hosts(address=["192.168.4.62", "x"]), 22, "network_plan_ports: host homelab.address[1]: found 'x'"),
+        (plan(), "worker", hosts(role="master"), 22, "network_plan_ports: host homelab.role: found 'master'"),
+        (plan(), "worker", [*HOSTS, 7], 22, "network_plan_ports: hosts[3]: found the number 7"),
         (plan(), "worker", "homelab", 22, "network_plan_ports: hosts: found 'homelab'"),
     ],
 )
@@ -60,6 +63,7 @@ def test_ports_are_refused_when_the_plan_does_not_say_what_they_depend_on(one_pl
 
 def test_other_faults_of_a_plan_are_for_the_check_to_tell():
     assert ports_for(plan(dns_domain="A B", gateway="nonsense", colour="red"), "worker") == ports_for(plan(), "worker")
+    assert ports_for(plan(), "worker", hosts(mac="-", name="Home_Lab")) == ports_for(plan(), "worker", HOSTS)
 
 
 def test_trusted_networks_are_those_of_the_pods():
