@@ -1,0 +1,138 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writes OCI image archives of one layer, the same bytes for the same content: the format is three small JSON documents in a tar."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Image:
+    """What an image is made of. files: path in the image -> file on this machine. capabilities: path -> ``security.capability``."""
+
+    name: str  # in full, as in registry.k8s.io/pause:3.10.2
+    entrypoint: Sequence[str]
+    files: Mapping[str, Path]
+    rootfs: Path | None = None  # a tar that comes first
+    user: str = ""
+    capabilities: Mapping[str, bytes] = field(default_factory=dict)
+    architecture: str = "amd64"
+
+
+# VFS_CAP_REVISION_2 | VFS_CAP_FLAGS_EFFECTIVE, then CAP_NET_BIND_SERVICE (10) as permitted: linux/capability.h
+NET_BIND_SERVICE = bytes([1, 0, 0, 2, 0, 4, *[0] * 14])
+
+
+def _entry(name: str, size: int = 0, kind: bytes = tarfile.REGTYPE, mode: int = 0o755) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name.lstrip("/"))
+    entry.size, entry.type, entry.mode = size, kind, mode
+    return entry
+
+
+def _layer(image: Image, path: Path) -> None:
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as layer:
+        made = set()
+        if image.rootfs:
+            with tarfile.open(image.rootfs) as base:
+                for member in base:
+                    made.add(member.name.strip("./"))
+                    layer.addfile(member, base.extractfile(member) if member.isreg() else None)
+        for name, source in sorted(image.files.items()):
+            for parent in reversed(Path(name.lstrip("/")).parents[:-1]):
+                if str(parent) not in made:
+                    made.add(str(parent))
+                    layer.addfile(_entry(str(parent), kind=tarfile.DIRTYPE))
+            entry = _entry(name, source.stat().st_size)
+            if name in image.capabilities:
+                entry.pax_headers["SCHILY.xattr.security.capability"] = image.capabilities[name].decode("ascii")
+            with source.open("rb") as content:
+                layer.addfile(entry, content)
+
+
+def _digest(path: Path) -> str:
+    total = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            total.update(chunk)
+    return total.hexdigest()
+
+
+def _json(document: object) -> bytes:
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+
+def write_archive(image: Image, path: Path) -> None:
+    """Write the image to a file that ``ctr images import`` and ``podman load`` take; replaced at once."""
+    layer, part = path.with_name(f".{path.name}.layer"), path.with_name(f".{path.name}.part")
+    try:
+        _layer(image, layer)
+        layer_digest = _digest(layer)
+        configuration = _json(
+            {
+                "architecture": image.architecture,
+                "os": "linux",
+                "created": "1970-01-01T00:00:00Z",
+                "config": {
+                    "Entrypoint": list(image.entrypoint),
+                    "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+                    "WorkingDir": "/",
+                    **({"User": image.user} if image.user else {}),
+                },
+                "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer_digest}"]},
+            }
+        )
+        manifest = _json(
+            {
+                "schemaVersion": 2,
+                "mediaType": "application/vnd.oci.image.manifest.v1+json",
+                "config": _descriptor("application/vnd.oci.image.config.v1+json", configuration),
+                "layers": [
+                    {
+                        "mediaType": "application/vnd.oci.image.layer.v1.tar",
+                        "digest": f"sha256:{layer_digest}",
+                        "size": layer.stat().st_size,
+                    }
+                ],
+            }
+        )
+        index = {
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.index.v1+json",
+            "manifests": [
+                {
+                    **_descriptor("application/vnd.oci.image.manifest.v1+json", manifest),
+                    "platform": {"architecture": image.architecture, "os": "linux"},
+                    # the first is what containerd names the image after, the second is podman's
+                    "annotations": {"io.containerd.image.name": image.name, "org.opencontainers.image.ref.name": image.name},
+                }
+            ],
+        }
+        with tarfile.open(part, "w", format=tarfile.PAX_FORMAT) as archive:
+            _add(archive, "oci-layout", _json({"imageLayoutVersion": "1.0.0"}))
+            _add(archive, "index.json", _json(index))
+            for blob in (manifest, configuration):
+                _add(archive, f"blobs/sha256/{hashlib.sha256(blob).hexdigest()}", blob)
+            with layer.open("rb") as content:
+                archive.addfile(_entry(f"blobs/sha256/{layer_digest}", layer.stat().st_size, mode=0o644), content)
+        part.rename(path)
+    finally:
+        layer.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
+
+
+def _descriptor(media_type: str, blob: bytes) -> dict[str, object]:
+    return {"mediaType": media_type, "digest": f"sha256:{hashlib.sha256(blob).hexdigest()}", "size": len(blob)}
+
+
+def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+    archive.addfile(_entry(name, len(content), mode=0o644), io.BytesIO(content))

@@ -1,0 +1,98 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Image archives: what is in them, and that the same content gives the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.oci import NET_BIND_SERVICE, Image, write_archive
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Image:
+    program = tmp_path / "program"
+    program.write_bytes(b"#!/bin/sh\n")
+    return Image(
+        "registry.k8s.io/coredns/coredns:v1.14.2", ["/usr/local/bin/program"], {"/usr/local/bin/program": program}, user="65532:65532",
+        capabilities={"/usr/local/bin/program": NET_BIND_SERVICE},
+    )  # fmt: skip
+
+
+def _blobs(path: Path) -> dict[str, bytes]:
+    with tarfile.open(path) as archive:
+        return {member.name: archive.extractfile(member).read() for member in archive if member.isreg()}
+
+
+def _unpack_layer(path: Path, directory: Path) -> None:
+    blobs = _blobs(path)
+    manifest = json.loads(blobs[_blob(json.loads(blobs["index.json"])["manifests"][0])])
+    layer = directory.with_suffix(".tar")
+    layer.write_bytes(blobs[_blob(manifest["layers"][0])])
+    directory.mkdir()
+    subprocess.run(["tar", "-x", "--xattrs", "--xattrs-include=*", "-f", layer, "-C", directory], check=True)
+
+
+def _blob(descriptor: dict[str, str]) -> str:
+    return f"blobs/sha256/{descriptor['digest'].removeprefix('sha256:')}"
+
+
+def test_every_descriptor_has_its_blob(image: Image, tmp_path: Path) -> None:
+    write_archive(image, tmp_path / "image.tar")
+    blobs = _blobs(tmp_path / "image.tar")
+    (entry,) = json.loads(blobs["index.json"])["manifests"]
+    assert entry["annotations"]["io.containerd.image.name"] == image.name
+    manifest = json.loads(blobs[_blob(entry)])
+    for descriptor in (entry, manifest["config"], *manifest["layers"]):
+        content = blobs[_blob(descriptor)]
+        assert descriptor["size"] == len(content)
+        assert descriptor["digest"] == f"sha256:{hashlib.sha256(content).hexdigest()}"
+    configuration = json.loads(blobs[_blob(manifest["config"])])
+    assert configuration["config"]["User"] == "65532:65532"
+    assert configuration["rootfs"]["diff_ids"] == [manifest["layers"][0]["digest"]]
+
+
+def test_the_same_content_gives_the_same_bytes(image: Image, tmp_path: Path) -> None:
+    write_archive(image, tmp_path / "one.tar")
+    (program,) = image.files.values()
+    os.utime(program, (1, 1))
+    program.chmod(0o700)
+    write_archive(image, tmp_path / "two.tar")
+    assert (tmp_path / "one.tar").read_bytes() == (tmp_path / "two.tar").read_bytes()
+    write_archive(replace(image, user=""), tmp_path / "three.tar")
+    assert (tmp_path / "one.tar").read_bytes() != (tmp_path / "three.tar").read_bytes()
+
+
+def test_files_stand_beside_those_of_a_root_file_system(image: Image, tmp_path: Path) -> None:
+    (tmp_path / "root" / "usr" / "local").mkdir(parents=True)
+    (tmp_path / "root" / "usr" / "nft").write_text("nft")
+    (tmp_path / "root" / "usr" / "iptables").symlink_to("nft")
+    rootfs = tmp_path / "rootfs.tar"
+    with tarfile.open(rootfs, "w") as base:
+        base.add(tmp_path / "root", arcname=".")
+    write_archive(replace(image, rootfs=rootfs, capabilities={}), tmp_path / "image.tar")
+    _unpack_layer(tmp_path / "image.tar", tmp_path / "unpacked")
+    assert (tmp_path / "unpacked" / "usr" / "iptables").read_text() == "nft"
+    assert os.access(tmp_path / "unpacked" / "usr" / "local" / "bin" / "program", os.X_OK)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may set file capabilities")
+def test_a_capability_is_what_the_kernel_takes(image: Image, tmp_path: Path) -> None:
+    write_archive(image, tmp_path / "image.tar")
+    _unpack_layer(tmp_path / "image.tar", tmp_path / "unpacked")
+    assert os.getxattr(tmp_path / "unpacked" / "usr" / "local" / "bin" / "program", "security.capability") == NET_BIND_SERVICE
+
+
+def test_nothing_half_made_stays(image: Image, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        write_archive(replace(image, files={"/absent": tmp_path / "absent"}), tmp_path / "image.tar")
+    assert [path.name for path in tmp_path.iterdir()] == ["program"]
