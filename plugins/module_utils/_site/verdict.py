@@ -12,7 +12,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._findings import
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 NETWORK, WAKE, FAILURE = "site_network", "site_wake", "site_failure"
-PREFLIGHT, FIREWALL, RUNTIME = "_node_preflight", "_node_firewall", "_node_runtime"
+PREFLIGHT, FIREWALL, NIC, RUNTIME = "_node_preflight", "_node_firewall", "_node_nic", "_node_runtime"
 """The variables in which the plays before have registered what they saw."""
 
 
@@ -46,7 +46,8 @@ def _of_host(host: Mapping[str, Any], seen: Mapping[str, Any], predicted: bool) 
         planned = (((seen.get(NETWORK) or {}).get("derived") or {}).get("ports") or {}).get(host.get("role")) or ()
         return [f"{name}: asleep, left alone; awake it would open", *(f"  {_opening(entry)}" for entry in planned)]
     preflight, firewall, runtime = (seen.get(key) or {} for key in (PREFLIGHT, FIREWALL, RUNTIME))
-    findings = [f"  {finding['severity']}: {finding['subject']}: {finding['found']}" for finding in preflight.get("findings") or ()]
+    against = [*(preflight.get("findings") or ()), *((seen.get(NIC) or {}).get("findings") or ())]
+    findings = [f"  {finding['severity']}: {finding['subject']}: {finding['found']}" for finding in against]
     accepted = [f"  accepted: {finding['subject']}: {finding['found']}" for finding in preflight.get("accepted") or ()]
     if not preflight and not seen.get(FAILURE):
         return [f"{name}: not reached"]
