@@ -87,7 +87,7 @@ options:
     type: str
   repeat_every:
     description:
-      - Seconds after which a host that still sleeps is sent the next packet.
+      - Seconds after which a host that still sleeps is sent the next packet, at least V(0.5).
     type: float
     default: 5
   wait:
@@ -97,7 +97,7 @@ options:
     default: true
   timeout:
     description:
-      - Seconds from the first packet after which waiting ends, for all hosts together.
+      - Seconds from the first packet after which waiting ends, for all hosts together, at least V(0.5).
     type: float
     default: 300
   on_timeout:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import pytest
 
-MAC = "02:00:c0:a8:04:5d"
+MAC = "02:00:c0:a8:04:71"
 LINK_FILE = "/etc/systemd/network/50-wake-eth0.link"
 LETTERS = "/run/ethtool-stand-in"
 STAND_IN = f"""#!/bin/sh
@@ -25,7 +25,7 @@ esac
 
 @pytest.fixture(scope="module")
 def host(lab):
-    started = lab.start("nicwake", address="192.168.4.93", mac=MAC)
+    started = lab.start("nicwake", address="192.168.4.113", mac=MAC)
     yield started
     lab.remove(started)
 

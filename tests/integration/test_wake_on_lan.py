@@ -143,6 +143,28 @@ def test_what_cannot_work_is_said_before_anything_is_sent(options, message):
         assert lan.frames() == []
 
 
+def test_every_bad_mac_of_a_list_is_named_in_one_message():
+    bad = [
+        "",
+        "-",
+        "d0:94:66:30:d6",
+        "d0:94-66:30-d6:63",
+        "zz:94:66:30:d6:63",
+        "\u0660\u0661:94:66:30:d6:63",
+        "FF:FF:FF:FF:FF:FF",
+        "01:00:5e:00:00:01",
+    ]
+    bad += ["00:00:00:00:00:00", 41129895296, True, 5.5, "d0:94:66:30:d6:63\n", "{}", "0xd0946630d663"]
+    hosts = [{"name": f"host{number}", "mac": mac, "address": f"10.77.4.{number}"} for number, mac in enumerate(bad, 1)]
+    with SleepingLan([HOMELAB]) as lan:
+        result = lan.module(MODULE, {"broadcast": BROADCAST, "hosts": [HOMELAB.option(), *hosts]})
+        assert result["failed"] is True
+        assert f"{len(bad)} problems" in result["msg"]
+        assert [f"host {host['name']}: mac: found" in result["msg"] for host in hosts] == [True] * len(bad)
+        assert "Traceback" not in result["console"]
+        assert lan.frames() == []
+
+
 def test_limited_broadcast_leaves_through_the_only_interface_without_any_default_route():
     with SleepingLan([HOMELAB]) as lan:
         result = ask(lan, HOMELAB, broadcast="255.255.255.255")
@@ -165,3 +187,24 @@ def test_254_hosts_that_come_up_at_different_times_are_waited_for_together():
         assert max(host["packets_sent"] for host in reported) <= rounds
         assert sum(host["packets_sent"] for host in reported) == len(lan.frames())
         assert {frame["payload"] for frame in lan.frames()} == {"ffffffffffff" + host.mac.replace(":", "") * 16 for host in hosts}
+
+
+def test_real_hosts_are_woken_from_the_controller_and_from_a_neighbour(lab):
+    neighbour = lab.start("wakes", address="192.168.4.114", mac="02:00:c0:a8:04:72")
+    sleepers = [lab.start(f"slept{i}", address=f"192.168.4.{i}", mac=f"02:00:c0:a8:04:{i}", sleeps=True) for i in (15, 16)]
+    try:
+        for sender, sleeper in zip((None, neighbour), sleepers):
+            assert not sleeper.is_up()
+            hosts = [{"name": host.name, "mac": host.mac, "address": host.address} for host in (neighbour, sleeper)]
+            options = {"broadcast": "192.168.4.255", "timeout": 90, "hosts": hosts}
+            result = lab.module(sender, "wake_on_lan", options)
+            assert result["changed"] is True, result
+            assert [(host["was_up"], host["packets_sent"] > 0, host["is_up"]) for host in result["hosts"]] == [
+                (True, False, True),
+                (False, True, True),
+            ]
+            assert lab.module(sleeper, "ansible.builtin.ping")["ping"] == "pong", "up is: a play can go on"
+            assert lab.module(sender, "wake_on_lan", options)["changed"] is False
+    finally:
+        for host in [neighbour, *sleepers]:
+            lab.remove(host)

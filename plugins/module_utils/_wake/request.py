@@ -15,7 +15,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import 
 from ansible_collections.vmstation.cluster.plugins.module_utils._wake.mac import station_mac
 from ansible_collections.vmstation.cluster.plugins.module_utils._wake.packet import secure_on_password
 
-SHORTEST_REPEAT = 0.1  # seconds; packets faster than this wake nothing sooner
+SHORTEST_TIME = 0.5  # seconds; a probe needs about that long to tell silence from sleep
 INTERFACE_NAME_LIMIT = 15  # IFNAMSIZ of linux/if.h, without the closing zero
 T = TypeVar("T")
 
@@ -71,9 +71,9 @@ def read_request(options: Mapping[str, Any]) -> Request:
         port=read(_port, options.get("port", 9), "port") or 0,
         interface=read(_interface, options.get("interface") or "") or "",
         password=read(secure_on_password, options.get("password") or "") or b"",
-        repeat_every=read(_seconds, options.get("repeat_every", 5), "repeat_every", SHORTEST_REPEAT) or 0,
+        repeat_every=read(_seconds, options.get("repeat_every", 5), "repeat_every", SHORTEST_TIME) or 0,
         wait=bool(options.get("wait", True)),
-        timeout=read(_seconds, options.get("timeout", 300), "timeout", SHORTEST_REPEAT) or 0,
+        timeout=read(_seconds, options.get("timeout", 300), "timeout", SHORTEST_TIME) or 0,
     )
     if refusals:
         raise _together(refusals)

@@ -102,14 +102,17 @@ class Vigil:
     def is_over(self, now: float) -> bool:
         return not self.waiting_for() or now >= self._deadline
 
-    def patience(self, now: float, longest: float) -> float:
-        """How many seconds a probe may take without missing the next packet or the deadline."""
+    def patience(self, now: float, shortest: float, longest: float) -> float:
+        """How many seconds a probe may take without missing the next packet or the deadline, but at least ``shortest``.
+
+        A probe of no time at all would find everybody silent.
+        """
         next_packets = [
             state.last_packet_at + self._request.repeat_every
             for state in self.states
             if not state.is_up and state.last_packet_at is not None
         ]
-        return max(0.0, min(longest, self._deadline - now, *(at - now for at in next_packets)))
+        return max(shortest, min(longest, self._deadline - now, *(at - now for at in next_packets)))
 
     def seconds(self, state: HostState, now: float) -> float:
         """From the call's start until the host's port was open; until its first answer or until now if it never was."""

@@ -15,7 +15,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._wake.vigil impo
 
 FIRST_PROBE = 2.0  # seconds until silence means sleep: time for one repetition of a lost SYN (RFC 6298: after 1 s)
 NEXT_PROBES = 1.0
-BREATH = 0.25  # between two probes when all have answered at once, with a refusal
+BREATH = 0.25  # the least time from one probe to the next, also when all refuse at once
 
 
 class Lan(Protocol):
@@ -93,11 +93,11 @@ def _wake_sleeping(vigil: Vigil, request: Request, lan: Lan, clock: Clock) -> No
         if not request.wait:
             return
         began = clock.now()
-        patience = vigil.patience(began, NEXT_PROBES)
+        patience = vigil.patience(began, BREATH, NEXT_PROBES)
         vigil.heard(lan.probe(vigil.waiting_for(), patience), began)
         spent = clock.now() - began
-        if not vigil.is_over(clock.now()) and spent < min(BREATH, patience):
-            clock.sleep(min(BREATH, patience) - spent)
+        if spent < BREATH and not vigil.is_over(clock.now()):
+            clock.sleep(BREATH - spent)
 
 
 def failure_message(outcome: Outcome) -> str:
@@ -117,7 +117,7 @@ def failure_message(outcome: Outcome) -> str:
     if any(not state.is_up for state in missing):
         lines.append(
             "Check, for each that does not answer: its firmware setup (wake on LAN on; deep sleep, ErP and fast startup off), "
-            "`ethtool INTERFACE` on it while it is up (`Wake-on: g`; the module vmstation.cluster.nic_wake_on_lan sets it and makes it stay), "
+            "`ethtool INTERFACE` on it while it is up (`Wake-on: g`; the module vmstation.cluster.nic_wake_on_lan makes it last), "
             "its MAC address, and the switch (same broadcast domain, port still linked while the host sleeps). "
             "A firewall that rejects the probe looks like sleep."
         )

@@ -166,6 +166,18 @@ def test_waiting_ends_at_the_timeout_for_all_together():
     assert outcome.diff["after"] == {"host0": "asleep", "host1": "asleep", "host2": "asleep"}
 
 
+def test_a_probe_is_never_so_short_that_everybody_seems_silent():
+    lan = SimulatedLan(Machine(target(1), boots_in=1, refuses_for=8), Machine(target(2), boots_in=20))
+    plain = lan.probe
+
+    def probe(targets, seconds):
+        assert seconds >= 0.25
+        return plain(targets, seconds)
+
+    lan.probe = probe
+    assert sent(run(lan, repeat_every=1.1, timeout=30.05))[0] == 1
+
+
 def test_a_timeout_shorter_than_a_repetition():
     lan = SimulatedLan(Machine(target(1), boots_in=None))
     assert sent(run(lan, timeout=0.5, repeat_every=5)) == [1]
