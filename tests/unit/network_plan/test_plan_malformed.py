@@ -321,6 +321,8 @@ def test_every_rule_of_spelling_has_a_case():
         (plan(local_port_range="32768\t60999"), HOSTS, "Write 32768-60999."),
         (plan(declared_ports={"workers": ["30000:32767/tcp"]}), HOSTS, "Write 30000-32767/tcp."),
         (plan(declared_ports={"workers": ["6443/TCP"]}), HOSTS, "Write 6443/tcp."),
+        (plan(declared_ports={"workers": [1]}), HOSTS, "Write 1/tcp, or 1/udp."),
+        (plan(declared_ports={"workers": [65535]}), HOSTS, "Write 65535/tcp, or 65535/udp."),
         (plan(declared_ports={"workers": ["abc/tcp"]}), HOSTS, "Write it like 6443/tcp, 30000-32767/tcp or protocol 4."),
         (plan(declared_ports={"workers": ["ipip"]}), HOSTS, "Write 'protocol 4': Debian's name ipip stands for another protocol, 94."),
         (plan(), hosts(mac=886612345678), "Put the MAC in quotes: YAML reads some of them as a number."),

@@ -257,6 +257,20 @@ def test_a_rule_finds_what_breaks_it_and_nothing_once_it_is_mended(rule, broken,
     assert rule not in rules_broken(mended, mended_hosts)
 
 
+@pytest.mark.parametrize(
+    ("changes", "broken"),
+    [
+        ({"node_port_range": "30000-32768"}, {"node_port_range_avoids_local_ports"}),
+        ({"node_port_range": "61000-65535", "services": []}, set()),
+        ({"node_port_range": "60999-65535", "services": []}, {"node_port_range_avoids_local_ports"}),
+        ({"services": service(port=1)}, set()),
+        ({"services": service(port=65535)}, set()),
+    ],
+)
+def test_both_ends_of_a_range_belong_to_it(changes, broken):
+    assert rules_broken(plan(**changes)) == broken
+
+
 def test_every_rule_has_a_case():
     assert {rule.name for rule in RULES} - {case[0] for case in CASES} == {"every_pool_is_encapsulated"}
 
