@@ -1,0 +1,248 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a host is read: the kernel's texts, and one whole look at a host made of a dictionary."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Optional
+
+import pytest
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Completed
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.host_state import look_at_host
+from ansible_collections.vmstation.cluster.plugins.module_utils._preflight import parse
+from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model import CniConfiguration, Expectations, Identity, Listener
+
+TCP = """\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 00000000:280A 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 501 1 0000000000000000 100 0 0 10 0
+   1: 3E04A8C0:280A 3F04A8C0:C350 01 00000000:00000000 00:00000000 00000000     0        0 502 1 0000000000000000 20 4 30 10 -1
+   2: 0100007F:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 503 1 0000000000000000 100 0 0 10 0
+"""
+TCP6 = """\
+  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 00000000000000000000000000000000:280A 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 504 1 0
+   1: 00000000000000000000000000000000:00B3 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 505 1 0
+"""  # noqa: E501 - as the kernel writes it
+ROUTE = """\
+Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
+eth0\t00000000\t0104A8C0\t{flags}\t0\t0\t100\t{mask}\t0\t0\t0
+eth0\t0004A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
+"""
+ZEROS = "0" * 32
+ROUTE6 = "{destination} {length} {zeros} 00 fe800000000000000000000000000001 00000400 00000001 00000000 {flags} {device}\n"
+CGROUPS = """\
+#subsys_name\thierarchy\tnum_cgroups\tenabled
+cpuset\t3\t15\t1
+memory\t0\t1\t0
+pids\t8\t15\t1
+"""
+MOUNTS = """\
+496 453 0:150 / /sys/fs/cgroup rw,nosuid - tmpfs tmpfs rw,mode=755
+497 496 0:29 / /sys/fs/cgroup/cpu ro,nosuid - cgroup cgroup rw,cpu,cpuacct
+534 496 0:37 / /sys/fs/cgroup/systemd ro,nosuid - cgroup cgroup rw,name=systemd
+23 1 0:22 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw
+"""
+
+
+def test_listening_sockets_are_those_in_state_listen() -> None:
+    assert parse.listening_sockets(TCP) == [(10250, "501"), (22, "503")]
+    assert parse.listening_sockets(TCP6) == [(10250, "504"), (179, "505")]
+    assert parse.listening_sockets("") == []
+
+
+def test_swaps_are_named() -> None:
+    assert parse.swaps("Filename\tType\tSize\tUsed\tPriority\n/dev/dm-1 partition 8 0 -2\n/swap.img file 8 0 -3\n") == (
+        "/dev/dm-1",
+        "/swap.img",
+    )
+    assert parse.swaps("Filename\t\t\t\tType\n") == ()
+
+
+@pytest.mark.parametrize(("text", "mib"), [("MemTotal:       24684084 kB\nMemFree: 1 kB\n", 24105), ("MemFree: 1 kB\n", None), ("", None)])
+def test_memory_is_in_mib(text: str, mib: Optional[int]) -> None:
+    assert parse.memory_mib(text) == mib
+
+
+def test_controllers_of_version_1() -> None:
+    assert parse.enabled_controllers(CGROUPS) == {"cpuset", "pids"}
+    assert parse.mounted_controllers(MOUNTS) == {"cpu", "cpuacct"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "mask", "there"),
+    [("0003", "00000000", True), ("0201", "00000000", False), ("0002", "00000000", False), ("0003", "00FFFFFF", False)],
+)
+def test_a_default_route_of_ipv4_is_up_and_passes(flags: str, mask: str, there: bool) -> None:
+    assert parse.has_default_route_ipv4(ROUTE.format(flags=flags, mask=mask)) is there
+
+
+@pytest.mark.parametrize(
+    ("change", "there"),
+    [
+        ({}, True),
+        ({"device": "lo"}, False),
+        ({"flags": "00200200"}, False),
+        ({"length": "40"}, False),
+        ({"destination": "fd" + "0" * 30}, False),
+    ],
+)
+def test_a_default_route_of_ipv6_is_up_and_passes(change: dict[str, str], there: bool) -> None:
+    line = {"destination": ZEROS, "length": "00", "zeros": ZEROS, "flags": "00000003", "device": "eth0", **change}
+    assert parse.has_default_route_ipv6(ROUTE6.format(**line)) is there
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (json.dumps([{"addr_info": [{"local": "192.168.4.62"}, {"local": "FD00:0:0::1"}]}, {}]), ("192.168.4.62", "fd00::1")),
+        ("[]", ()),
+        ("", None),
+        ('Object "-json" is unknown', None),
+        ("[1]", None),
+        ('[{"addr_info": [{"local": "x"}]}]', None),
+    ],
+)
+def test_addresses_are_canonical_or_unknown(text: str, found: Optional[tuple[str, ...]]) -> None:
+    assert parse.addresses(text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "types"),
+    [
+        ('{"type": "bridge"}', ("bridge",)),
+        ('{"plugins": [{"type": "calico"}, {"type": "portmap"}]}', ("calico", "portmap")),
+        ("", ()),
+        ("{", ()),
+        ("[]", ()),
+        ('{"name": "x"}', ()),
+        ('{"plugins": null}', ()),
+        ('{"plugins": [1]}', ()),
+    ],
+)
+def test_a_cni_configuration_is_read_or_not_understood(text: str, types: tuple[str, ...]) -> None:
+    assert parse.cni_configuration("f", text) == CniConfiguration("f", types)
+
+
+def test_modules_are_named_as_the_kernel_names_them() -> None:
+    assert parse.loaded_modules("br_netfilter 32768 0 - Live 0x0\nbridge 1 1 br_netfilter, Live 0x0\n") == {"br_netfilter", "bridge"}
+    assert parse.builtin_modules("kernel/fs/overlayfs/overlay.ko\nkernel/x/nf-x.ko.xz\n\n") == {"overlay", "nf_x"}
+
+
+class Files:
+    """A host made of a dictionary: path -> text; a text that begins with -> is a link."""
+
+    def __init__(self, tree: dict[str, str]) -> None:
+        self.tree = tree
+
+    def read(self, path: str) -> Optional[str]:
+        return self.tree.get(path)
+
+    def entries(self, path: str) -> tuple[str, ...]:
+        return tuple(sorted({key[len(path) + 1 :].split("/")[0] for key in self.tree if key.startswith(f"{path}/")}))
+
+    def target(self, path: str) -> Optional[str]:
+        return self.tree.get(path, "").removeprefix("->") or None
+
+    def exists(self, path: str) -> bool:
+        return path in self.tree or bool(self.entries(path))
+
+
+class Programs:
+    """A host's programs: program -> (status, output)."""
+
+    def __init__(self, **programs: tuple[int, str]) -> None:
+        self.programs = programs
+
+    def has(self, program: str) -> bool:
+        return program in self.programs
+
+    def run(self, argv: Sequence[str], *, stdin: str = "", timeout: float = 60.0, check: bool = True) -> Completed:
+        status, output = self.programs[argv[0]]
+        return Completed(tuple(argv), status, output, "")
+
+
+class Machine:
+    def hostname(self) -> str:
+        return "homelab"
+
+    def cpus(self) -> int:
+        return 4
+
+    def free_share(self, path: str) -> Optional[float]:
+        return {"/var/lib": 0.25}.get(path)
+
+    def clock(self) -> float:
+        return 1_800_000_000.0
+
+    def clock_is_synchronised(self) -> Optional[bool]:
+        return True
+
+
+TREE = {
+    "/etc/machine-id": "33c8\n",
+    "/etc/kubernetes/kubelet.conf": "x",
+    "/etc/kubernetes/manifests/etcd.yaml": "x",
+    "/var/lib/etcd/member": "x",
+    "/etc/cni/net.d/10-flannel.conflist": '{"plugins": [{"type": "flannel"}]}',
+    "/etc/cni/net.d/README": "x",
+    "/run/systemd/container": "podman",
+    "/sys/class/net/cni0": "",
+    "/sys/class/net/lo": "",
+    "/sys/fs/cgroup/cgroup.controllers": "cpuset cpu io memory pids\n",
+    "/proc/sys/kernel/osrelease": "6.1.0\n",
+    "/lib/modules/6.1.0/modules.builtin": "kernel/fs/overlayfs/overlay.ko\n",
+    "/proc/modules": "bridge 1 0 - Live 0x0\n",
+    "/proc/meminfo": "MemTotal: 2097152 kB\n",
+    "/proc/net/tcp": TCP,
+    "/proc/net/tcp6": TCP6,
+    "/proc/net/route": ROUTE.format(flags="0003", mask="00000000"),
+    "/proc/1/comm": "systemd\n",
+    "/proc/99/comm": "nc\n",
+    "/proc/99/fd/3": "->socket:[501]",
+    "/proc/99/fd/4": "->socket:[504]",
+    "/proc/99/fd/0": "->/dev/null",
+    "/proc/100/comm": "child\n",
+    "/proc/100/fd/3": "->socket:[501]",
+    "/proc/self/mountinfo": "",
+}
+WORKER = Expectations(role="worker", name="homelab", encapsulation_modules=("ipip",))
+
+
+def test_one_look_at_a_host() -> None:
+    address = json.dumps([{"addr_info": [{"local": "192.168.4.62"}]}])
+    state = look_at_host(WORKER, Files(TREE), Programs(ip=(0, address), modprobe=(0, "")), Machine())
+    assert state.identity == Identity("homelab", "homelab", "33c8")
+    assert state.in_container
+    # 22 is not watched; one socket of two families is one listener; the parent is named, not its child; 179's holder is not to be seen
+    assert state.listeners == (Listener(179), Listener(10250, "nc", 99))
+    assert state.cluster_files == ("/etc/kubernetes/kubelet.conf",)
+    assert state.manifests == ("etcd.yaml",)
+    assert state.etcd_entries == ("member",)
+    assert state.interfaces == ("cni0", "lo")
+    assert state.cni_configurations == (CniConfiguration("10-flannel.conflist", ("flannel",)),)
+    assert (state.cgroup_version, state.controllers) == (2, {"cpuset", "cpu", "io", "memory", "pids"})
+    assert state.addresses == ("192.168.4.62",)
+    assert state.default_routes == {4}
+    assert state.modules == {"br_netfilter": "loadable", "overlay": "present", "ipip": "loadable"}
+    assert state.modules_to_load(WORKER.modules) == ["br_netfilter"]
+    assert (state.cpus, state.memory, state.disk_free) == (4, 2048, 0.25)
+    assert not state.kubelet_is_live
+
+
+def test_a_host_that_tells_nothing_is_unknown() -> None:
+    state = look_at_host(WORKER, Files({}), Programs(), Machine())
+    assert (state.addresses, state.cgroup_version, state.memory, state.identity.machine_id) == (None, None, None, None)
+    assert state.modules == {"br_netfilter": None, "overlay": None, "ipip": None}
+    assert state.default_routes == frozenset()
+
+
+def test_a_module_that_modprobe_does_not_find_is_absent() -> None:
+    assert look_at_host(WORKER, Files({}), Programs(modprobe=(1, "")), Machine()).modules["ipip"] == "absent"
+
+
+def test_cgroup_version_1_is_what_is_mounted_or_enabled() -> None:
+    state = look_at_host(WORKER, Files({"/proc/self/mountinfo": MOUNTS, "/proc/cgroups": CGROUPS}), Programs(), Machine())
+    assert (state.cgroup_version, state.controllers) == (1, {"cpu", "cpuacct", "cpuset", "pids"})

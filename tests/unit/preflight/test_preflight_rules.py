@@ -1,0 +1,285 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each rule of the preflight: a host that is ready, and what one change to it brings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.judge import RULES, judge
+from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model import (
+    CniConfiguration,
+    Expectations,
+    HostState,
+    Identity,
+    Listener,
+)
+from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.request import expectations
+from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+
+MODULE = Path(__file__).resolve().parents[3] / "plugins" / "modules" / "node_preflight_check.py"
+
+WORKER = Expectations(
+    role="worker",
+    name="homelab",
+    addresses=("192.168.4.62",),
+    encapsulation_modules=("ipip",),
+    controller_clock=1_800_000_000.0,
+)
+CONTROL_PLANE = replace(WORKER, role="control_plane")
+
+READY = HostState(
+    identity=Identity("homelab", "homelab", "33c804ce932b0118eb33e0e1e487296b", "4c4c4544-0042"),
+    processes=frozenset({"systemd", "sshd"}),
+    interfaces=("eno1", "lo"),
+    addresses=("127.0.0.1", "192.168.4.62"),
+    default_routes=frozenset({4}),
+    cgroup_version=2,
+    controllers=frozenset({"cpu", "cpuset", "io", "memory", "pids"}),
+    clock=1_800_000_001.5,
+    clock_is_synchronised=True,
+    modules={"br_netfilter": "present", "overlay": "loadable", "ipip": "loadable"},
+    cpus=2,
+    memory=1700,
+    disk_free=0.5,
+)
+KUBELET = (Listener(10248, "kubelet", 900), Listener(10250, "kubelet", 900))
+LIVE = replace(
+    READY,
+    listeners=(*KUBELET, Listener(179, "bird", 950), Listener(10256, "kube-proxy", 960)),
+    processes=frozenset({"kubelet", "etcd", "kube-apiserver"}),
+)
+USED = {
+    "cluster_files": ("/etc/kubernetes/kubelet.conf", "/etc/kubernetes/admin.conf", "/etc/kubernetes/pki/ca.crt"),
+    "manifests": ("etcd.yaml", "kube-apiserver.yaml"),
+    "etcd_entries": ("member",),
+    "interfaces": ("cni0", "flannel.1", "lo", "tunl0"),
+    "cni_configurations": (CniConfiguration("10-calico.conflist", ("calico", "portmap")),),
+}
+
+
+def found(state: HostState, expected: Expectations = WORKER) -> set[tuple[str, str, str]]:
+    return {(finding.rule, finding.severity, finding.subject) for finding in judge(state, expected).findings}
+
+
+@pytest.mark.parametrize("expected", [WORKER, CONTROL_PLANE], ids=["worker", "control plane"])
+def test_a_ready_host_has_no_findings(expected: Expectations) -> None:
+    assert judge(READY, expected).findings == []
+
+
+@pytest.mark.parametrize("expected", [WORKER, CONTROL_PLANE], ids=["worker", "control plane"])
+def test_a_host_whose_kubelet_serves_has_no_leftovers(expected: Expectations) -> None:
+    assert judge(replace(LIVE, **USED), expected).findings == []
+
+
+def test_a_kubelet_that_systemd_restarts_again_and_again_is_not_live() -> None:
+    crashing = replace(READY, processes=frozenset({"kubelet"}), cluster_files=("/etc/kubernetes/kubelet.conf",))
+    assert found(crashing) == {("kubelet_files_belong_to_a_running_kubelet", "error", "/etc/kubernetes/kubelet.conf")}
+
+
+CASES = {
+    "stale kubelet.conf": (
+        {"cluster_files": ("/etc/kubernetes/kubelet.conf",)},
+        ("kubelet_files_belong_to_a_running_kubelet", "error", "/etc/kubernetes/kubelet.conf"),
+    ),
+    "stale bootstrap configuration": (
+        {"cluster_files": ("/etc/kubernetes/bootstrap-kubelet.conf",)},
+        ("kubelet_files_belong_to_a_running_kubelet", "error", "/etc/kubernetes/bootstrap-kubelet.conf"),
+    ),
+    "authority without a cluster": (
+        {"cluster_files": ("/etc/kubernetes/pki/ca.crt",)},
+        ("certificates_belong_to_a_running_kubelet", "warning", "/etc/kubernetes/pki/ca.crt"),
+    ),
+    "static pods": ({"manifests": ("etcd.yaml",)}, ("static_pods_belong_to_a_running_kubelet", "error", "/etc/kubernetes/manifests")),
+    "etcd data": ({"etcd_entries": ("member",)}, ("etcd_data_belongs_to_a_running_etcd", "error", "/var/lib/etcd")),
+    "cni0": ({"interfaces": ("lo", "cni0")}, ("interfaces_belong_to_no_other_cni", "error", "network interface cni0")),
+    "flannel.1": ({"interfaces": ("flannel.1",)}, ("interfaces_belong_to_no_other_cni", "error", "network interface flannel.1")),
+    "cilium": ({"interfaces": ("cilium_host",)}, ("interfaces_belong_to_no_other_cni", "error", "network interface cilium_host")),
+    "cni configuration that sorts first": (
+        {"cni_configurations": (CniConfiguration("05-cilium.conflist", ("cilium-cni",)),)},
+        ("cni_configuration_is_calicos", "error", "/etc/cni/net.d/05-cilium.conflist"),
+    ),
+    "cni configuration that sorts last": (
+        {"cni_configurations": (CniConfiguration("87-podman-bridge.conflist", ("bridge", "portmap")),)},
+        ("cni_configuration_is_calicos", "warning", "/etc/cni/net.d/87-podman-bridge.conflist"),
+    ),
+    "unreadable cni configuration": (
+        {"cni_configurations": (CniConfiguration("00-broken.conf"),)},
+        ("cni_configuration_is_calicos", "error", "/etc/cni/net.d/00-broken.conf"),
+    ),
+    "Calico's of an earlier cluster": (
+        {"cni_configurations": (CniConfiguration("10-calico.conflist", ("calico",)),)},
+        ("cni_configuration_is_calicos", "warning", "/etc/cni/net.d/10-calico.conflist"),
+    ),
+    "bound kubelet port": ({"listeners": (Listener(10250, "nc", 4711),)}, ("ports_are_free", "error", "port 10250/tcp")),
+    "port of a process that is not to be seen": ({"listeners": (Listener(179),)}, ("ports_are_free", "error", "port 179/tcp")),
+    "swap": ({"swaps": ("/dev/sda2",)}, ("swap_is_off", "error", "swap on /dev/sda2")),
+    "swap under a live kubelet": ({"swaps": ("/dev/zram0",), "listeners": KUBELET}, ("swap_is_off", "warning", "swap on /dev/zram0")),
+    "no cgroups": ({"cgroup_version": None}, ("cgroup_controllers_are_there", "error", "/sys/fs/cgroup")),
+    "memory controller off": (
+        {"controllers": frozenset({"cpu", "cpuset", "io", "pids"})},
+        ("cgroup_controllers_are_there", "error", "cgroup version 2"),
+    ),
+    "cgroup version 1": (
+        {"cgroup_version": 1, "controllers": frozenset(["cpu", "cpuacct", "cpuset", "devices", "freezer", "memory", "pids", "blkio"])},
+        ("cgroup_version_is_2", "warning", "cgroup version"),
+    ),
+    "clock not synchronised": ({"clock_is_synchronised": False}, ("clock_is_synchronised", "warning", "clock")),
+    "clock unknown": ({"clock_is_synchronised": None}, ("clock_is_synchronised", "warning", "clock")),
+    "clock of a container": ({"in_container": True}, ("clock_is_synchronised", "warning", "clock")),
+    "clock ahead": ({"clock": 1_800_000_031.0}, ("clock_agrees_with_the_controller", "error", "clock")),
+    "clock behind": ({"clock": 1_799_999_000.0}, ("clock_agrees_with_the_controller", "error", "clock")),
+    "module absent": (
+        {"modules": {"br_netfilter": "absent", "overlay": "present", "ipip": "present"}},
+        ("kernel_modules_can_be_loaded", "error", "kernel module br_netfilter"),
+    ),
+    "module unknown": (
+        {"modules": {"br_netfilter": None, "overlay": "present", "ipip": "present"}},
+        ("kernel_modules_can_be_loaded", "warning", "kernel module br_netfilter"),
+    ),
+    "encapsulation absent": (
+        {"modules": {"br_netfilter": "present", "overlay": "present", "ipip": "absent"}},
+        ("encapsulation_modules_can_be_loaded", "error", "kernel module ipip"),
+    ),
+    "little memory": ({"memory": 1699}, ("memory_suffices", "warning", "memory")),
+    "little room": ({"disk_free": 0.149}, ("disk_has_room", "warning", "filesystem of /var/lib")),
+    "another name": (
+        {"identity": Identity("homelab", "debian")},
+        ("hostname_is_the_inventory_name", "warning", "hostname"),
+    ),
+    "address elsewhere": ({"addresses": ("127.0.0.1", "192.168.4.99")}, ("address_is_on_the_host", "error", "address 192.168.4.62")),
+    "addresses unknown": ({"addresses": None}, ("address_is_on_the_host", "warning", "address 192.168.4.62")),
+    "no default route": ({"default_routes": frozenset({6})}, ("default_route_is_there", "error", "default route (IPv4)")),
+}
+
+
+@pytest.mark.parametrize(("change", "finding"), CASES.values(), ids=CASES)
+def test_a_change_to_a_ready_worker_brings_one_finding(change: dict[str, object], finding: tuple[str, str, str]) -> None:
+    assert found(replace(READY, **change)) == {finding}
+
+
+@pytest.mark.parametrize(
+    ("change", "finding"),
+    [
+        ({"cpus": 1}, ("cpus_suffice", "error", "CPUs")),
+        ({"memory": 1699}, ("memory_suffices", "error", "memory")),
+        ({"listeners": (Listener(6443, "haproxy", 1),)}, ("ports_are_free", "error", "port 6443/tcp")),
+        ({"listeners": (Listener(2379, "etcd", 1),)}, ("ports_are_free", "error", "port 2379/tcp")),
+        ({"listeners": (*KUBELET, Listener(10257, "kube-scheduler", 1))}, ("ports_are_free", "error", "port 10257/tcp")),
+    ],
+)
+def test_a_control_plane_needs_more(change: dict[str, object], finding: tuple[str, str, str]) -> None:
+    assert found(replace(READY, **change), CONTROL_PLANE) == {finding}
+
+
+def test_a_live_control_plane_holds_its_own_ports() -> None:
+    ports = ((2379, "etcd"), (6443, "kube-apiserver"), (10257, "kube-controller"), (10259, "kube-scheduler"))
+    assert found(replace(LIVE, listeners=(*KUBELET, *(Listener(*port, 1) for port in ports))), CONTROL_PLANE) == set()
+
+
+@pytest.mark.parametrize(
+    "hostname", ["", "home_lab", "-homelab", "homelab-", "a..b", "localhost", "localhost.localdomain", "x" * 64, "hömelab", "٣"]
+)
+def test_a_name_that_no_node_can_have(hostname: str) -> None:
+    identity = Identity("homelab", hostname)
+    assert ("hostname_is_a_node_name", "error", "hostname") in found(replace(READY, identity=identity))
+
+
+@pytest.mark.parametrize("hostname", ["homelab", "HomeLab", "homelab.example.org", "homelab.LAN"])
+def test_a_name_that_a_node_can_have(hostname: str) -> None:
+    assert found(replace(READY, identity=Identity("homelab", hostname))) == set()
+
+
+@pytest.mark.parametrize(
+    ("peer", "rules"),
+    [
+        (Identity("other", "homelab", "m", "u"), {("hostname_is_unique", "error", "hostname")}),
+        (Identity("other", "HOMELAB", "m", "u"), {("hostname_is_unique", "error", "hostname")}),
+        (Identity("other", "other", "33c804ce932b0118eb33e0e1e487296b", "u"), {("machine_id_is_unique", "error", "machine id")}),
+        (Identity("other", "other", "m", "4C4C4544-0042"), {("product_uuid_is_unique", "warning", "product UUID")}),
+        (Identity("other", "other", "m", "u"), set()),
+        (Identity("other"), set()),
+        (READY.identity, set()),
+    ],
+)
+def test_a_host_is_one_of_a_kind(peer: Identity, rules: set[tuple[str, str, str]]) -> None:
+    assert found(READY, replace(WORKER, peers=(peer,))) == rules
+
+
+def test_containers_of_one_machine_share_its_product_uuid() -> None:
+    peer = Identity("other", "other", "m", "4c4c4544-0042")
+    assert "product_uuid_is_unique" not in {
+        rule for rule, *_rest in found(replace(READY, in_container=True), replace(WORKER, peers=(peer,)))
+    }
+
+
+def test_dual_stack_needs_both_addresses_and_both_routes() -> None:
+    both = replace(WORKER, addresses=("192.168.4.62", "fd00:4::62"))
+    assert found(READY, both) == {
+        ("address_is_on_the_host", "error", "address fd00:4::62"),
+        ("default_route_is_there", "error", "default route (IPv6)"),
+    }
+
+
+def test_an_accepted_rule_is_told_but_does_not_count() -> None:
+    judgement = judge(replace(READY, swaps=("/dev/sda2",), memory=100), WORKER, accept=["swap_is_off"])
+    assert [finding.rule for finding in judgement.accepted] == ["swap_is_off"]
+    assert [finding.rule for finding in judgement.findings] == ["memory_suffices"]
+
+
+def test_every_finding_bears_the_name_of_its_rule_and_a_next_step() -> None:
+    broken = HostState(
+        identity=Identity("homelab", "no_name"), swaps=("/swap",), listeners=(Listener(10250, "nc", 1),), memory=1, disk_free=0.0
+    )
+    for name, rule in RULES.items():
+        for finding in rule(broken, CONTROL_PLANE):
+            assert finding.rule == name
+            assert finding.fix.endswith(".")
+
+
+def test_the_documentation_lists_every_rule() -> None:
+    text = MODULE.read_text().partition('DOCUMENTATION = r"""')[2].partition('"""')[0]
+    assert yaml.safe_load(text)["options"]["accept"]["choices"] == list(RULES)
+
+
+OPTIONS = {
+    "role": "worker",
+    "name": "homelab",
+    "addresses": [],
+    "encapsulation": "IPIP",
+    "kernel_modules": [],
+    "peers": [],
+    "controller_time": None,
+    "max_clock_drift": 30.0,
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "subject"),
+    [
+        ({"name": " "}, "name"),
+        ({"addresses": ["192.168.4.62/24"]}, "addresses[0]"),
+        ({"addresses": ["192.168.4.62", "homelab"]}, "addresses[1]"),
+        ({"addresses": [""]}, "addresses[0]"),
+        ({"addresses": ["192.168.4.٣"]}, "addresses[0]"),
+        ({"max_clock_drift": -1.0}, "max_clock_drift"),
+    ],
+)
+def test_options_of_no_sense_are_refused(change: dict[str, object], subject: str) -> None:
+    with pytest.raises(Refusal) as refusal:
+        expectations({**OPTIONS, **change})
+    assert refusal.value.subject == subject
+
+
+def test_what_setup_does_not_know_is_unknown() -> None:
+    peers = [{"name": "other", "hostname": "other", "machine_id": "", "product_uuid": "NA"}]
+    assert expectations({**OPTIONS, "peers": peers}).peers == (Identity("other", "other"),)
+
+
+@pytest.mark.parametrize(("encapsulation", "modules"), [("IPIPCrossSubnet", ("ipip",)), ("VXLAN", ("vxlan",)), ("None", ())])
+def test_the_encapsulation_says_which_module(encapsulation: str, modules: tuple[str, ...]) -> None:
+    assert expectations({**OPTIONS, "encapsulation": encapsulation}).encapsulation_modules == modules

@@ -1,0 +1,113 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the playbooks hand on, and the verdict at the end of a site run."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+from ansible_collections.vmstation.cluster.plugins.module_utils._site.hosts import node_identities, sleeping_hosts
+from ansible_collections.vmstation.cluster.plugins.module_utils._site.verdict import finding_lines, site_verdict
+
+HOMELAB = {"name": "homelab", "address": "192.168.4.62", "mac": "d0:94:66:30:d6:63", "role": "worker", "sleeps": True}
+MASTER = {"name": "masternode", "address": ["192.168.4.63", "fd00::63"], "role": "control_plane", "sleeps": False}
+SWAP = {"rule": "swap_is_off", "severity": "error", "subject": "swap on /x", "found": "in use", "expected": "none", "fix": "Do it."}
+VERSION = "Client:\n  Version:  1.7.0\n\nServer:\n  Version:  1.6.20~ds1\n  Revision: 1\n"
+
+
+@pytest.mark.parametrize(
+    ("hosts", "names", "wanted"),
+    [
+        ([MASTER, HOMELAB], ["masternode", "homelab"], [{"name": "homelab", "mac": "d0:94:66:30:d6:63", "address": "192.168.4.62"}]),
+        ([MASTER, HOMELAB], ["masternode"], []),
+        ([{**HOMELAB, "address": ["192.168.4.9", "fd00::9"]}], ["homelab"], [{**HOMELAB, "address": "192.168.4.9"}]),
+        ([], [], []),
+    ],
+)
+def test_only_hosts_of_the_play_that_sleep_are_woken(hosts: list[dict], names: list[str], wanted: list[dict]) -> None:
+    assert sleeping_hosts(hosts, names) == [{key: host[key] for key in ("name", "mac", "address")} for host in wanted]
+
+
+@pytest.mark.parametrize("wrong", [None, "homelab", {"name": "homelab"}, ["homelab"]])
+def test_what_is_no_list_of_hosts_is_refused(wrong: object) -> None:
+    with pytest.raises(Refusal):
+        sleeping_hosts(wrong, [])
+    with pytest.raises(Refusal):
+        site_verdict({}, wrong if wrong != ["homelab"] else None)
+
+
+def test_identities_come_from_gathered_facts() -> None:
+    facts = {"nodename": "homelab.lan", "hostname": "homelab", "machine_id": "33c8", "product_uuid": "NA", "os_family": "Debian"}
+    hostvars = {"homelab": {"ansible_facts": facts}, "masternode": {"ansible_facts": {}}, "storage": {}}
+    assert node_identities(hostvars, ["homelab", "masternode", "storage", "nobody"]) == [
+        {"name": "homelab", "hostname": "homelab.lan", "machine_id": "33c8", "product_uuid": "NA"}
+    ]
+
+
+FIREWALL = {
+    "backend": "nftables",
+    "ports": [{"port": "22", "protocol": "tcp", "sources": []}, {"port": "", "protocol": "4", "sources": ["192.168.4.0/24"]}],
+    "trusted": ["10.244.0.0/16"],
+}
+ASLEEP = {
+    "site_wake": {"hosts": [{"name": "homelab", "is_up": False}]},
+    "site_network": {"derived": {"ports": {"worker": FIREWALL["ports"]}}},
+}
+HEAD = "homelab (worker, 192.168.4.62): "
+VERDICTS = {
+    "prepared": (
+        {"_node_preflight": {"findings": []}, "_node_firewall": FIREWALL, "_node_runtime": {"stdout": VERSION}},
+        [
+            HEAD + "nftables, 2 openings; containerd 1.6.20~ds1",
+            "  22/tcp from anywhere",
+            "  protocol 4 from 192.168.4.0/24",
+            "  everything from and to 10.244.0.0/16",
+        ],
+    ),
+    "no firewall, no runtime yet": (
+        {"_node_preflight": {"findings": []}, "_node_firewall": {"backend": "none"}, "_node_runtime": {"skipped": True}},
+        [HEAD + "no firewall in force, nothing to open; containerd not running"],
+    ),
+    "asleep": (ASLEEP, [HEAD + "asleep, left alone; awake it would open", "  22/tcp from anywhere", "  protocol 4 from 192.168.4.0/24"]),
+    "stopped by the preflight": (
+        {"_node_preflight": {"failed": True, "findings": [SWAP]}, "site_failure": {"task": "Judge", "msg": "x"}},
+        [HEAD + "NOT prepared, ended at: Judge", "  error: swap on /x: in use"],
+    ),
+    "failed after the firewall": (
+        {"_node_preflight": {"findings": []}, "_node_firewall": FIREWALL, "site_failure": {"task": "Read the ports back", "msg": "x"}},
+        [HEAD + "NOT prepared, ended at: Read the ports back"],
+    ),
+    "failed before the preflight": ({"site_failure": {"task": "Gather", "msg": "x"}}, [HEAD + "NOT prepared, ended at: Gather"]),
+    "accepted and audited": (
+        {
+            "_node_preflight": {"findings": [], "accepted": [SWAP]},
+            "_node_firewall": {"backend": "none"},
+            "_node_nic": {"findings": [{**SWAP, "severity": "warning", "subject": "interface eth0"}]},
+        },
+        [
+            HEAD + "no firewall in force, nothing to open; containerd not running",
+            "  warning: interface eth0: in use",
+            "  accepted: swap on /x: in use",
+        ],
+    ),
+    "never reached": ({}, [HEAD + "not reached"]),
+}
+
+
+@pytest.mark.parametrize(("seen", "lines"), VERDICTS.values(), ids=VERDICTS)
+def test_the_verdict_on_a_host(seen: dict[str, object], lines: list[str]) -> None:
+    assert site_verdict({"homelab": seen}, [HOMELAB]) == lines
+
+
+def test_a_check_run_tells_what_would_stand() -> None:
+    seen = {"_node_preflight": {"findings": []}, "_node_firewall": FIREWALL}
+    assert site_verdict({"masternode": seen}, [MASTER], True)[0] == (
+        "masternode (control_plane, 192.168.4.63, fd00::63): nftables, 2 openings as they would stand; containerd not running"
+    )
+
+
+def test_findings_are_lines() -> None:
+    assert finding_lines([SWAP]) == ["error: swap on /x: found in use; expected none. Do it."]
+    with pytest.raises(Refusal):
+        finding_lines("swap")
