@@ -22,7 +22,7 @@ SIDES = ("input", "forward")
 
 def own_chain(owner: str, side: str) -> str:
     """The chain of one side; at most 28 characters, as iptables wants it, for an owner's name of at most 16."""
-    return f"vmstation-{owner}-{'in' if side == 'input' else 'fw'}"
+    return f"vmstation-{owner}-{side[0]}"
 
 
 def ufw_chain(family: int, side: str) -> str:
