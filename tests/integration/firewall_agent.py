@@ -121,7 +121,10 @@ def run(argv, stdin, environment):
 
 
 def run_and_kill(argv, stdin, environment, after, lock):
-    """Start the program in a process group of its own, kill that after so many seconds, then wait until nobody holds the lock."""
+    """Start the program in a process group of its own, kill that after so many seconds, then wait until nobody holds the lock.
+
+    How long the program took if it came to its end before; nothing if it was killed.
+    """
     program = subprocess.Popen(
         argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True,
         env={**os.environ, **environment}, start_new_session=True,
@@ -132,12 +135,13 @@ def run_and_kill(argv, stdin, environment, after, lock):
         program.stdin.close()
     with contextlib.suppress(subprocess.TimeoutExpired):
         program.wait(max(0.0, after - (time.monotonic() - start)))
+    seconds = time.monotonic() - start
     with contextlib.suppress(ProcessLookupError):
         os.killpg(program.pid, signal.SIGKILL)
     status = program.wait()
     with open(lock, "a") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-    return status
+    return None if status == -signal.SIGKILL else seconds
 
 
 ORDERS = {

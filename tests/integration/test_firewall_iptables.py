@@ -62,13 +62,11 @@ WantedBy=sysinit.target
 def hosts(lab, request):
     last = {"nft": 95, "legacy": 96}[request.param]
     host = lab.start(f"ipt-{last}", address=f"192.168.4.{last}", mac=f"02:00:c0:a8:04:{last:02x}")
-    friend = lab.start(f"ipt-{last}-friend", address="192.168.4.91", mac="02:00:c0:a8:04:5b")
-    stranger = lab.start(f"ipt-{last}-stranger", address="192.168.4.92", mac="02:00:c0:a8:04:5c")
+    friend, stranger = behaviour.neighbours(lab)
     host.run(["sh", "-ec", SWITCH.format(variant=request.param)])
     firewall_direct.install(host)
     yield host, friend, stranger
-    for each in (host, friend, stranger):
-        lab.remove(each)
+    lab.remove(host)
 
 
 @pytest.fixture
@@ -170,7 +168,7 @@ def test_a_lost_jump_and_a_foreign_rule_in_our_chain_are_put_right(host):
     firewall_direct.run(host, WORKER)
     good = state(host)
     host.run(["iptables", "-D", "INPUT", "-j", "vmstation-worker"])
-    host.run(["ip6tables", "-I", "vmstation-worker", "-p", "tcp", "--dport", "23", "-j", "ACCEPT"])
+    host.run(["ip6tables", "-I", "vmstation-worker", "-p", "tcp", "--dport", "23", "-j", "DROP"])
     found = firewall_direct.run(host, WORKER)
     assert found["repaired"] == [
         "iptables: chain INPUT of filter has lost its jump to vmstation-worker",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.integration import firewall_direct
+from tests.integration.firewall_behaviour import neighbours
 from tests.integration.firewall_packets import agent_on
 
 KILLS = int(os.environ.get("VMSTATION_KILLS", "200"))
@@ -88,9 +89,7 @@ def attacked(lab, request):
 
 @pytest.fixture(scope="module")
 def witness(lab):
-    host = lab.start("kill-witness", address="192.168.4.80", mac="02:00:c0:a8:04:50")
-    yield host
-    lab.remove(host)
+    return neighbours(lab)[1]
 
 
 def fingerprint(target, case: Case) -> tuple[str, str]:
@@ -120,8 +119,10 @@ def test_a_kill_at_any_instant_leaves_the_old_or_the_new_set(attacked, witness, 
             goal = "new" if stands == "old" else "old"
             # before the first quarter, Python itself is not there yet
             after = instants.uniform(0.25, 1.1) * duration
-            status = target.run_and_kill(argv, json.dumps(NEW if goal == "new" else OLD), environment, after, LOCK)
-            counts["kills that came after the end"] += status != -9
+            ended = target.run_and_kill(argv, json.dumps(NEW if goal == "new" else OLD), environment, after, LOCK)
+            counts["kills that came after the end"] += ended is not None
+            # a busy machine changes its pace: the window follows it, or most kills would come too late
+            duration = ended or duration * 1.02
             found = fingerprint(target, case)
             if found == prints[goal]:
                 counts["new set"] += 1

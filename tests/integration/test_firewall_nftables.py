@@ -20,15 +20,15 @@ table inet filter {
   }
 }
 table ip filter {
-  chain cali-INPUT { counter packets 3 bytes 180 return }
-  chain KUBE-FIREWALL { ip saddr != 127.0.0.0/8 ip daddr 127.0.0.0/8 counter drop }
+  chain cali-INPUT { counter packets 3 bytes 180 return; }
+  chain KUBE-FIREWALL { ip saddr != 127.0.0.0/8 ip daddr 127.0.0.0/8 counter drop; }
 }
 table ip kube-proxy {
-  chain filter-input { type filter hook input priority -110; policy accept; ct state new counter packets 9 bytes 540 }
-  chain reject-chain { reject }
+  chain filter-input { type filter hook input priority -110; policy accept; ip saddr 203.0.113.1 counter packets 9 bytes 540; }
+  chain reject-chain { reject; }
 }
 table inet f2b-table {
-  chain f2b-chain { type filter hook input priority -1; policy accept; ip saddr 203.0.113.9 reject }
+  chain f2b-chain { type filter hook input priority -1; policy accept; ip saddr 203.0.113.9 reject; }
 }
 table ip nat {
   chain prerouting { type nat hook prerouting priority dstnat; policy accept; }
@@ -40,12 +40,10 @@ table ip nat {
 def hosts(lab, request):
     last = {"debian12": 90, "debian13": 94}[request.param]
     host = lab.start(f"nft-{last}", address=f"192.168.4.{last}", mac=f"02:00:c0:a8:04:{last:02x}", image=request.param, firewall="nftables")
-    friend = lab.start(f"nft-{last}-friend", address="192.168.4.91", mac="02:00:c0:a8:04:5b")
-    stranger = lab.start(f"nft-{last}-stranger", address="192.168.4.92", mac="02:00:c0:a8:04:5c")
+    friend, stranger = behaviour.neighbours(lab)
     firewall_direct.install(host)
     yield host, friend, stranger
-    for each in (host, friend, stranger):
-        lab.remove(each)
+    lab.remove(host)
 
 
 @pytest.fixture
@@ -158,6 +156,9 @@ def test_a_lost_jump_and_a_foreign_rule_in_our_chain_are_put_right(host):
     firewall_direct.run(host, WORKER)
     good = state(host)
     host.run(["nft", "insert", "rule", "inet", "filter", "vmstation_worker", "tcp", "dport", "23", "accept"])
+    assert firewall_direct.run(host, WORKER)["removed"] == ["23/tcp"]
+    assert state(host) == good
+    host.run(["nft", "insert", "rule", "inet", "filter", "vmstation_worker", "tcp", "dport", "23", "counter", "drop"])
     found = firewall_direct.run(host, WORKER)
     assert found["changed"]
     assert found["repaired"] == ["chain inet filter vmstation_worker holds rules by another hand"]
@@ -168,7 +169,7 @@ def test_a_lost_jump_and_a_foreign_rule_in_our_chain_are_put_right(host):
 
 
 def test_a_chain_that_the_hosts_file_does_not_make_is_told(host):
-    host.run(["nft", "-f", "-"], stdin="table inet extra { chain late { type filter hook input priority 10; policy drop; } }")
+    host.run(["nft", "-f", "-"], stdin="table inet extra { chain late { type filter hook input priority 10; policy drop; }; }")
     applied = firewall_direct.run(host, WORKER)
     assert applied["changed"], applied
     assert "does not make the chain inet extra late" in str(firewall_direct.run(host, WORKER)["warnings"])
