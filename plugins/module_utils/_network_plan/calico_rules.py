@@ -33,14 +33,14 @@ def block_sizes_are_calicos(cluster: Cluster) -> Iterator[Violation]:
 
 def _valid_pools(cluster: Cluster) -> list[Pool]:
     """Pools whose block size fits, so that their capacity can be judged."""
-    if any(True for _ in block_sizes_are_calicos(cluster)):
+    if list(block_sizes_are_calicos(cluster)):
         return []
     return [pool for pool in pools(cluster.plan) if pool.block_size >= pool.cidr.prefixlen]
 
 
 def blocks_fit_in_their_pool(cluster: Cluster) -> Iterator[Violation]:
     """A pod network holds at least one whole Calico block."""
-    if any(True for _ in block_sizes_are_calicos(cluster)):
+    if list(block_sizes_are_calicos(cluster)):
         return
     for pool in pools(cluster.plan):
         if pool.block_size < pool.cidr.prefixlen:
