@@ -1,0 +1,52 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``python3 -m tests.cluster --help``: builds the programs and the images; nothing that is built is built again."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from tests.cluster.build import build
+from tests.cluster.images import make_images
+from tests.cluster.programs import PROGRAMS, known, version
+from tests.lab.say import LabError, say
+
+
+def build_command(options: argparse.Namespace) -> None:
+    for path in build(options.programs):
+        print(path)
+
+
+def images_command(_options: argparse.Namespace) -> None:
+    for path in make_images():
+        print(path)
+
+
+def versions_command(_options: argparse.Namespace) -> None:
+    for program in known(()):
+        print(f"{program.name:<24} {version(program):<10} {program.package}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python3 -m tests.cluster", description="Real Kubernetes, compiled from Go modules.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    command = commands.add_parser("build", help="compile programs (default: all) and print their paths")
+    command.add_argument("programs", nargs="*", metavar="PROGRAM", help=" ".join(PROGRAMS))
+    command.set_defaults(function=build_command)
+    command = commands.add_parser("images", help="make the image archives that kubeadm asks for and print their paths")
+    command.set_defaults(function=images_command)
+    command = commands.add_parser("versions", help="print what is pinned")
+    command.set_defaults(function=versions_command)
+    options = parser.parse_args()
+    try:
+        options.function(options)
+    except LabError as error:
+        say(f"FAILED: {error}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Compiles the programs, each once, into a cache that is named after all that they are made from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import cache as remembered
+from pathlib import Path
+
+from tests.cluster.programs import HERE, PROGRAMS, Program, go, known, linker_flags, version
+from tests.lab.cache import cache, digest, locked
+from tests.lab.say import LabError, quietly, say, step
+
+FLAGS = ["-trimpath", "-buildvcs=false", "-mod=readonly"]
+PATIENCE = 7200.0  # seconds for one program: a quarter of an hour for all on two idle cores, much more on busy ones
+
+
+@remembered
+def _toolchain() -> str:
+    return go("env", "GOVERSION", "GOOS", "GOARCH")
+
+
+def directory_of(program: Program) -> Path:
+    """Where the programs of this go.mod, go.sum, Go and linker flags are, made or not."""
+    pins = [(HERE / program.directory / name).read_bytes() for name in ("go.mod", "go.sum")]
+    key = digest(*pins, _toolchain(), *FLAGS, linker_flags(program))
+    return cache() / "cluster" / f"{program.directory}-{key}" / "bin"
+
+
+def binary(name: str) -> Path:
+    """The compiled program; raises if it is not built."""
+    path = directory_of(PROGRAMS[name]) / name
+    if not path.exists():
+        raise LabError(f"{name} is not built: run `python3 -m tests.cluster build`")
+    return path
+
+
+def missing(names: Sequence[str]) -> list[str]:
+    """Those that are not built yet."""
+    return [program.name for program in known(names) if not (directory_of(program) / program.name).exists()]
+
+
+def build(names: Sequence[str] = ()) -> list[Path]:
+    """Build what is not built yet (default: everything); returns the paths of all that was asked for."""
+    return [_ensure(program) for program in known(names)]
+
+
+def _ensure(program: Program) -> Path:
+    path = directory_of(program) / program.name
+    if path.exists():
+        return path
+    with locked(f"cluster-{program.directory}"):
+        if not path.exists():
+            with step(f"{program.name} {version(program)}: compiling"):
+                _compile(program, path)
+            say(f"{program.name}: {path.stat().st_size / 1e6:.0f} MB in {path.parent}")
+    return path
+
+
+def _compile(program: Program, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # what Go has compiled is in its own cache at once, so that an interrupted build goes on where it was
+    part = path.with_name(f".{path.name}.part")
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off"}
+    argv = ["nice", "go", "build", *FLAGS, "-ldflags", linker_flags(program), "-o", str(part), program.package]
+    quietly(argv, env=environment, cwd=HERE / program.directory, timeout=PATIENCE)
+    part.rename(path)

@@ -1,0 +1,93 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which programs there are, what pins each of them, and what is told to the linker."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache as remembered
+from pathlib import Path
+
+from tests.lab.say import LabError
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Program:
+    """A main package of a Go module, under the name that users know."""
+
+    name: str
+    directory: str  # below this one, with the go.mod and go.sum that pin it
+    package: str
+    module: str  # whose version is the program's
+    stamped: tuple[str, ...] = ()  # packages with the variables gitVersion, gitMajor, ...
+
+
+def _of_kubernetes(name: str) -> Program:
+    stamped = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+    return Program(name, "kubernetes", f"k8s.io/kubernetes/cmd/{name}", "k8s.io/kubernetes", stamped)
+
+
+def _of_etcd(name: str, package: str) -> Program:
+    return Program(name, "etcd", package, package)
+
+
+# in the order of building: first what an API server needs
+PROGRAMS = {
+    program.name: program
+    for program in (
+        _of_etcd("etcd", "go.etcd.io/etcd/server/v3"),
+        *map(
+            _of_kubernetes, ("kubeadm", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kubelet", "kube-proxy")
+        ),
+        Program("coredns", "coredns", "github.com/coredns/coredns", "github.com/coredns/coredns"),
+        _of_etcd("etcdctl", "go.etcd.io/etcd/etcdctl/v3"),
+        _of_etcd("etcdutl", "go.etcd.io/etcd/etcdutl/v3"),
+    )
+}
+API_SERVER = ("etcd", "kubeadm", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
+
+
+def known(names: Sequence[str]) -> list[Program]:
+    """The programs of these names (none: all), in the order of building; a name that is none of them raises."""
+    unknown = [name for name in names if name not in PROGRAMS]
+    if unknown:
+        raise LabError(f"no such program: {' '.join(unknown)}; there are {' '.join(PROGRAMS)}")
+    return [program for name, program in PROGRAMS.items() if name in names or not names]
+
+
+def go(*argv: str, directory: str = "") -> str:
+    """What the Go client answers, in one of the directories with a go.mod."""
+    try:
+        return subprocess.run(["go", *argv], cwd=HERE / directory, capture_output=True, text=True, check=True, timeout=600).stdout.strip()
+    except FileNotFoundError:
+        raise LabError("no `go` on this machine's PATH. Install Go 1.26 or newer.") from None
+    except subprocess.CalledProcessError as error:
+        raise LabError(f"`go {' '.join(argv)}` in {HERE / directory}: {error.stderr.strip()}") from None
+
+
+@remembered
+def _pins(directory: str) -> dict[str, str]:
+    required = json.loads(go("mod", "edit", "-json", directory=directory))["Require"]
+    return {entry["Path"]: entry["Version"] for entry in required}
+
+
+def version(program: Program) -> str:
+    """The version that go.mod pins, as in ``v1.36.4``."""
+    try:
+        return _pins(program.directory)[program.module]
+    except KeyError:
+        raise LabError(f"{HERE / program.directory / 'go.mod'} requires no {program.module}: `go mod tidy` there") from None
+
+
+def linker_flags(program: Program) -> str:
+    """No symbol table, and in Kubernetes' programs the version that its own release tools would stamp."""
+    pinned = version(program)
+    major, minor = pinned.removeprefix("v").split(".")[:2]
+    stamp = {"gitVersion": pinned, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
+    return " ".join(["-s -w", *(f"-X {package}.{name}={value}" for package in program.stamped for name, value in stamp.items())])
