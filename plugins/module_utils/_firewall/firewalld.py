@@ -14,7 +14,10 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import guard_table
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.backend import Backend, ReadText, Standing, Step, Transaction
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.firewalld_bus import Bus, call, settings_call
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.firewalld_drift import holds_runtime_only_settings
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.firewalld_drift import (
+    foreign_iptables_rules,
+    holds_runtime_only_settings,
+)
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import Opening, PortSet, canonical_networks, networks
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ports import merge
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Commands
@@ -22,6 +25,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import 
 
 UNIT = "firewalld.service"
 UNIT_AT_BOOT = f"/etc/systemd/system/multi-user.target.wants/{UNIT}"
+CONFIGURATION = f"{xml.ETC}/firewalld.conf"
 SERVICE_PARTS = frozenset({"short", "description", "version", "ports", "protocols"})
 Client = Callable[[], str]
 
@@ -71,14 +75,32 @@ class Firewalld(Backend):
         if wanted.guarded != runtime.guarded or wanted.guarded:
             activate += guard_table.steps(owner, wanted, drop_in_changes=guard_table.drop_in_path(owner, UNIT) in guard_changed)
         if changed or (runtime.openings, runtime.trusted) != (wanted.openings, wanted.trusted):
-            mark = rich.runtime_mark(owner)
-            seen = {zone, *self._bus.ask("zone", "getActiveZones")}
-            if holds_runtime_only_settings(self._bus, sorted(seen), xml.service_name(owner), mark):
-                activate += self._without_a_reload(owner, zone, wanted)
-            else:
-                validate.append(call("", "checkPermanentConfig"))
-                activate.append(call("", "reload"))
+            more_validate, more = self._made_to_run(owner, zone, wanted)
+            validate += more_validate
+            activate += more
         return Transaction(tuple(validate), {**guard_changed, **changed}, tuple(activate))
+
+    def _made_to_run(self, owner: str, zone: str, wanted: PortSet) -> tuple[list[Step], list[Step]]:
+        """What to check first, and what makes the files run: a reload, if it costs nobody anything.
+
+        firewalld can make neither a service nor a policy at runtime. Without a reload the openings are rich rules until the next one.
+        """
+        policies = [xml.policy_name(owner, side) for side in xml.SIDES]
+        needs_policies = bool(wanted.trusted) and not set(policies) <= set(self._bus.ask("policy", "getPolicies"))
+        seen = {zone, *self._bus.ask("zone", "getActiveZones")}
+        runtime_only = holds_runtime_only_settings(self._bus, sorted(seen), xml.service_name(owner), rich.runtime_mark(owner))
+        rules = foreign_iptables_rules(self._commands, self._read_text(CONFIGURATION))
+        if runtime_only and needs_policies:
+            raise Refusal(
+                "firewalld's runtime settings",
+                f"some that are not permanent, and no policy {policies[0]} yet for the trusted networks",
+                "a reload, which would drop them",
+                "Run `firewall-cmd --runtime-to-permanent` to keep them or `firewall-cmd --reload` to drop them, then run again.",
+            )
+        if (runtime_only or rules) and not needs_policies:
+            return [], self._without_a_reload(owner, zone, wanted)
+        put_back = [Step((f"{tool}-restore", "--counters"), saved) for tool, saved in rules.items()]
+        return [call("", "checkPermanentConfig")], [call("", "reload"), *put_back]
 
     def _zones(self, owner: str) -> tuple[str, list[str]]:
         """The zone of our service, and other zones that have it."""
@@ -198,21 +220,10 @@ class Firewalld(Backend):
         where = "firewalld's files"
         return guard_table.guarded(owner, where, _set_of(where, openings, rules, damage), guard, damage)
 
-    def _without_a_reload(self, owner: str, zone: str, wanted: PortSet) -> tuple[Step, ...]:
-        """Our set in the running zone beside what is only there. The files bring the service and the policies with the next reload.
-
-        firewalld can make neither a service nor a policy at runtime, so the openings are rich rules until then.
-        """
+    def _without_a_reload(self, owner: str, zone: str, wanted: PortSet) -> list[Step]:
+        """Our set in the running zone and policies, beside what is only there."""
         existing = self._bus.ask("policy", "getPolicies")
         policies = {side: xml.policy_name(owner, side) for side in xml.SIDES}
-        missing = [name for name in policies.values() if name not in existing]
-        if wanted.trusted and missing:
-            raise Refusal(
-                "firewalld's runtime settings",
-                f"some that are not permanent, and no policy {missing[0]} yet for the trusted networks",
-                "a reload, which would drop them",
-                "Run `firewall-cmd --runtime-to-permanent` to keep them or `firewall-cmd --reload` to drop them, then run again.",
-            )
         settings = self._bus.ask("zone", "getZoneSettings2", "s", zone)
         marked = self._marked(owner, settings)
         foreign = [rule for rule in settings.get("rules_str", []) if rule not in marked]
@@ -232,7 +243,7 @@ class Firewalld(Backend):
             for side, name in policies.items()
             if name in existing
         ]
-        return tuple(steps)
+        return steps
 
     def _marked(self, owner: str, settings: Mapping[str, Any]) -> list[str]:
         start = f'rule priority="{rich.runtime_mark(owner)}" '

@@ -1,17 +1,43 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether a running firewalld holds settings of other people that a reload would drop."""
+"""What a reload of firewalld would take from other people: settings that only run, and every rule of iptables.
+
+firewalld empties all tables of iptables when it reloads, also where it keeps its own rules in nftables, and with them go the rules of
+kube-proxy, Calico and Docker.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Optional
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.firewalld_bus import CONFIG, Bus
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Commands
 
 # an interface stays in its zone over a reload; the others cannot differ at runtime
 INDIFFERENT = frozenset({"interfaces", "short", "description", "version", "UNUSED", "target", "priority"})
+
+TOOLS = ("iptables", "ip6tables")
+RULE_OR_CHAIN = re.compile(r"^(?:\[\d+:\d+\] )?(?:-A |:(?P<chain>\S+) - )", re.MULTILINE)
+OWN_CHAIN = re.compile(r"(?:INPUT|FORWARD|OUTPUT|PREROUTING|POSTROUTING|IN|OUT|FWD|FWDI|FWDO|PRE|POST)_\S+")
+
+
+def foreign_iptables_rules(commands: Commands, configuration: Optional[str]) -> dict[str, str]:
+    """By tool, what `iptables-save` tells of rules that are not firewalld's; empty without any.
+
+    configuration: firewalld.conf. Where firewalld itself is on iptables, only a chain of another name tells its rules from others.
+    """
+    on_iptables = re.search(r"^FirewallBackend\s*=\s*iptables\s*$", configuration or "", re.MULTILINE) is not None
+    found = {}
+    for tool in TOOLS:
+        if commands.has(f"{tool}-save"):
+            saved = commands.run([f"{tool}-save", "--counters"]).stdout
+            chains = [match["chain"] for match in RULE_OR_CHAIN.finditer(saved)]
+            if any(chain and not OWN_CHAIN.fullmatch(chain) for chain in chains) or (chains and not on_iptables):
+                found[tool] = saved
+    return found
 
 
 def holds_runtime_only_settings(bus: Bus, zones: Iterable[str], service: str, mark: int) -> bool:
