@@ -109,7 +109,7 @@ def _ensure(request: Request, host: Host, backend: Backend, connection: Optional
         result["repaired"] = list(before.damage)
     if waiting:
         result.update(confirmation_pending=True, rollback_in=_seconds_left(host, waiting))
-    return Outcome(result, [*before.warnings, *_left_out(asked, backend.families())])
+    return Outcome(result, [*before.warnings, *_left_out(asked, backend.families()), *_way_in(request, before.runtime, connection)])
 
 
 def _way_back(request: Request, host: Host, change: Change, connection: Optional[SshConnection]) -> Rollback:
@@ -148,6 +148,18 @@ def _left_out(asked: PortSet, families: frozenset[int]) -> list[str]:
         return []
     absent = ", ".join(f"IPv{family}" for family in sorted({4, 6} - families))
     return [f"This host's firewall does not judge {absent}, so these networks were left out: {', '.join(missing)}."]
+
+
+def _way_in(request: Request, before: PortSet, connection: Optional[SshConnection]) -> list[str]:
+    """What a removal takes from under the running connection, unless a new one has to confirm it."""
+    if request.ports or request.confirm_within or connection is None or not before:
+        return []
+    if not any(opening.protocol == "tcp" and opening.first <= connection.port <= opening.last for opening in before.openings):
+        return []
+    return [
+        f"The set {request.owner} let SSH in on port {connection.port}. If no other rule of this host does, no new connection gets in; "
+        "with confirm_within the set comes back by itself then."
+    ]
 
 
 def _result(request: Request, backend: str, before: PortSet, after: PortSet, *, changed: bool, confirmed: bool) -> dict[str, Any]:

@@ -12,6 +12,9 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptabl
 # each is written by a program of its own; what they drop is no firewall of the host's
 CHAINS_OF_PROGRAMS = ("KUBE-", "cali-", "DOCKER", "CNI-", "LIBVIRT_", "f2b-", "vmstation-")
 
+# stands before a table that was not in the saved text, so that the table goes with our last line in it
+ADDED = "# this table was added by vmstation.cluster.firewall_ports\n"
+
 ChainKey = tuple[str, str]
 
 
@@ -64,10 +67,9 @@ class Tables:
 def without(text: str, chains: frozenset[str]) -> str:
     """A saved text without every line of these chains and every jump to them; all other bytes as they were."""
     kept = [line for line in text.splitlines(keepends=True) if not _is_of(line, chains)]
-    # a table that held nothing but our lines was put there by us
     whole = "".join(kept)
     for table in ("mangle", "filter"):
-        whole = whole.replace(f"*{table}\nCOMMIT\n", "", 1) if f"*{table}\nCOMMIT\n" not in text else whole
+        whole = whole.replace(f"{ADDED}*{table}\nCOMMIT\n", "")
     return whole
 
 
@@ -85,7 +87,7 @@ def _put(text: str, table: str, ours: list[str]) -> str:
     try:
         start = next(index for index, line in enumerate(found) if line.strip() == f"*{table}")
     except StopIteration:
-        return f"*{table}\n{block}COMMIT\n{text}"
+        return f"{ADDED}*{table}\n{block}COMMIT\n{text}"
     place = start + 1
     while place < len(found) and (found[place].startswith((":", "#")) or not found[place].strip()):
         place += 1
