@@ -26,10 +26,11 @@ sys.path.insert(0, str(CHECKOUT))
 from tests.lab import Lab  # noqa: E402 (found by the line above)
 from tests.lab.hosts import FIREWALLS, Host  # noqa: E402
 
-PORTS = (
-    "6443/tcp 2379/tcp 2380/tcp 10250/tcp 10257/tcp 10259/tcp 10256/tcp 8472/udp 179/tcp 4789/udp 51820/udp 51821/udp "
-    "5473/tcp 9100/tcp 9099/tcp 4240/tcp 4244/tcp 8080/tcp 80/tcp 443/tcp 53/tcp 53/udp 7946/tcp 7946/udp"
-).split()
+NUMBERS = {
+    "tcp": (6443, 2379, 2380, 10250, 10257, 10259, 10256, 179, 5473, 9100, 9099, 4240, 4244, 8080, 80, 443, 53, 7946),
+    "udp": (8472, 4789, 51820, 51821, 53, 7946),
+}
+PORTS = [f"{number}/{protocol}" for protocol, numbers in NUMBERS.items() for number in numbers]
 RULESET = (
     "#!/usr/sbin/nft -f\nflush ruleset\ntable inet filter {\n  chain input {\n    type filter hook input priority filter; policy drop;\n"
     "    iif lo accept\n    ct state established,related accept\n    tcp dport 22 accept\n"
