@@ -50,6 +50,10 @@ ExecStart=sh -c 'iptables-restore < /etc/iptables/rules.v4; ip6tables-restore < 
 WantedBy=multi-user.target
 """
 BY_HAND = """\
+[Unit]
+DefaultDependencies=no
+Before=network-pre.target
+Wants=network-pre.target
 [Service]
 Type=oneshot
 ExecStart=sh /opt/by-hand.sh

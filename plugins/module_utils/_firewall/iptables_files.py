@@ -27,7 +27,7 @@ RESTORE = {4: "iptables-restore", 6: "ip6tables-restore"}
 SERVICE = """\
 [Unit]
 Description=Bring back the firewall ports of {owner}
-After=local-fs.target nftables.service netfilter-persistent.service iptables.service ip6tables.service
+After=local-fs.target network.target nftables.service netfilter-persistent.service iptables.service ip6tables.service
 
 [Service]
 Type=oneshot
