@@ -43,7 +43,7 @@ def up(name: str, *, asleep: bool = True) -> Lab:
         wanted = replace(spec, sleeps=spec.sleeps and asleep)
         state = "stands" if spec.name in standing else f"{spec.firewall}{', asleep' if wanted.sleeps else ''}"
         with step(f"host {spec.name} {spec.address} {spec.mac} ({state})"):
-            lab.start(**wanted.as_dict())
+            lab.start_as(wanted)
     return lab
 
 

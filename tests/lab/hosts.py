@@ -59,7 +59,10 @@ firewall-cmd -q --query-service=ssh
 
 @dataclass(frozen=True)
 class HostSpec:
-    """A host to create. firewall: a key of FIREWALLS; image: a release, ``debian12`` or ``debian13``."""
+    """A host to create. firewall: a key of FIREWALLS; image: a release, ``debian12`` or ``debian13``.
+
+    recipe: set by the lab, stands for all that the host was made of; another one means that it has to be made anew.
+    """
 
     name: str
     address: str
@@ -67,6 +70,7 @@ class HostSpec:
     image: str = "debian12"
     firewall: str = "none"
     sleeps: bool = False
+    recipe: str = ""
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -151,7 +155,7 @@ class Host:
         self.lab.podman.run("start", self.container)
         self.wait_until_up()
 
-    def reboot(self, timeout: float = 60) -> None:
+    def reboot(self, timeout: float = 180) -> None:
         """``systemctl reboot``; the lab's power control starts it again; back when its services are up."""
         self.lab.close_connections(self.address)
         before = self._state("{{.State.StartedAt}}")
@@ -159,12 +163,16 @@ class Host:
         self.lab.wait_for(lambda: self.is_up() and self._state("{{.State.StartedAt}}") != before, f"{self.name} to come back", timeout)
         self.wait_until_up()
 
-    def wait_until_up(self, timeout: float = 60) -> None:
+    def wait_until_up(self, timeout: float = 180) -> None:
         """Wait until systemd says that everything has been started, SSH included."""
         started = ("running", "degraded")
-        self.lab.wait_for(
-            lambda: self.run(["systemctl", "is-system-running"], check=False).stdout.strip() in started, f"{self.name} to boot", timeout
-        )
+        try:
+            self.lab.wait_for(
+                lambda: self.run(["systemctl", "is-system-running"], check=False).stdout.strip() in started, f"{self.name} to boot", timeout
+            )
+        except LabError as error:
+            journal = self.run(["journalctl", "-q", "--no-pager", "-n", "15"], check=False).stdout
+            raise LabError(f"{error}; the end of its journal:\n{journal}") from error
 
     def _state(self, template: str) -> str:
         # between two states podman answers with an error now and then

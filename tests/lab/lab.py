@@ -19,10 +19,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tests.lab import kernel, machine
-from tests.lab.cache import CHECKOUT, cache, locked, write
+from tests.lab.cache import CHECKOUT, cache, digest, locked, write
 from tests.lab.hosts import FIREWALLS, Host, HostSpec, creation_options
 from tests.lab.image import ensure_image
 from tests.lab.podman import Podman
@@ -87,23 +88,28 @@ class Lab:
 
     def start(self, name: str, *, address: str, mac: str, image: str = "debian12", firewall: str = "none", sleeps: bool = False) -> Host:
         """Create a host, or find it as wanted already; back when it has booted, or, with ``sleeps``, when it is ready and off."""
-        spec = HostSpec(name, address, mac.lower(), image, firewall, sleeps)
-        if firewall not in FIREWALLS:
-            raise LabError(f"host {name}: firewall {firewall!r}; there are {', '.join(FIREWALLS)}")
+        return self.start_as(HostSpec(name, address, mac.lower(), image, firewall, sleeps))
+
+    def start_as(self, spec: HostSpec) -> Host:
+        """Create a host, or find it as wanted already."""
+        if spec.firewall not in FIREWALLS:
+            raise LabError(f"host {spec.name}: firewall {spec.firewall!r}; there are {', '.join(FIREWALLS)}")
         if not self.is_prepared():
             self.prepare()
+        image = ensure_image(spec.image)
+        options = creation_options(self, spec)
+        spec = replace(spec, recipe=digest(image, FIREWALLS[spec.firewall], *options))
         host = Host(self, spec)
-        image_name = ensure_image(image)
         if spec in self.specs() and self.podman.succeeds("container", "exists", host.container):
-            if not sleeps and not host.is_up():
+            if not spec.sleeps and not host.is_up():
                 host.boot()
             return host
-        self._forget(name)
+        self._forget(spec.name)
         self.podman.run("rm", "-f", "-t", "0", "-i", "-v", host.container)
-        self.podman.run("run", "-d", *creation_options(self, spec), image_name)
+        self.podman.run("run", "-d", *options, image)
         host.wait_until_up()
-        host.run(["sh", "-ec", FIREWALLS[firewall]])
-        if sleeps:
+        host.run(["sh", "-ec", FIREWALLS[spec.firewall]])
+        if spec.sleeps:
             host.stop()
         # last: what is listed is ready
         write(self.directory / "hosts.json", json.dumps([known.as_dict() for known in [*self.specs(), spec]], indent=1))
@@ -158,13 +164,19 @@ class Lab:
         host: None is the controller. name: of this collection, or a full name.
         """
         target = host.name if host else "localhost"
-        argv = ["ansible", target, "-i", str(self.inventory()), "-m", name if "." in name else f"vmstation.cluster.{name}"]
+        return self.module_on(target, name, args, check=check, diff=diff, timeout=timeout)[target]
+
+    def module_on(
+        self, pattern: str, name: str, args: Mapping[str, object] | None = None, *, check: bool = False, diff: bool = False,
+        timeout: float = 300,
+    ) -> dict[str, dict[str, object]]:  # fmt: skip
+        """Run a module on all hosts that a pattern of Ansible's names; the results by host."""
+        argv = ["ansible", pattern, "-i", str(self.inventory()), "-m", name if "." in name else f"vmstation.cluster.{name}"]
         argv += ["-a", json.dumps(args)] * bool(args) + ["--check"] * check + ["--diff"] * diff
         environment = {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json", "ANSIBLE_LOAD_CALLBACK_PLUGINS": "True"}
         process = self.run(argv, check=False, timeout=timeout, env=environment)
         try:
-            played = json.loads(process.stdout[process.stdout.index("{") :])
-            return played["plays"][0]["tasks"][0]["hosts"][target]
+            return json.loads(process.stdout[process.stdout.index("{") :])["plays"][0]["tasks"][0]["hosts"]
         except (ValueError, LookupError) as error:
             raise LabError(f"Ansible gave no result (status {process.returncode}):\n{process.stdout}{process.stderr}") from error
 

@@ -9,21 +9,24 @@ from tests.lab.hosts import Host
 from tests.lab.lab import Lab
 from tests.lab.say import say
 
-# one line for each thing that the role `node` brings; an empty output means prepared
+# one line for each thing that the role `node` brings and that is not there
 UNPREPARED = """
 systemctl is-active -q containerd || echo 'containerd not running'
 [ "$(cat /proc/sys/net/ipv4/ip_forward)" = 1 ] || echo 'ip_forward off'
 """
-HEADER = ("host", "address", "power", "firewall", "ports", "prepared")
+SETS = ("control-plane", "worker")  # the sets of ports that the role opens, by a host's role
+HEADER = ("host", "address", "power", "firewall", "prepared", "ports")
 
 
 def show(lab: Lab) -> None:
     """Print the table of a lab's hosts."""
-    specs = lab.specs()
-    if not specs:
+    hosts = [lab.host(spec.name) for spec in lab.specs()]
+    if not hosts:
         say(f"lab {lab.name}: no hosts")
         return
-    rows = [HEADER, *(_row(lab.host(spec.name)) for spec in specs)]
+    up = [host for host in hosts if host.is_up()]
+    opened = _opened(lab, up)
+    rows = [HEADER, *(_row(host, opened[host.name]) if host in up else _asleep(host) for host in hosts)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
     print()
     for row in rows:
@@ -31,17 +34,22 @@ def show(lab: Lab) -> None:
     print(flush=True)
 
 
-def _row(host: Host) -> tuple[str, ...]:
-    if not host.is_up():
-        return (host.name, host.address, "asleep", host.spec.firewall, "-", "-")
-    missing = host.run(["sh", "-c", UNPREPARED]).stdout.split("\n")[:-1]
-    backend, ports = _opened(host)
-    return (host.name, host.address, "up", backend, ports, ", ".join(missing) or "yes")
+def _asleep(host: Host) -> tuple[str, ...]:
+    return (host.name, host.address, "asleep", host.spec.firewall, "-", "-")
 
 
-def _opened(host: Host) -> tuple[str, str]:
-    # what removing the role's set would close is what stands
-    result = host.lab.module(host, "firewall_ports", {"name": "node", "state": "absent"}, check=True)
-    if "removed" not in result:
-        return host.spec.firewall, f"unknown: {result.get('msg')}"
-    return str(result["backend"]), " ".join(map(str, result["removed"])) or "none opened"
+def _row(host: Host, opened: list[dict[str, object]]) -> tuple[str, ...]:
+    missing = host.run(["sh", "-c", UNPREPARED]).stdout.splitlines()
+    failures = [str(result["msg"]) for result in opened if "removed" not in result]
+    ports = [str(port) for result in opened if "removed" in result for port in result["removed"]]
+    if not ports:
+        missing.append("no ports opened")
+    backends = {str(result["backend"]) for result in opened if "backend" in result}
+    return (host.name, host.address, "up", ", ".join(backends), ", ".join(missing) or "yes", ", ".join(failures or ports) or "-")
+
+
+def _opened(lab: Lab, hosts: list[Host]) -> dict[str, list[dict[str, object]]]:
+    """What stands of each set on each host: what its removal would close."""
+    pattern = ",".join(host.name for host in hosts)
+    answers = [lab.module_on(pattern, "firewall_ports", {"name": name, "state": "absent"}, check=True) for name in SETS if hosts]
+    return {host.name: [answer[host.name] for answer in answers] for host in hosts}
