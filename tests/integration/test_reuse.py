@@ -1,0 +1,164 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Someone else's playbook, outside this checkout, uses the role and each module and filter by full name from an installed archive."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab import Lab
+from tests.lab.archive import build_and_install
+from tests.lab.hosts import Host
+
+NAME, ADDRESS, MAC = "reused", "192.168.4.241", "02:00:c0:a8:04:f1"
+
+# groups, plan and names of their own; nothing of this project's inventory
+HOSTS = {
+    "kube_masters": {"hosts": {}},
+    "kube_workers": {"hosts": {NAME: {"ansible_host": ADDRESS}}},
+}
+PLAYBOOK = """
+- name: Prove the plan on the controller
+  hosts: localhost
+  gather_facts: false
+  vars:
+    my_hosts:
+      - {name: reused, address: 192.168.4.241, mac: "02:00:c0:a8:04:f1", role: worker, sleeps: true}
+      - {name: elsewhere, address: 192.168.4.240, role: control_plane}
+  tasks:
+    - name: Where the collection comes from
+      ansible.builtin.debug:
+        msg: "collections: {{ lookup('ansible.builtin.config', 'COLLECTIONS_PATHS') }}"
+    - vmstation.cluster.network_plan_check:
+        plan: "{{ my_plan }}"
+        hosts: "{{ my_hosts }}"
+      register: plan
+    - vmstation.cluster.wake_on_lan:
+        hosts: "{{ my_hosts | vmstation.cluster.sleeping_hosts(['reused']) }}"
+        broadcast: "{{ plan.derived.broadcast }}"
+        timeout: 30
+    - name: Filters say what the check derives
+      ansible.builtin.assert:
+        that:
+          - my_plan | vmstation.cluster.network_plan_trusted == plan.derived.trusted
+          - my_plan | vmstation.cluster.network_plan_ports('worker', hosts=my_hosts) | length == plan.derived.ports.worker | length
+          - hostvars | vmstation.cluster.cluster_hosts({'workers': groups.kube_workers}) | map(attribute='name') == ['reused']
+          - plan.findings | vmstation.cluster.finding_lines | length == plan.findings | length
+          - hostvars | vmstation.cluster.site_verdict([my_hosts[0]]) == ['reused (worker, 192.168.4.241): not reached']
+
+- name: Use single modules
+  hosts: kube_workers
+  tasks:
+    - vmstation.cluster.node_preflight_check:
+        role: worker
+        name: "{{ inventory_hostname }}"
+        addresses: ["{{ ansible_host }}"]
+        peers: "{{ hostvars | vmstation.cluster.node_identities(ansible_play_hosts) }}"
+    - vmstation.cluster.nic_wake_on_lan:
+        mac: "02:00:c0:a8:04:f1"
+    - vmstation.cluster.firewall_ports:
+        name: mine
+        ports: [{port: 8443, comment: my own}]
+        confirm_within: 60
+
+- name: Use the role
+  hosts: kube_workers
+  tasks:
+    - ansible.builtin.include_role:
+        name: vmstation.cluster.node
+      vars:
+        node_network_plan: "{{ my_plan }}"
+        node_cluster_hosts:
+          - {name: reused, address: 192.168.4.241, role: worker}
+          - {name: elsewhere, address: 192.168.4.240, role: control_plane}
+        node_role: worker
+        node_preflight_accept: [encapsulation_modules_can_be_loaded]
+        node_containerd_restrict_oom_score_adj: true
+        node_containerd_disable_apparmor: true
+"""
+PLAN = {
+    "node_cidr": "192.168.4.0/24",
+    "gateway": "192.168.4.1",
+    "pod_cidr": "172.30.0.0/16",
+    "service_cidr": "10.96.0.0/12",
+    "dns_service_ip": "10.96.0.10",
+    "kubernetes_version": "1.35",
+    "encapsulation": "VXLAN",
+}
+
+
+@pytest.fixture(scope="module")
+def host(lab: Lab) -> Iterator[Host]:
+    made = lab.start(NAME, address=ADDRESS, mac=MAC, firewall="nftables")
+    yield made
+    lab.remove(made)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The collection, built and installed without a network."""
+    return build_and_install(tmp_path_factory.mktemp("installed"))
+
+
+@pytest.fixture(scope="module")
+def project(lab: Lab, host: Host, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Someone else's project directory."""
+    directory = tmp_path_factory.mktemp("project")
+    variables = {
+        "ansible_user": "root",
+        "ansible_ssh_private_key_file": str(lab.key),
+        "ansible_ssh_common_args": "-o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no -o LogLevel=ERROR",
+        "my_plan": PLAN,
+    }
+    (directory / "my_hosts.json").write_text(json.dumps({"all": {"vars": variables, "children": HOSTS}}))
+    (directory / "my_playbook.yml").write_text(PLAYBOOK)
+    (directory / "ansible.cfg").write_text("[defaults]\ninterpreter_python = auto_silent\n")
+    return directory
+
+
+def play(lab: Lab, installed: Path, project: Path, playbook: str = "my_playbook.yml", *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {"ANSIBLE_COLLECTIONS_PATH": str(installed.parents[2]), "ANSIBLE_CONFIG": str(project / "ansible.cfg")}
+    argv = ["env", "-C", str(project), "ansible-playbook", "-i", "my_hosts.json", playbook, *arguments]
+    return lab.run(argv, check=False, env=environment)
+
+
+def changed(process: subprocess.CompletedProcess[str]) -> dict[str, int]:
+    return {name: int(count) for name, count in re.findall(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)", process.stdout, re.MULTILINE)}
+
+
+def test_the_playbook_uses_every_module_and_filter(installed: Path) -> None:
+    for kind in ("modules", "filter"):
+        names = {path.stem for path in (installed / "plugins" / kind).glob("*.py")} - {"__init__"}
+        assert names
+        assert {name for name in names if f"vmstation.cluster.{name}" not in PLAYBOOK} == set()
+
+
+def test_it_runs_from_the_archive_alone(lab: Lab, installed: Path, project: Path, host: Host) -> None:
+    process = play(lab, installed, project)
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert f"collections: ['{installed.parents[2]}']" in process.stdout.replace('"', "'").replace("''", "'")
+    assert changed(process)[NAME] > 0
+    rules = host.run(["nft", "list", "ruleset"]).stdout
+    for port in ("8443", "10250", "4789"):
+        assert port in rules
+    assert "Server:" in host.run(["ctr", "--connect-timeout", "10s", "version"]).stdout
+
+
+def test_again_nothing_changes(lab: Lab, installed: Path, project: Path) -> None:
+    process = play(lab, installed, project)
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert changed(process) == {"localhost": 0, NAME: 0}, process.stdout
+
+
+@pytest.mark.parametrize("playbook", ["site", "wake"])
+def test_playbooks_have_full_names_too(lab: Lab, installed: Path, project: Path, playbook: str) -> None:
+    process = play(lab, installed, project, f"vmstation.cluster.{playbook}", "--list-tasks")
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert "Wake the hosts that sleep" in process.stdout
