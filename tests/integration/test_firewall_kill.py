@@ -57,6 +57,21 @@ CASES = [
         "cat /etc/iptables/rules.v4 /etc/iptables/rules.v6",
         prepare=IPTABLES_FIREWALL,
     ),
+    Case(
+        "ufw",
+        83,
+        "{ iptables-save; ip6tables-save; } | sed '/^#/d; s/ \\[[0-9:]*\\]$//'",
+        "cat /etc/ufw/*.rules /etc/ufw/applications.d/*",
+        firewall="ufw",
+    ),
+    Case(
+        "firewalld",
+        84,
+        "nft list table inet firewalld",
+        "cat /etc/firewalld/zones/*.xml /etc/firewalld/services/*.xml /etc/firewalld/policies/*.xml",
+        firewall="firewalld",
+        share=0.5,
+    ),
 ]
 OLD = {
     "name": "worker",
