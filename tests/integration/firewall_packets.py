@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.lab import Lab
 from tests.lab.hosts import Host
 
 AGENT = Path(__file__).with_name("firewall_agent.py")
@@ -19,11 +20,10 @@ PLACE = "/opt/vmstation-agent.py"
 
 
 class FirewallAgent:
-    """The agent of one host. Every order of firewall_agent.py is a method here."""
+    """The agent of one machine. Every order of firewall_agent.py is a method here."""
 
-    def __init__(self, host: Host) -> None:
-        host.write(PLACE, AGENT.read_text())
-        self._process = host.start_process(["python3", PLACE])
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
 
     def __getattr__(self, order: str) -> Callable[..., Any]:
         def give(*arguments: Any) -> Any:
@@ -53,7 +53,18 @@ class FirewallAgent:
 
 @contextlib.contextmanager
 def agent_on(host: Host) -> Iterator[FirewallAgent]:
-    agent = FirewallAgent(host)
+    host.write(PLACE, AGENT.read_text())
+    agent = FirewallAgent(host.start_process(["python3", PLACE]))
+    try:
+        yield agent
+    finally:
+        agent.close()
+
+
+@contextlib.contextmanager
+def agent_on_controller(lab: Lab) -> Iterator[FirewallAgent]:
+    """The agent at .1, where Ansible runs."""
+    agent = FirewallAgent(lab.start_process(["python3", str(AGENT)]))
     try:
         yield agent
     finally:

@@ -11,8 +11,7 @@ import time
 import pytest
 
 from tests.integration import firewall_direct
-from tests.integration.firewall_behaviour import neighbours
-from tests.integration.firewall_packets import agent_on
+from tests.integration.firewall_packets import agent_on_controller
 
 SET = {"name": "worker", "ports": [{"port": 22}, {"port": 9100}]}
 OTHER = {"name": "worker", "ports": [{"port": 22}, {"port": 9200}]}
@@ -164,8 +163,7 @@ def test_a_confirmation_and_the_end_of_the_time_at_once_leave_one_of_the_two(lab
 
 
 def test_ssh_stays_open_all_the_while(lab, host):
-    witness = neighbours(lab)[1]
-    with agent_on(witness) as probe:
+    with agent_on_controller(lab) as probe:
         for options in (SET, OTHER):
             run_over(host, FIRST, {**options, "confirm_within": 60})
             assert probe.ssh(host.address, 5)

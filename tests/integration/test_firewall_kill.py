@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.integration import firewall_direct
-from tests.integration.firewall_behaviour import neighbours
-from tests.integration.firewall_packets import agent_on
+from tests.integration.firewall_packets import agent_on, agent_on_controller
 
 KILLS = int(os.environ.get("VMSTATION_KILLS", "200"))
 SEED = 20261122
@@ -102,11 +101,6 @@ def attacked(lab, request):
     lab.remove(host)
 
 
-@pytest.fixture(scope="module")
-def witness(lab):
-    return neighbours(lab)[1]
-
-
 def fingerprint(target, case: Case) -> tuple[str, str]:
     """All of it, byte for byte: what packets meet now, and what a reboot brings."""
     now, after_reboot = (target.run(["sh", "-c", command], "", {})["stdout"] for command in (case.runtime, case.permanent))
@@ -114,12 +108,12 @@ def fingerprint(target, case: Case) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("attacked", CASES, indirect=True, ids=lambda case: case.backend)
-def test_a_kill_at_any_instant_leaves_the_old_or_the_new_set(attacked, witness, capsys):
+def test_a_kill_at_any_instant_leaves_the_old_or_the_new_set(lab, attacked, capsys):
     case, host = attacked
     instants = random.Random(SEED)
     kills = max(1, round(KILLS * case.share))
     counts = dict.fromkeys(["old set", "new set", "half a set", "SSH lost", "kills that came after the end", "left-over files"], 0)
-    with agent_on(host) as target, agent_on(witness) as probe:
+    with agent_on(host) as target, agent_on_controller(lab) as probe:
         argv, environment = ["python3", f"{firewall_direct.PLACE}/drive.py"], {"PYTHONPATH": firewall_direct.PLACE}
         prints, duration = {}, 0.0
         for name, options in (("old", OLD), ("new", NEW), ("old", OLD)):
