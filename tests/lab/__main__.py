@@ -141,6 +141,11 @@ def test_command(options: argparse.Namespace) -> int:
     return gate.run(options.arguments)
 
 
+def bench_command(options: argparse.Namespace) -> int:
+    set_up()
+    return gate.bench(options.arguments)
+
+
 def pins_command(_options: argparse.Namespace) -> int:
     with step("requirements/development.txt"):
         renew_pins()
@@ -161,6 +166,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str]] = {
     "setup": (setup_command, "make packages, virtual environment and host image, print where the former is"),
     "molecule": (molecule_command, "run molecule's default scenario (arguments go to molecule; default: test)"),
     "test": (test_command, f"run phases of the tests: {' '.join(gate.PHASES)} (default: all)"),
+    "bench": (bench_command, "run the benchmarks, or those named"),
     "pins": (pins_command, "renew requirements/development.txt"),
 }
 

@@ -42,7 +42,7 @@ def _tools(*commands: Sequence[str]) -> int:
 
 
 def _python_files() -> list[str]:
-    return [name for name in ("plugins", "tests") if (CHECKOUT / name).is_dir()]
+    return [name for name in ("plugins", "tests", "molecule") if (CHECKOUT / name).is_dir()]
 
 
 def lint() -> int:
@@ -82,6 +82,15 @@ def molecule(arguments: Sequence[str] = ("test",)) -> int:
     finally:
         if not lab.specs():
             lab.down()
+
+
+def bench(names: Sequence[str]) -> int:
+    """The benchmarks, or those named, one after the other: they measure time, and would disturb each other."""
+    files = sorted((CHECKOUT / "tests" / "benchmarks").glob("[a-z]*.py"))
+    chosen = [str(file) for file in files if not names or file.stem in names]
+    if not chosen:
+        raise LabError(f"no such benchmark; there are {' '.join(file.stem for file in files)}")
+    return _tools(*(["python", file] for file in chosen))
 
 
 PHASES: dict[str, Callable[[], int]] = {

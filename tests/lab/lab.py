@@ -105,7 +105,7 @@ class Lab:
                 host.boot()
             return host
         self._forget(spec.name)
-        self.podman.run("rm", "-f", "-t", "0", "-i", "-v", host.container)
+        self._remove_container(self.podman, host.container)
         self.podman.run("run", "-d", *options, image)
         host.wait_until_up()
         host.run(["sh", "-ec", FIREWALLS[spec.firewall]])
@@ -118,7 +118,7 @@ class Lab:
     def remove(self, host: Host) -> None:
         self.close_connections(host.address)
         self._forget(host.name)
-        self.podman.run("rm", "-f", "-t", "0", "-i", "-v", host.container)
+        self._remove_container(self.podman, host.container)
 
     def down(self) -> None:
         """Remove hosts, network, namespace and processes; images and the cache stay."""
@@ -302,8 +302,16 @@ class Lab:
 
     def _remove_containers(self, podman: Podman) -> None:
         listed = podman.run("ps", "-a", "-q", "--filter", f"label=vmstation.lab={self.name}").split()
-        if listed:
-            podman.run("rm", "-f", "-t", "0", "-v", *listed)
+        for container in listed:
+            self._remove_container(podman, container)
+
+    def _remove_container(self, podman: Podman, container: str) -> None:
+        # on a busy machine podman may find its own mount of a container that is just ending in its way; the next try succeeds
+        for _attempt in range(10):
+            if podman.succeeds("rm", "-f", "-t", "0", "-i", "-v", container):
+                return
+            time.sleep(0.5)
+        podman.run("rm", "-f", "-t", "0", "-i", "-v", container)
 
     def _end_processes(self) -> None:
         """End what still runs in the namespace, which is all ours; this process and its parents may be in it too."""

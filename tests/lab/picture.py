@@ -41,7 +41,8 @@ def _asleep(host: Host) -> tuple[str, ...]:
 def _row(host: Host, opened: list[dict[str, object]]) -> tuple[str, ...]:
     missing = host.run(["sh", "-c", UNPREPARED]).stdout.splitlines()
     failures = [str(result["msg"]) for result in opened if "removed" not in result]
-    ports = [str(port) for result in opened if "removed" in result for port in result["removed"]]
+    # what is open; to whom, site.yml's verdict says
+    ports = [str(port).partition(" from ")[0] for result in opened if "removed" in result for port in result["removed"]]
     if not ports:
         missing.append("no ports opened")
     backends = {str(result["backend"]) for result in opened if "backend" in result}

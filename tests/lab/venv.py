@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -27,6 +28,7 @@ def ensure_venv() -> Path:
     directory = venv()
     with locked("venv"):
         if (directory / "complete").exists():
+            _link(directory)
             return directory
         if sys.version_info < (3, 11):
             raise LabError(f"Python {sys.version.split()[0]}; the controller needs 3.11 or newer. Name it: make PYTHON=python3.11 ...")
@@ -36,7 +38,19 @@ def ensure_venv() -> Path:
             quietly([str(directory / "bin/python"), "-m", "pip", "install", "-q", "--disable-pip-version-check", "uv"])
             _uv(directory, "pip", "install", "-q", "--python", str(directory / "bin/python"), "-r", str(PINS))
             (directory / "complete").touch()
+        _link(directory)
     return directory
+
+
+def _link(directory: Path) -> None:
+    """``.venv`` in the checkout, for editors and for people."""
+    link = CHECKOUT / ".venv"
+    if link.is_symlink() and link.readlink() == directory:
+        return
+    if link.is_symlink() or not link.exists():
+        with contextlib.suppress(OSError):  # a convenience: a read-only checkout does without
+            link.unlink(missing_ok=True)
+            link.symlink_to(directory)
 
 
 def renew_pins() -> None:

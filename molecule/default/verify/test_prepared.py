@@ -1,0 +1,114 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What site.yml leaves on the three hosts, seen by testinfra on each and by packets between them."""
+
+from __future__ import annotations
+
+import os
+import re
+from itertools import permutations
+
+import pytest
+import testinfra
+
+from tests.lab import SPECIFIED_HOSTS, HostSpec
+
+SSH = "-o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no -o LogLevel=ERROR -o ControlMaster=auto -o ControlPersist=60s"
+
+# Which of a host's ports its neighbours reach. Nothing listens on most of them yet: an answer is a refusal too.
+CONTROL_PLANE = {22: True, 179: True, 6443: True, 9100: True, 10250: True, 10257: True, 10259: True, 30000: True, 32767: True}
+WORKER = {22: True, 179: True, 9100: True, 10250: True, 30300: True, 6443: False}
+STALE = {8472: False, 10251: False, 10252: False, 2381: False, 29999: False, 32768: False}
+
+PROBE = """
+import errno, socket, sys
+for port in sys.argv[2:]:
+    try:
+        socket.create_connection((sys.argv[1], int(port)), 2).close()
+        heard = True
+    except OSError as error:
+        heard = error.errno == errno.ECONNREFUSED
+    print(port, heard)
+"""
+LISTEN_FOR_ONE = """
+import socket
+wire = socket.socket(socket.AF_INET, socket.SOCK_RAW, 4)
+wire.settimeout(30)
+print("ready", flush=True)
+packet, sender = wire.recvfrom(65535)
+print(sender[0], packet[20:].decode())
+"""
+
+
+SEND_ONE = """
+import socket, sys
+socket.socket(socket.AF_INET, socket.SOCK_RAW, 4).sendto(b"passes", (sys.argv[1], 0))
+"""
+SYSCTLS = ("net.ipv4.ip_forward", "net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables")
+
+
+def connect(spec: HostSpec) -> testinfra.host.Host:
+    key = os.environ["VMSTATION_LAB_KEY"]
+    path = os.path.join(os.environ["ANSIBLE_SSH_CONTROL_PATH_DIR"], "testinfra-%h")
+    return testinfra.get_host(f"ssh://root@{spec.address}", ssh_identity_file=key, ssh_extra_args=f"{SSH} -o ControlPath={path}")
+
+
+@pytest.fixture(scope="module", params=SPECIFIED_HOSTS, ids=lambda spec: spec.name)
+def spec(request: pytest.FixtureRequest) -> HostSpec:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def host(spec: HostSpec) -> testinfra.host.Host:
+    return connect(spec)
+
+
+def test_it_carries_the_address_and_the_mac_of_the_specification(host: testinfra.host.Host, spec: HostSpec) -> None:
+    assert spec.address in host.interface("eth0").addresses
+    assert host.file("/sys/class/net/eth0/address").content_string.strip() == spec.mac
+
+
+def test_containerd_runs_now_and_after_a_boot(host: testinfra.host.Host) -> None:
+    assert host.service("containerd").is_running
+    assert host.service("containerd").is_enabled
+    # crictl and kubelet would find the CRI plugin switched off by Debian's own configuration
+    assert re.search(r"io\.containerd\.grpc\.v1\s+cri\s+\S+\s+ok\b", host.check_output("ctr plugins ls"))
+
+
+@pytest.mark.parametrize("setting", SYSCTLS)
+def test_the_kernel_passes_pod_traffic(host: testinfra.host.Host, setting: str) -> None:
+    assert host.sysctl(setting) == 1
+    assert setting in host.check_output("cat /etc/sysctl.d/*.conf")
+
+
+def test_every_host_knows_every_name(host: testinfra.host.Host) -> None:
+    for other in SPECIFIED_HOSTS:
+        assert other.address in host.check_output(f"getent ahostsv4 {other.name}")
+
+
+def test_its_own_firewall_is_still_the_one_in_force(host: testinfra.host.Host, spec: HostSpec) -> None:
+    assert host.service(spec.firewall).is_running
+    assert host.service(spec.firewall).is_enabled
+
+
+@pytest.mark.parametrize(
+    ("sender", "target"), [pytest.param(*pair, id=f"{pair[0].name} to {pair[1].name}") for pair in permutations(SPECIFIED_HOSTS, 2)]
+)
+def test_neighbours_reach_what_the_plan_needs_and_nothing_else(sender: HostSpec, target: HostSpec) -> None:
+    expected = {**(WORKER if target.sleeps else CONTROL_PLANE), **STALE}
+    # 2379 is for the control plane alone
+    expected[2379] = False
+    output = connect(sender).check_output("python3 -c %s %s " + " ".join(map(str, expected)), PROBE, target.address)
+    assert {int(port): heard == "True" for port, heard in (line.split() for line in output.splitlines())} == expected
+
+
+def test_ip_in_ip_passes_from_a_neighbour(host: testinfra.host.Host, spec: HostSpec) -> None:
+    sender = next(other for other in SPECIFIED_HOSTS if other != spec)
+    unit = "lab-protocol-4"
+    host.run("systemctl reset-failed %s", unit)
+    host.check_output("systemd-run -q --unit=%s -p StandardOutput=file:/run/%s.out python3 -c %s", unit, unit, LISTEN_FOR_ONE)
+    host.check_output("timeout 20 sh -c 'until grep -q ready /run/lab-protocol-4.out; do sleep 0.1; done'")
+    connect(sender).check_output("python3 -c %s %s", SEND_ONE, spec.address)
+    host.check_output("timeout 20 sh -c 'while systemctl is-active -q lab-protocol-4; do sleep 0.1; done'")
+    assert f"{sender.address} passes" in host.file("/run/lab-protocol-4.out").content_string
