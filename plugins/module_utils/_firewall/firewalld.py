@@ -68,23 +68,25 @@ class Firewalld(Backend):
         guard_files = guard_table.files(owner, UNIT, wanted)
         changed = {path: text for path, text in files.items() if self._read_text(path) != text}
         guard_changed = {path: text for path, text in guard_files.items() if self._read_text(path) != text}
-        runtime = self._runtime(owner, zone, [])
+        damage: list[str] = []
+        runtime = self._runtime(owner, zone, damage)
         validate: list[Step] = []
         activate: list[Step] = []
         # a guarded port is shut to others before it is opened to some
         if wanted.guarded != runtime.guarded or wanted.guarded:
             activate += guard_table.steps(owner, wanted, drop_in_changes=guard_table.drop_in_path(owner, UNIT) in guard_changed)
-        if changed or (runtime.openings, runtime.trusted) != (wanted.openings, wanted.trusted):
-            more_validate, more = self._made_to_run(owner, zone, wanted)
+        if changed or damage or (runtime.openings, runtime.trusted) != (wanted.openings, wanted.trusted):
+            more_validate, more = self._made_to_run(owner, zone, strays, wanted)
             validate += more_validate
             activate += more
         return Transaction(tuple(validate), {**guard_changed, **changed}, tuple(activate))
 
-    def _made_to_run(self, owner: str, zone: str, wanted: PortSet) -> tuple[list[Step], list[Step]]:
+    def _made_to_run(self, owner: str, zone: str, strays: list[str], wanted: PortSet) -> tuple[list[Step], list[Step]]:
         """What to check first, and what makes the files run: a reload, if it costs nobody anything.
 
         firewalld can make neither a service nor a policy at runtime. Without a reload the openings are rich rules until the next one.
         """
+        validate = [call("", "checkPermanentConfig")]
         policies = [xml.policy_name(owner, side) for side in xml.SIDES]
         needs_policies = bool(wanted.trusted) and not set(policies) <= set(self._bus.ask("policy", "getPolicies"))
         seen = {zone, *self._bus.ask("zone", "getActiveZones")}
@@ -98,9 +100,9 @@ class Firewalld(Backend):
                 "Run `firewall-cmd --runtime-to-permanent` to keep them or `firewall-cmd --reload` to drop them, then run again.",
             )
         if (runtime_only or rules) and not needs_policies:
-            return [], self._without_a_reload(owner, zone, wanted)
+            return validate, self._without_a_reload(owner, zone, strays, wanted)
         put_back = [Step((f"{tool}-restore", "--counters"), saved) for tool, saved in rules.items()]
-        return [call("", "checkPermanentConfig")], [call("", "reload"), *put_back]
+        return validate, [call("", "reload"), *put_back]
 
     def _zones(self, owner: str) -> tuple[str, list[str]]:
         """The zone of our service, and other zones that have it."""
@@ -220,20 +222,20 @@ class Firewalld(Backend):
         where = "firewalld's files"
         return guard_table.guarded(owner, where, _set_of(where, openings, rules, damage), guard, damage)
 
-    def _without_a_reload(self, owner: str, zone: str, wanted: PortSet) -> list[Step]:
+    def _without_a_reload(self, owner: str, zone: str, strays: list[str], wanted: PortSet) -> list[Step]:
         """Our set in the running zone and policies, beside what is only there."""
         existing = self._bus.ask("policy", "getPolicies")
         policies = {side: xml.policy_name(owner, side) for side in xml.SIDES}
-        settings = self._bus.ask("zone", "getZoneSettings2", "s", zone)
-        marked = self._marked(owner, settings)
-        foreign = [rule for rule in settings.get("rules_str", []) if rule not in marked]
-        services = [name for name in settings.get("services", []) if name != xml.service_name(owner)]
         rules = [str(rule) for rule in rich.opening_rules(wanted.openings, rich.runtime_mark(owner))]
+        services, foreign, marked = self._running(owner, zone)
         steps = [
             # first what is new, then what goes: a port of both sets is open throughout
             settings_call("zone", "setZoneSettings2", zone, {"rules_str": list(dict.fromkeys([*foreign, *marked, *rules]))}),
             settings_call("zone", "setZoneSettings2", zone, {"rules_str": [*foreign, *rules], "services": services}),
         ]
+        for stray in strays:
+            services, foreign, _ = self._running(owner, stray)
+            steps.append(settings_call("zone", "setZoneSettings2", stray, {"rules_str": foreign, "services": services}))
         trusted = {
             "in": [str(rich.RichRule(source=network)) for network in wanted.trusted],
             "fw": [str(rule) for rule in rich.forward_rules(wanted)],
@@ -244,6 +246,13 @@ class Firewalld(Backend):
             if name in existing
         ]
         return steps
+
+    def _running(self, owner: str, zone: str) -> tuple[list[str], list[str], list[str]]:
+        """What runs in a zone: the services and the rich rules of others, and the rich rules of ours."""
+        settings = self._bus.ask("zone", "getZoneSettings2", "s", zone)
+        marked = self._marked(owner, settings)
+        services = [name for name in settings.get("services", []) if name != xml.service_name(owner)]
+        return services, [rule for rule in settings.get("rules_str", []) if rule not in marked], marked
 
     def _marked(self, owner: str, settings: Mapping[str, Any]) -> list[str]:
         start = f'rule priority="{rich.runtime_mark(owner)}" '

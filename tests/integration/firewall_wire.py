@@ -1,0 +1,103 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Packets between real hosts: what listens on one, and what another one gets through to it."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+
+# every port answers on both IP versions, so that "no answer" can only be the firewall's doing
+LISTENER = """
+import json, os, select, socket, sys
+wanted = json.load(sys.stdin)
+sockets = {}
+for protocol, port in wanted:
+    kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
+    s = socket.socket(socket.AF_INET6, kind)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    s.bind(("::", port))
+    if protocol == "tcp":
+        s.listen(16)
+    sockets[s] = protocol
+print(os.getpid(), flush=True)
+while True:
+    for s in select.select(list(sockets), [], [])[0]:
+        if sockets[s] == "tcp":
+            s.accept()[0].close()
+        else:
+            data, sender = s.recvfrom(100)
+            s.sendto(data, sender)
+"""
+PROBE = """
+import json, socket, sys
+def reaches(protocol, address, port, source):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    s = socket.socket(family, socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM)
+    s.settimeout(PATIENCE)
+    if source:
+        s.bind((source, 0))
+    try:
+        s.connect((address, port))
+        if protocol == "udp":
+            s.send(b"x")
+            s.recv(100)
+        return True
+    except OSError:
+        return False
+    finally:
+        s.close()
+print(json.dumps([reaches(*question) for question in json.load(sys.stdin)]))
+"""
+# a raw socket gets what the input hook has let through
+RAW_RECEIVER = """
+import os, socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 4)
+s.settimeout(float(sys.argv[1]))
+print(os.getpid(), flush=True)
+try:
+    print("got" if b"inside" in s.recv(2000) else "other", flush=True)
+except OSError:
+    print("nothing", flush=True)
+"""
+RAW_SENDER = """
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 4)
+for _ in range(3):
+    s.sendto(b"inside", (sys.argv[1], 0))
+"""
+PATIENCE = 0.6
+
+
+@contextmanager
+def listening(host, *ports: tuple[str, int]):
+    """``("tcp", 6443)`` and the like answer on the host."""
+    process = host.start_process(["python3", "-c", LISTENER])
+    process.stdin.write(json.dumps(ports))
+    process.stdin.close()
+    number = process.stdout.readline().strip()
+    assert number, process.stderr.read()
+    try:
+        yield
+    finally:
+        host.run(["kill", number])
+        process.wait()
+
+
+def reached(sender, *questions: tuple) -> list[bool]:
+    """Whether each of ``(protocol, address, port)`` or ``(protocol, address, port, source)`` answers the sender: a host, or the lab."""
+    argv = ["python3", "-c", PROBE.replace("PATIENCE", str(PATIENCE))]
+    filled = [(*question, "")[:4] for question in questions]
+    return json.loads(sender.run(argv, stdin=json.dumps(filled)).stdout)
+
+
+def passes_protocol_4(sender, receiver) -> bool:
+    """Whether a packet of IP protocol 4 gets through to the receiver."""
+    process = receiver.start_process(["python3", "-c", RAW_RECEIVER, str(2 * PATIENCE)])
+    assert process.stdout.readline().strip(), process.stderr.read()
+    sender.run(["python3", "-c", RAW_SENDER, receiver.address])
+    answer = process.stdout.readline().strip()
+    process.wait()
+    return answer == "got"

@@ -1,0 +1,192 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""firewall_ports on a real firewalld, over nftables and over iptables."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.integration import firewall_direct
+from tests.integration.firewall_managed import GONE, OTHER, SET, Managed, prepare
+from tests.integration.firewall_wire import listening, reached
+
+ZONE = "/etc/firewalld/zones/public.xml"
+# one of each kind of thing that a rewrite would lose or move: a comment, odd spacing, an attribute with single quotes, a foreign rule
+HAND_WRITTEN = """\
+<?xml version="1.0" encoding="utf-8"?>
+<!-- <service name="vmstation-worker"/> -->
+<zone>
+  <short>Public</short>
+  <service name='ssh' />
+    <service   name="dhcpv6-client"/>
+  <port protocol="tcp" port="7000-7010"/>
+  <rule family="ipv4"><source address="10.66.0.0/16"/><drop/></rule>
+  <forward/>
+</zone>
+"""
+MADE_BY_HAND = """
+firewall-cmd -q --state
+iptables -t nat -F
+iptables -F
+iptables -t nat -X
+iptables -X
+iptables -t nat -N KUBE-SERVICES
+iptables -t nat -A PREROUTING -m comment --comment 'kubernetes service portals' -j KUBE-SERVICES
+iptables -N cali-INPUT
+iptables -I INPUT -m comment --comment 'cali:Cz_u1IQiXIMmKD4c' -j cali-INPUT
+nft add table inet by-hand
+"""
+EMPTY_POLICY = re.compile(r"\tchain \S*vm-\S* \{\n(?:\t\tjump \S*vm-\S*\n)*\t\}\n\n?|\t\tjump \S*vm-\S*\n")
+
+
+@pytest.fixture(scope="module", params=["debian12", "debian13"])
+def hosts(request, lab):
+    made = prepare(lab, "fwd", 110 if request.param == "debian12" else 114, request.param)
+    host = made[0]
+    host.write(ZONE, HAND_WRITTEN)
+    host.run(["sh", "-ec", "systemctl enable -q --now firewalld" + MADE_BY_HAND])
+    yield made
+    for each in made:
+        lab.remove(each)
+
+
+@pytest.fixture
+def host(hosts):
+    return hosts[0]
+
+
+@pytest.fixture
+def peer(hosts):
+    return hosts[1]
+
+
+@pytest.fixture
+def pod(hosts):
+    return hosts[2]
+
+
+class TestFirewalld(Managed):
+    files = ("/etc/firewalld", "/etc/systemd/system")
+    reload = ("firewall-cmd", "--reload")
+    unit = "firewalld"
+    backend = "firewalld"
+    made_by_hand = MADE_BY_HAND
+    loses_rules_made_by_hand = ("reboot", "reload", "node_port", "runtime_only", "cost_others", "harm", "over_iptables", "firewalld_shows")
+
+    def standing(self, host):
+        """Without policies of ours that have no rules: they stay until a reload, which nobody asked for where it costs rules."""
+        files, rules = super().standing(host)
+        return files, EMPTY_POLICY.sub("", rules)
+
+    def test_rules_of_iptables_survive_every_change(self, host):
+        """firewalld 1.x empties the tables of iptables when it reloads."""
+        saved = host.run(["sh", "-c", "iptables-save; ip6tables-save"]).stdout
+        kept = [line for line in saved.splitlines() if line.startswith(("-A", ":cali", ":KUBE"))]
+        assert len(kept) == 4
+        for wanted in (SET, OTHER, SET, GONE):
+            assert firewall_direct.run(host, wanted)["changed"] is True
+            now = host.run(["sh", "-c", "iptables-save; ip6tables-save"]).stdout
+            assert [line for line in now.splitlines() if line.startswith(("-A", ":cali", ":KUBE"))] == kept
+
+    def test_firewalld_shows_it_and_goes_on_working(self, host):
+        firewall_direct.run(host, SET)
+        host.run(["firewall-cmd", "--reload"])
+        assert "vmstation-worker" in host.run(["firewall-cmd", "--list-services"]).stdout
+        assert "6443/tcp" in host.run(["firewall-cmd", "--info-service=vmstation-worker"]).stdout
+        host.run(["firewall-cmd", "--check-config"])
+        assert host.read(ZONE) == HAND_WRITTEN.replace("</zone>", '  <service name="vmstation-worker"/>\n</zone>')
+
+    def test_runtime_only_settings_of_others_survive(self, host, peer):
+        host.run(["firewall-cmd", "--add-port=8082/tcp"])
+        without_trust = {**SET, "trusted": []}
+        try:
+            questions = [("tcp", host.address, port) for port in (6443, 6444, 8082)]
+            with listening(host, ("tcp", 6443), ("tcp", 6444), ("tcp", 8082)):
+                assert firewall_direct.run(host, without_trust)["changed"] is True
+                assert firewall_direct.run(host, without_trust)["changed"] is False
+                assert reached(peer, *questions) == [True, False, True]
+                assert firewall_direct.run(host, OTHER)["changed"] is True
+                assert reached(peer, *questions) == [False, True, True]
+                # a reload by its owner drops 8082, and ours becomes the service that the files say
+                host.run(["firewall-cmd", "--reload"])
+                assert firewall_direct.run(host, OTHER, check=True)["changed"] is False
+                assert reached(peer, *questions) == [False, True, False]
+                host.run(["firewall-cmd", "--add-port=8082/tcp"])
+                assert firewall_direct.run(host, GONE)["changed"] is True
+                assert reached(peer, *questions) == [False, False, True]
+        finally:
+            host.run(["firewall-cmd", "--reload"])
+
+    def test_a_trusted_network_that_would_cost_others_their_settings_is_refused(self, host):
+        host.run(["firewall-cmd", "--add-port=8082/tcp"])
+        before = self.standing(host)
+        try:
+            refused = firewall_direct.run(host, SET)
+            assert refused["failed"] is True
+            assert "firewall-cmd --runtime-to-permanent" in refused["msg"]
+            assert self.standing(host) == before
+        finally:
+            host.run(["firewall-cmd", "--reload"])
+
+    def test_a_set_moves_from_zone_to_zone(self, host):
+        firewall_direct.run(host, SET)
+        moved = firewall_direct.run(host, {**SET, "zone": "internal"})
+        assert moved["changed"] is True, moved
+        assert "vmstation-worker" in host.run(["firewall-cmd", "--permanent", "--zone=internal", "--list-services"]).stdout
+        assert "6443" in host.run(["firewall-cmd", "--zone=internal", "--list-all"]).stdout
+        assert "6443" not in host.run(["firewall-cmd", "--zone=public", "--list-all"]).stdout
+        assert host.read(ZONE) == HAND_WRITTEN
+        # no zone named: it stays where it is
+        assert firewall_direct.run(host, SET, check=True)["changed"] is False
+
+    def test_an_unknown_zone_is_refused(self, host):
+        refused = firewall_direct.run(host, {**SET, "zone": "nowhere"})
+        assert refused["failed"] is True
+        assert "nowhere" in refused["msg"]
+
+    @pytest.mark.parametrize(
+        "harm",
+        [
+            "firewall-cmd --remove-service=vmstation-worker",
+            "firewall-cmd --permanent --remove-service=vmstation-worker",
+            "firewall-cmd --permanent --service=vmstation-worker --remove-port=6443/tcp",
+            "rm /etc/firewalld/policies/vm-worker_fw.xml",
+            "firewall-cmd --policy=vm-worker_in --add-rich-rule='rule family=ipv4 source address=10.7.0.0/16 accept'",
+        ],
+    )
+    def test_harm_is_put_right(self, host, harm):
+        firewall_direct.run(host, SET)
+        host.run(["firewall-cmd", "--reload"])
+        host.run(["sh", "-c", harm])
+        assert firewall_direct.run(host, SET)["changed"] is True
+        assert firewall_direct.run(host, SET, check=True)["changed"] is False
+        # firewall-cmd has written the zone in its own words: put the hand's back before the bytes are compared
+        firewall_direct.run(host, GONE)
+        host.write(ZONE, HAND_WRITTEN)
+        host.run(["firewall-cmd", "--reload"])
+
+    def test_a_broken_file_of_another_is_named_before_anything_is_touched(self, host):
+        host.write("/etc/firewalld/zones/broken.xml", "<zone>")
+        before = self.standing(host)
+        try:
+            refused = firewall_direct.run(host, SET)
+            assert refused["failed"] is True
+            assert self.standing(host) == before
+        finally:
+            host.run(["rm", "/etc/firewalld/zones/broken.xml"])
+
+    def test_over_iptables(self, host, peer):
+        configuration = "/etc/firewalld/firewalld.conf"
+        switch = "sed -i 's/^FirewallBackend=.*/FirewallBackend={}/' {} && systemctl restart firewalld"
+        host.run(["sh", "-c", switch.format("iptables", configuration)])
+        try:
+            with listening(host, ("tcp", 6443), ("tcp", 6444)):
+                assert firewall_direct.run(host, SET)["changed"] is True
+                assert firewall_direct.run(host, SET)["changed"] is False
+                assert reached(peer, ("tcp", host.address, 6443), ("tcp", host.address, 6444)) == [True, False]
+                firewall_direct.run(host, GONE)
+        finally:
+            host.run(["sh", "-c", switch.format("nftables", configuration)])
