@@ -49,9 +49,9 @@ PLAYBOOK = """
         that:
           - my_plan | vmstation.cluster.network_plan_trusted == plan.derived.trusted
           - my_plan | vmstation.cluster.network_plan_ports('worker', hosts=my_hosts) | length == plan.derived.ports.worker | length
-          - hostvars | vmstation.cluster.cluster_hosts({'workers': groups.kube_workers}) | map(attribute='name') == ['reused']
+          - hostvars | vmstation.cluster.cluster_hosts(dict(workers=groups.kube_workers)) | map(attribute='name') == ['reused']
           - plan.findings | vmstation.cluster.finding_lines | length == plan.findings | length
-          - hostvars | vmstation.cluster.site_verdict([my_hosts[0]]) == ['reused (worker, 192.168.4.241): not reached']
+          - hostvars | vmstation.cluster.site_verdict([my_hosts[0]]) | first is search('not reached')
 
 - name: Use single modules
   hosts: kube_workers
