@@ -33,10 +33,10 @@ OPENED = {
 POD, POD_ON_OTHER_SIDE = "10.244.1.1", "10.99.0.1"
 
 
-def neighbours(lab) -> tuple[Host, Host]:
-    """Two hosts without a firewall, the same for every test of a session; the lab's end removes them."""
-    friend = lab.start("friend", address="192.168.4.91", mac="02:00:c0:a8:04:5b")
-    return friend, lab.start("stranger", address="192.168.4.92", mac="02:00:c0:a8:04:5c")
+def neighbour(lab, name: str) -> Host:
+    """A host without a firewall, the same for every test of a session; the lab's end removes it."""
+    last = {"friend": 91, "stranger": 92}[name]
+    return lab.start(name, address=f"192.168.4.{last}", mac=f"02:00:c0:a8:04:{last:02x}")
 
 
 def it_predicts_applies_and_then_rests(lab, host: Host, backend: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 from tests.integration import firewall_behaviour as behaviour
 from tests.integration import firewall_direct
 from tests.integration.firewall_behaviour import ABSENT, WORKER
+from tests.integration.firewall_packets import agent_on, agent_on_controller
 
 SWITCH = """
 update-alternatives --set iptables /usr/sbin/iptables-{variant}
@@ -63,32 +64,31 @@ WantedBy=sysinit.target
 
 
 @pytest.fixture(scope="module", params=["nft", "legacy"])
-def hosts(lab, request):
+def booted(lab, request):
     last = {"nft": 95, "legacy": 96}[request.param]
     host = lab.start(f"ipt-{last}", address=f"192.168.4.{last}", mac=f"02:00:c0:a8:04:{last:02x}")
-    friend, stranger = behaviour.neighbours(lab)
     host.run(["sh", "-ec", SWITCH.format(variant=request.param)])
     firewall_direct.install(host)
-    yield host, friend, stranger
+    yield host
     lab.remove(host)
 
 
 @pytest.fixture
-def host(hosts):
+def host(booted):
     """The host with a firewall, saved where netfilter-persistent saves it."""
-    host = hosts[0]
+    host = booted
     host.run(["sh", "-ec", "rm -rf /etc/iptables /var/lib/vmstation /etc/systemd/system/*vmstation*" + FOREIGN + SAVED])
     return host
 
 
 @pytest.fixture
-def friend(hosts):
-    return hosts[1]
+def friend(lab):
+    return behaviour.neighbour(lab, "friend")
 
 
 @pytest.fixture
-def stranger(hosts):
-    return hosts[2]
+def stranger(lab):
+    return behaviour.neighbour(lab, "stranger")
 
 
 def state(host) -> list[str]:
@@ -137,32 +137,32 @@ def test_rules_of_others_stay_byte_for_byte_while_ours_stand(host):
         assert [line for line in all_lines.splitlines() if "vmstation-" not in line] == theirs.splitlines()
 
 
-def test_it_survives_a_reboot_inside_the_hosts_saved_rules(host, stranger):
+def test_it_survives_a_reboot_inside_the_hosts_saved_rules(lab, host):
     host.write("/etc/systemd/system/netfilter-persistent.service", LOADER)
     host.run(["systemctl", "enable", "-q", "netfilter-persistent"])
     node_port = {**WORKER, "ports": [*WORKER["ports"], {"port": 30300, "sources": ["192.168.4.91"]}]}
     assert "warnings" not in firewall_direct.run(host, node_port)
-    survives_a_reboot(host, stranger, node_port)
+    survives_a_reboot(lab, host, node_port)
     host.run(["systemctl", "disable", "-q", "netfilter-persistent"])
 
 
-def test_it_survives_a_reboot_by_a_unit_of_its_own(host, stranger):
+def test_it_survives_a_reboot_by_a_unit_of_its_own(lab, host):
     host.run(["rm", "-r", "/etc/iptables"])
     host.write("/opt/by-hand.sh", FOREIGN)
     host.write("/etc/systemd/system/by-hand.service", BY_HAND)
     host.run(["systemctl", "enable", "-q", "by-hand"])
     assert "warnings" not in firewall_direct.run(host, WORKER)
-    survives_a_reboot(host, stranger, WORKER)
+    survives_a_reboot(lab, host, WORKER)
     firewall_direct.run(host, ABSENT)
     assert host.run(["find", "/etc/systemd", "/var/lib/vmstation", "-name", "*vmstation-firewall*", "-o", "-name", "*worker*"]).stdout == ""
     host.run(["systemctl", "disable", "-q", "by-hand"])
 
 
-def survives_a_reboot(host, stranger, options) -> None:
+def survives_a_reboot(lab, host, options) -> None:
     host.reboot()
     again = firewall_direct.run(host, options)
     assert not again["changed"], again
-    with behaviour.agent_on(host) as target, behaviour.agent_on(stranger) as far:
+    with agent_on(host) as target, agent_on_controller(lab) as far:
         target.listen([9100, 9102], [])
         assert far.connect(host.address, 9100) == "open"
         assert far.connect(host.address, 9102) == "dropped"

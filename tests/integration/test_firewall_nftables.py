@@ -10,6 +10,7 @@ import pytest
 from tests.integration import firewall_behaviour as behaviour
 from tests.integration import firewall_direct
 from tests.integration.firewall_behaviour import ABSENT, WORKER
+from tests.integration.firewall_packets import agent_on, agent_on_controller
 
 # rules by hand, with comments and counters, and by programs: not one byte of them may change
 FOREIGN = """
@@ -37,32 +38,31 @@ table ip nat {
 
 
 @pytest.fixture(scope="module", params=["debian12", "debian13"])
-def hosts(lab, request):
+def booted(lab, request):
     last = {"debian12": 90, "debian13": 94}[request.param]
     host = lab.start(f"nft-{last}", address=f"192.168.4.{last}", mac=f"02:00:c0:a8:04:{last:02x}", image=request.param, firewall="nftables")
-    friend, stranger = behaviour.neighbours(lab)
     firewall_direct.install(host)
-    yield host, friend, stranger
+    yield host
     lab.remove(host)
 
 
 @pytest.fixture
-def host(hosts):
+def host(booted):
     """The host with its own firewall as it booted, and everybody's rules beside it."""
-    host = hosts[0]
+    host = booted
     host.run(["sh", "-ec", "sed -i '/vmstation/d' /etc/nftables.conf; rm -rf /etc/nftables.d; systemctl restart nftables"])
     host.run(["nft", "-f", "-"], stdin=FOREIGN)
     return host
 
 
 @pytest.fixture
-def friend(hosts):
-    return hosts[1]
+def friend(lab):
+    return behaviour.neighbour(lab, "friend")
 
 
 @pytest.fixture
-def stranger(hosts):
-    return hosts[2]
+def stranger(lab):
+    return behaviour.neighbour(lab, "stranger")
 
 
 def state(host) -> list[str]:
@@ -126,7 +126,7 @@ def test_it_survives_a_reload_of_the_hosts_own_firewall(host, how):
     assert not firewall_direct.run(host, WORKER)["changed"]
 
 
-def test_it_survives_a_reboot(host, friend, stranger):
+def test_it_survives_a_reboot(lab, host):
     node_port = {**WORKER, "ports": [*WORKER["ports"], {"port": 30300, "sources": ["192.168.4.91"]}]}
     firewall_direct.run(host, node_port)
     before = [line for line in state(host)[0].splitlines() if "counter" not in line]
@@ -134,7 +134,7 @@ def test_it_survives_a_reboot(host, friend, stranger):
     after = state(host)[0].splitlines()
     assert not firewall_direct.run(host, node_port)["changed"]
     assert [line for line in before if "vmstation" in line] == [line for line in after if "vmstation" in line]
-    with behaviour.agent_on(host) as target, behaviour.agent_on(stranger) as far:
+    with agent_on(host) as target, agent_on_controller(lab) as far:
         target.listen([9100, 9102], [])
         assert far.connect(host.address, 9100) == "open"
         assert far.connect(host.address, 9102) == "dropped"
