@@ -11,41 +11,33 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.backen
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.firewalld import Firewalld
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables import Iptables
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.nftables import Nftables
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ssh import running_connection
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ufw import Ufw
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Commands
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.processes import environments
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
-Make = Callable[[Commands, ReadText, str], Backend]
-
-
-def _client() -> str:
-    """The address of the client of the running SSH connection; empty if it was not SSH."""
-    connection = running_connection(environments())
-    return connection.client if connection else ""
-
+Make = Callable[[Commands, ReadText, str, str], Backend]
 
 # in the order of asking: firewalld and ufw make rules for nftables and iptables, so whoever manages comes first
 BACKENDS: dict[str, Make] = {
-    "firewalld": lambda commands, read_text, zone: Firewalld(commands, read_text, zone, _client),
-    "ufw": lambda commands, read_text, zone: Ufw(commands, read_text),
-    "nftables": lambda commands, read_text, zone: Nftables(commands, read_text),
-    "iptables": lambda commands, read_text, zone: Iptables(commands, read_text),
+    "firewalld": lambda commands, read_text, zone, client: Firewalld(commands, read_text, zone, lambda: client),
+    "ufw": lambda commands, read_text, zone, client: Ufw(commands, read_text),
+    "nftables": lambda commands, read_text, zone, client: Nftables(commands, read_text),
+    "iptables": lambda commands, read_text, zone, client: Iptables(commands, read_text),
 }
 
 
-def choose(name: str, commands: Commands, read_text: ReadText, zone: str) -> Optional[Backend]:
+def choose(name: str, commands: Commands, read_text: ReadText, zone: str, client: str) -> Optional[Backend]:
     """The backend in force: the first of all for ``auto``, the named one otherwise; None if no firewall is in force.
 
+    client: the address at the other end of the SSH connection that runs us; empty if it is not SSH.
     Raises Refusal if another one than the named one is in force.
     """
     if name != "auto":
-        named = BACKENDS[name](commands, read_text, zone)
+        named = BACKENDS[name](commands, read_text, zone, client)
         if named.is_in_force():
             return named
     for other, make in BACKENDS.items():
-        backend = make(commands, read_text, zone)
+        backend = make(commands, read_text, zone, client)
         if other == name or not backend.is_in_force():
             continue
         if name == "auto":

@@ -78,7 +78,7 @@ def ensure(request: Request, host: Host) -> Outcome:
         if confirmed:
             host.detached(lambda: rollback.disarm(host, request.owner))
             waiting = None
-        backend = choose(request.backend, host.commands, host.read_text, request.zone)
+        backend = choose(request.backend, host.commands, host.read_text, request.zone, connection.client if connection else "")
         if backend is None:
             return Outcome(_result(request, "none", NOTHING, NOTHING, changed=False, confirmed=confirmed), [NO_FIREWALL])
         with host.tool_lock(backend.lock_path):
