@@ -103,6 +103,7 @@ options:
         change by then. V(0) means that nothing needs to be confirmed.
       - The task itself makes that new connection. It fails if it cannot, and the host undoes the change, also across a reboot.
       - Needs systemd on the host.
+      - A removal that takes the port of the running SSH connection out of the set is always confirmed, within 60 seconds if this is V(0).
     type: int
     default: 0
 notes:

@@ -117,6 +117,23 @@ def test_a_removal_comes_back_too(lab, host):
     assert state(host) == before
 
 
+def test_a_removal_that_would_lock_ansible_out_is_undone_without_being_asked(lab, host):
+    conf = host.read("/etc/nftables.conf")
+    lab.module(host, "firewall_ports", SET)
+    # from now on nothing but our set lets SSH in
+    host.run(
+        ["sh", "-c", "nft delete rule inet filter input handle $(nft -a list chain inet filter input | sed -n 's/.*owner.*handle //p')"]
+    )
+    before = state(host)
+    result = lab.module(host, "firewall_ports", {"name": "worker", "state": "absent"}, timeout=200)
+    assert result.get("failed"), result
+    lab.wait_for(lambda: host.run(TRACES).stdout == "", "the set to come back", 90)
+    assert state(host) == before
+    firewall_direct.run(host, {"name": "worker", "state": "absent"})
+    assert host.read("/etc/nftables.conf") == conf
+    host.run(["systemctl", "restart", "nftables"])
+
+
 def test_the_old_set_comes_back_after_a_reboot_in_between(lab, host):
     run_over(host, FIRST, OTHER)
     before = state(host)

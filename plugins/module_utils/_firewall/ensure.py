@@ -27,6 +27,8 @@ NO_FIREWALL = (
     "Switch on firewalld, ufw, nftables or iptables with a policy that refuses, then run this again."
 )
 LONGEST_WINDOW = 86400
+# seconds that a removal of the way in waits for a new connection, if the task gives no confirm_within
+REMOVAL_WINDOW = 60
 
 
 @dataclass(frozen=True)
@@ -99,20 +101,23 @@ def _ensure(request: Request, host: Host, backend: Backend, connection: Optional
             "to be confirmed or undone first",
             "Confirm it by the same task over a new connection, or wait.",
         )
+    takes_ssh = changed and _takes_ssh_away(before.runtime, wanted, connection)
+    # whether other rules let SSH in, only a new connection can tell
+    window = request.confirm_within or (REMOVAL_WINDOW if takes_ssh and host.has_systemd() else 0)
     if changed and not request.check:
         change = Change(backend, request.owner, backend.transaction(request.owner, wanted), before, wanted)
         validate(host, change)
-        waiting = _way_back(request, host, change, connection) if request.confirm_within else None
+        waiting = _way_back(request, host, change, connection, window) if window else None
         host.detached(partial(_apply, host, change, waiting))
     result = _result(request, backend.name, before.runtime, wanted, changed=changed, confirmed=False)
     if changed and before.damage:
         result["repaired"] = list(before.damage)
     if waiting:
         result.update(confirmation_pending=True, rollback_in=_seconds_left(host, waiting))
-    return Outcome(result, [*before.warnings, *_left_out(asked, backend.families()), *_way_in(request, before.runtime, connection)])
+    return Outcome(result, [*before.warnings, *_left_out(asked, backend.families()), *_way_in(request, takes_ssh and not window)])
 
 
-def _way_back(request: Request, host: Host, change: Change, connection: Optional[SshConnection]) -> Rollback:
+def _way_back(request: Request, host: Host, change: Change, connection: Optional[SshConnection], window: int) -> Rollback:
     return Rollback(
         owner=request.owner,
         backend=change.backend.name,
@@ -120,7 +125,7 @@ def _way_back(request: Request, host: Host, change: Change, connection: Optional
         ports=change.before.runtime,
         files=standing_files(host, change),
         connection=str(connection) if connection else "",
-        until=host.now() + request.confirm_within,
+        until=host.now() + window,
     )
 
 
@@ -150,16 +155,19 @@ def _left_out(asked: PortSet, families: frozenset[int]) -> list[str]:
     return [f"This host's firewall does not judge {absent}, so these networks were left out: {', '.join(missing)}."]
 
 
-def _way_in(request: Request, before: PortSet, connection: Optional[SshConnection]) -> list[str]:
-    """What a removal takes from under the running connection, unless a new one has to confirm it."""
-    if request.ports or request.confirm_within or connection is None or not before:
+def _takes_ssh_away(before: PortSet, wanted: PortSet, connection: Optional[SshConnection]) -> bool:
+    """Whether the running connection's port was open by this set, and is not any more."""
+
+    def opens(ports: PortSet, port: int) -> bool:
+        return any(opening.protocol == "tcp" and opening.first <= port <= opening.last for opening in ports.openings)
+
+    return connection is not None and opens(before, connection.port) and not opens(wanted, connection.port)
+
+
+def _way_in(request: Request, is_at_risk: bool) -> list[str]:
+    if not is_at_risk:
         return []
-    if not any(opening.protocol == "tcp" and opening.first <= connection.port <= opening.last for opening in before.openings):
-        return []
-    return [
-        f"The set {request.owner} let SSH in on port {connection.port}. If no other rule of this host does, no new connection gets in; "
-        "with confirm_within the set comes back by itself then."
-    ]
+    return [f"The set {request.owner} let SSH in. If no other rule of this host does, no new connection gets in any more."]
 
 
 def _result(request: Request, backend: str, before: PortSet, after: PortSet, *, changed: bool, confirmed: bool) -> dict[str, Any]:

@@ -114,7 +114,8 @@ def main(owner: str) -> None:
         rollback = pending(host, owner)
         if rollback is None:
             return
-        backend = BACKENDS[rollback.backend](host.commands, host.read_text, rollback.zone, "")
+        client = rollback.connection.partition(" ")[0]
+        backend = BACKENDS[rollback.backend](host.commands, host.read_text, rollback.zone, client)
         with host.tool_lock(backend.lock_path):
             restore(host, backend, owner, rollback.files, rollback.ports)
         disarm(host, owner)

@@ -187,13 +187,29 @@ def test_networks_of_an_ip_version_that_is_not_judged_are_left_out_and_named(mac
     assert outcome.warnings == ["This host's firewall does not judge IPv6, so these networks were left out: fd00:10::/64, fd00::/8."]
 
 
-def test_a_removal_says_what_it_takes_from_ssh(machine):
+def test_a_removal_of_the_way_in_has_to_be_confirmed(machine):
     run(machine, ports=[{"port": 80}])
     outcome = run(machine, state="absent")
     assert outcome.result["removed"] == ["22/tcp", "80/tcp"]
-    assert "let SSH in on port 22" in outcome.warnings[0]
+    assert (outcome.result["confirmation_pending"], outcome.result["rollback_in"]) == (True, 60)
+    machine.environment = OVER_ANOTHER
+    assert run(machine, state="absent").result["confirmed"]
+    assert list(machine.files) == [FILE]
+
+
+def test_a_removal_of_the_way_in_is_told_where_nothing_can_be_confirmed(machine):
+    machine.systemd = False
     run(machine, ports=[{"port": 80}])
-    assert run(machine, state="absent", confirm_within=60).warnings == []
+    outcome = run(machine, state="absent")
+    assert not outcome.result["confirmation_pending"]
+    assert outcome.warnings == ["The set worker let SSH in. If no other rule of this host does, no new connection gets in any more."]
+
+
+def test_a_removal_by_a_console_needs_no_confirmation(machine):
+    run(machine, ports=[{"port": 80}])
+    machine.environment = {}
+    outcome = run(machine, state="absent")
+    assert (outcome.result["confirmation_pending"], outcome.warnings) == (False, [])
 
 
 def test_without_a_firewall_nothing_changes(machine, monkeypatch):

@@ -1,0 +1,122 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The edge: work that outlives who asked for it, the lock, ancestors' environments, and this program as one file."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import rollback
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.detached import run_detached
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.lock import exclusive
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.own_program import archive
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.processes import environments
+from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+
+IO_DIRECTORY = os.path.dirname(sys.modules[environments.__module__].__file__)
+
+
+def wait_for(path, seconds=20):
+    until = time.monotonic() + seconds
+    while not path.exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    return path.exists()
+
+
+def test_detached_work_is_done_when_the_call_returns(tmp_path):
+    run_detached(lambda: (tmp_path / "done").write_text(str(os.getpgid(0))) and None)
+    assert int((tmp_path / "done").read_text()) != os.getpgid(0)
+
+
+def test_a_refusal_in_detached_work_is_raised_here():
+    def refuse():
+        raise Refusal("ports", "0", "1", "Correct it.")
+
+    with pytest.raises(Refusal, match=r"ports: found 0; required: 1\. Correct it\."):
+        run_detached(refuse)
+
+
+def test_a_defect_in_detached_work_is_a_refusal_too():
+    with pytest.raises(Refusal, match="ZeroDivisionError"):
+        run_detached(lambda: 1 // 0 and None)
+
+
+def test_detached_work_that_is_killed_is_told():
+    with pytest.raises(Refusal, match="its process ended without a result"):
+        run_detached(lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+
+def test_detached_work_goes_on_when_all_of_its_group_is_killed(tmp_path):
+    begun, go, done = tmp_path / "begun", tmp_path / "go", tmp_path / "done"
+    caller = os.fork()
+    if caller == 0:
+        os.setsid()
+
+        def work():
+            begun.touch()
+            if wait_for(go):
+                done.touch()
+
+        run_detached(work)
+        os._exit(0)
+    assert wait_for(begun)
+    os.killpg(caller, signal.SIGKILL)
+    os.waitpid(caller, 0)
+    go.touch()
+    assert wait_for(done)
+
+
+def test_the_lock_is_for_one_at_a_time_and_is_free_again(tmp_path):
+    path = str(tmp_path / "lock")
+    with exclusive(path, 1), pytest.raises(Refusal, match="held by another change for 0 s"), exclusive(path, 0):
+        pass
+    with exclusive(path, 0):
+        pass
+
+
+def test_a_forked_child_holds_the_lock_until_it_ends(tmp_path):
+    path = str(tmp_path / "lock")
+    reader, writer = os.pipe()
+    with exclusive(path, 1):
+        child = os.fork()
+        if child == 0:
+            os.read(reader, 1)
+            os._exit(0)
+    with pytest.raises(Refusal, match="held by another change"), exclusive(path, 0):
+        pass
+    os.write(writer, b"x")
+    os.waitpid(child, 0)
+    with exclusive(path, 5):
+        pass
+    os.close(reader)
+    os.close(writer)
+
+
+def test_the_environments_of_ancestors_come_from_the_nearest_on():
+    script = (
+        "import sys; sys.path[:0] = {path!r}\nfrom {module} import environments\nprint([e['MARK'] for e in environments() if 'MARK' in e])"
+    )
+    # as sudo does: the inner program gets none of the outer's variables
+    outer = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]], env={}, check=True)"
+    inner = script.format(path=[IO_DIRECTORY], module="processes")
+    shown = subprocess.run(
+        [sys.executable, "-c", outer, inner], env={**os.environ, "MARK": "outer"}, capture_output=True, text=True, check=True
+    )
+    assert shown.stdout.startswith("['outer'")
+
+
+def test_the_archive_is_the_whole_program(tmp_path):
+    """Run by a bare Python, without this checkout: it imports all that the way back needs."""
+    program = tmp_path / "program.pyz"
+    entry = rollback.ENTRY.replace(
+        "main(sys.argv[1])", "print(main.__module__, sorted(m for m in sys.modules if m.startswith('ansible.')))"
+    )
+    program.write_bytes(archive(entry).encode("utf-8", "surrogateescape"))
+    shown = subprocess.run([sys.executable, "-I", "-S", str(program), "worker"], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert shown.stdout == f"{rollback.__name__} []\n"
