@@ -82,7 +82,7 @@ def _answer(server, kind):
         if kind == socket.SOCK_STREAM:
             server.accept()[0].close()
         else:
-            _, sender = server.recvfrom(64)
+            _data, sender = server.recvfrom(64)
             server.sendto(b"!", sender)
 
 
@@ -101,7 +101,7 @@ def _hear(raw):
 def heard_protocol_4(text, wait):
     """Whether a packet with this text has arrived, within ``wait`` seconds."""
     until = time.monotonic() + wait
-    while not any(text in heard for _, heard in PROTOCOL_4):
+    while not any(text in heard for _sender, heard in PROTOCOL_4):
         if time.monotonic() > until:
             return False
         time.sleep(0.02)

@@ -169,7 +169,7 @@ def test_without_systemd_it_is_refused_before_anything_is_touched(host):
 def test_a_confirmation_and_the_end_of_the_time_at_once_leave_one_of_the_two(lab, host):
     run_over(host, FIRST, OTHER)
     old = state(host)
-    for _ in range(5):
+    for _attempt in range(5):
         run_over(host, FIRST, {**SET, "confirm_within": 2})
         new = state(host)
         time.sleep(1.7)

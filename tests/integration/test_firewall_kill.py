@@ -124,7 +124,7 @@ def test_a_kill_at_any_instant_leaves_the_old_or_the_new_set(lab, attacked, caps
         assert prints["old"][0] != prints["new"][0]
         assert prints["old"][1] != prints["new"][1]
         stands = "old"
-        for _ in range(kills):
+        for _attempt in range(kills):
             goal = "new" if stands == "old" else "old"
             # before the first quarter, Python itself is not there yet
             after = instants.uniform(0.25, 1.1) * duration

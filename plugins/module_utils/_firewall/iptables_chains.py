@@ -114,7 +114,7 @@ def saved_lines(wanted: Wanted) -> dict[str, list[str]]:
     """The lines of each table that bring the set back, for a file that is loaded into empty tables."""
     lines: dict[str, list[str]] = {"filter": [], "mangle": []}
     chains = wanted.chains()
-    for table, _, chain, _ in chains:
+    for table, _base, chain, _rules in chains:
         lines[table].append(f":{chain} - [0:0]")
     for table, base, chain, rules in chains:
         lines[table].extend([f"-A {base} -j {chain}", *(rule_text(chain, rule) for rule in rules)])

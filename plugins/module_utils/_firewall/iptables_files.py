@@ -79,7 +79,7 @@ def contents(read_text: ReadText, owner: str, lines: Mapping[int, Mapping[str, l
     """The files to replace, so that a boot brings these lines of each IP version and table back; foreign lines byte for byte."""
     if not can_be_permanent(read_text):
         return {}
-    ours = frozenset(chain for _, _, chain in all_chains(owner))
+    ours = frozenset(chain for _table, _base, chain in all_chains(owner))
     files: dict[str, Optional[str]] = {}
     by_unit: list[int] = []
     for version, paths in SAVED.items():

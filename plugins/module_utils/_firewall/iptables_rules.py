@@ -99,7 +99,7 @@ def read_rule(line: str, numbers: Mapping[str, str]) -> Optional[Rule]:
     try:
         sources, destinations = (canonical_networks(networks(options.pop(side, "").split())) for side in ("-s", "-d"))
         protocol = options.pop("-p", "")
-        first, _, last = options.pop("--dport", "0").partition(":")
+        first, _colon, last = options.pop("--dport", "0").partition(":")
         if options:
             return None
         family = next((6 if ":" in network else 4 for network in (*sources, *destinations)), 0)

@@ -92,8 +92,8 @@ class Nftables(Backend):
         harm = []
         if saved.targets and not file.includes(main_text, path):
             harm.append(f"{main} does not include {path}")
-        known = {*(key for key, _ in saved.targets), *saved.elsewhere}
-        harm.extend(f"{path} does not know the chain {' '.join(key)}" for key, _ in needed(saved.ports, targets) if key not in known)
+        known = {*(key for key, _hook in saved.targets), *saved.elsewhere}
+        harm.extend(f"{path} does not know the chain {' '.join(key)}" for key, _hook in needed(saved.ports, targets) if key not in known)
         return saved, harm
 
     def _files(self, owner: str, wanted: PortSet, targets: list[Target]) -> dict[str, Optional[str]]:
@@ -104,7 +104,7 @@ class Nftables(Backend):
         if wanted:
             chains = needed(wanted, targets)
             made = self._made_by(main_text, chains)
-            elsewhere = tuple(key for key, _ in chains if key not in made)
+            elsewhere = tuple(key for key, _hook in chains if key not in made)
             saved = Saved(wanted, tuple((key, hook) for key, hook in chains if key in made), elsewhere)
             return _changed(self._read_text, {path: saved_text(owner, saved), main: file.with_include(main_text, path)})
         return _changed(self._read_text, {main: file.without_include(main_text, path), path: None})
@@ -118,7 +118,7 @@ class Nftables(Backend):
             lines = ["flush ruleset", theirs, *(f"insert rule {' '.join(key)} counter" for key in keys)]
             return self._commands.run(["nft", "-c", "-f", "-"], stdin="\n".join([*lines, ""]), check=False).status == 0
 
-        keys = [key for key, _ in chains]
+        keys = [key for key, _hook in chains]
         return set(keys) if makes(keys) else {key for key in keys if makes([key])}
 
 

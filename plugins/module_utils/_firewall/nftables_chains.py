@@ -70,7 +70,7 @@ def runtime_change(ruleset: Ruleset, owner: str, wanted: PortSet, targets: list[
         for chain in sorted(own):
             lines.extend(_filled(chain, _rules(wanted, chain[0], hook)))
         for key in keys:
-            if key not in {place for place, _ in jumps}:
+            if key not in {place for place, _handle in jumps}:
                 lines.append(f"insert rule {_words(key)} jump {name}")
         first_jumps = {place: handle for place, handle in reversed(jumps) if place in keys}
         lines.extend(f"delete rule {_words(place)} handle {handle}" for place, handle in jumps if first_jumps.get(place) != handle)
@@ -79,7 +79,7 @@ def runtime_change(ruleset: Ruleset, owner: str, wanted: PortSet, targets: list[
                 lines.extend([f"flush chain {_words(chain)}", f"delete chain {_words(chain)}"])
     families = families_of([key for key, hook in targets if hook == "input"])
     kept = _guard_key(owner, families)[:2] if wanted.guarded else None
-    lines.extend(f"delete table {family} {name}" for family, name, _ in _guards(ruleset, owner) if (family, name) != kept)
+    lines.extend(f"delete table {family} {name}" for family, name, _chain in _guards(ruleset, owner) if (family, name) != kept)
     lines.extend(_guard_lines(owner, wanted, families))
     return "".join(f"{line}\n" for line in lines)
 
@@ -87,7 +87,7 @@ def runtime_change(ruleset: Ruleset, owner: str, wanted: PortSet, targets: list[
 def saved_text(owner: str, saved: Saved) -> str:
     """The file that brings a set back. Reading it twice, or with a chain of the host gone, is harmless."""
     lines: list[str] = []
-    for key, _ in saved.targets:
+    for key, _hook in saved.targets:
         # without a hook it changes no base chain that stands; where the host's own file lost it, the rest still loads
         lines.extend([f"add table {key[0]} {key[1]}", f"add chain {_words(key)}"])
     for hook in ("input", "forward"):
@@ -131,7 +131,7 @@ def _damage(ruleset: Ruleset, owner: str, ports: PortSet, targets: list[Target])
     for hook in ("input", "forward"):
         name = chain_name(owner, hook)
         keys = [key for key, of in wanted_targets if of == hook]
-        places = {place for place, _ in ruleset.jumps(name)}
+        places = {place for place, _handle in ruleset.jumps(name)}
         damage.extend(f"chain {_words(key)} has lost its jump to {name}" for key in keys if key not in places)
         damage.extend(f"chain {_words(place)} jumps to {name} for nothing" for place in sorted(places - set(keys)))
         own = {(key[0], key[1], name) for key in keys}

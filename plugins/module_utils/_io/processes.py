@@ -16,7 +16,7 @@ def environments() -> Iterator[Mapping[str, str]]:
     """Our own environment, then each ancestor's from the nearest on, as /proc tells them; what cannot be read is left out."""
     yield os.environ
     process = os.getppid()
-    for _ in range(FURTHEST_ANCESTOR):
+    for _step in range(FURTHEST_ANCESTOR):
         if process <= 0:
             return
         try:
@@ -26,5 +26,5 @@ def environments() -> Iterator[Mapping[str, str]]:
         except (OSError, ValueError, IndexError):
             return
         pairs = (entry.partition(b"=") for entry in environ.split(b"\0") if entry)
-        yield {name.decode("utf-8", "replace"): value.decode("utf-8", "replace") for name, _, value in pairs}
+        yield {name.decode("utf-8", "replace"): value.decode("utf-8", "replace") for name, _equals, value in pairs}
         process = parent
