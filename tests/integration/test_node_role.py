@@ -187,6 +187,6 @@ def test_a_planned_port_answers_and_no_other_does(site: Site, name: str) -> None
 def test_a_reboot_keeps_it(site: Site) -> None:
     host = site.hosts["node-ufw"]
     host.reboot()
-    process = site.play("--check")
+    process = site.play("--check", "--limit", host.name)
     assert recap(process)[host.name]["changed"] == 0, process.stdout
     assert "Server:" in host.run(["ctr", "--connect-timeout", "10s", "version"]).stdout
