@@ -59,9 +59,9 @@ class Managed:
     def standing(self, host) -> tuple[str, str]:
         """Every byte of the firewall's files, and every rule in force."""
         files = host.run(["sh", "-c", f"find {' '.join(self.files)} -type f ! -name '*.old' | sort | xargs sha256sum"]).stdout
-        rules = host.run(["sh", "-c", "iptables-save; ip6tables-save; nft list ruleset"], check=False).stdout
-        kept = [line for line in rules.splitlines() if not line.startswith("#")]
-        return files, COUNTERS.sub("", "\n".join(kept))
+        saved = host.run(["sh", "-c", "iptables-save; ip6tables-save"]).stdout
+        others = host.run(["nft", "list", "ruleset", "inet"]).stdout
+        return files, COUNTERS.sub("", "\n".join([*by_chain(saved), *sorted(re.split(r"(?m)^(?=table )", others))]))
 
     def difference(self, before: str, after: str) -> str:
         return "\n".join(difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=1))
@@ -174,6 +174,19 @@ class Managed:
         # firewalld has threads of its own, which the kernel counts as well
         one, many = started(1), started(200)
         assert abs(many[0] - one[0]) <= 6 and abs(many[1] - one[1]) <= 6, (one, many)
+
+
+def by_chain(saved: str) -> list[str]:
+    """The rules of `iptables-save`, each chain's in their order; the order of the chains is nobody's concern, and a reload changes it."""
+    lines = []
+    table = ""
+    for line in saved.splitlines():
+        table = line if line.startswith("*") else table
+        if line.startswith("-A "):
+            lines.append((table, line.split()[1], line))
+        elif line.startswith(":") and " - " in line:
+            lines.append((table, line[1:].split()[0], line))
+    return [" ".join(line) for line in sorted(lines, key=lambda line: line[:2])]
 
 
 def last_process(host) -> int:

@@ -74,7 +74,17 @@ class TestFirewalld(Managed):
     unit = "firewalld"
     backend = "firewalld"
     made_by_hand = MADE_BY_HAND
-    loses_rules_made_by_hand = ("reboot", "reload", "node_port", "runtime_only", "cost_others", "harm", "over_iptables", "firewalld_shows")
+    loses_rules_made_by_hand = (
+        "reboot",
+        "reload",
+        "node_port",
+        "runtime_only",
+        "cost_others",
+        "harm",
+        "over_iptables",
+        "firewalld_shows",
+        "without_a_reload",
+    )
 
     def standing(self, host):
         """Without policies of ours that have no rules: they stay until a reload, which nobody asked for where it costs rules."""
@@ -92,12 +102,24 @@ class TestFirewalld(Managed):
             assert [line for line in now.splitlines() if line.startswith(("-A", ":cali", ":KUBE"))] == kept
 
     def test_firewalld_shows_it_and_goes_on_working(self, host):
-        firewall_direct.run(host, SET)
         host.run(["firewall-cmd", "--reload"])
+        firewall_direct.run(host, SET)
         assert "vmstation-worker" in host.run(["firewall-cmd", "--list-services"]).stdout
         assert "6443/tcp" in host.run(["firewall-cmd", "--info-service=vmstation-worker"]).stdout
         host.run(["firewall-cmd", "--check-config"])
         assert host.read(ZONE) == HAND_WRITTEN.replace("</zone>", '  <service name="vmstation-worker"/>\n</zone>')
+
+    @pytest.mark.xfail(reason="firewalld 1.3 writes the zone's file anew in its own words when a set comes back without a reload")
+    def test_a_set_that_comes_back_without_a_reload_leaves_the_zone_as_written(self, host):
+        try:
+            for wanted in (SET, GONE, SET):
+                firewall_direct.run(host, wanted)
+            host.run(["firewall-cmd", "--state"])
+            assert host.read(ZONE) == HAND_WRITTEN.replace("</zone>", '  <service name="vmstation-worker"/>\n</zone>')
+        finally:
+            firewall_direct.run(host, GONE)
+            host.write(ZONE, HAND_WRITTEN)
+            host.run(["firewall-cmd", "--reload"])
 
     def test_runtime_only_settings_of_others_survive(self, host, peer):
         host.run(["firewall-cmd", "--add-port=8082/tcp"])

@@ -145,6 +145,7 @@ class TestUfw(Managed):
             host.run(["ufw", "reload"])
 
     def test_without_ipv6_only_ipv4_is_written(self, host):
+        rules6 = host.read("/etc/ufw/user6.rules")  # ufw itself forgets them without IPv6
         host.run(["sh", "-ec", "sed -i s/IPV6=yes/IPV6=no/ /etc/default/ufw; ufw disable; ufw --force enable"])
         try:
             first = firewall_direct.run(host, SET)
@@ -153,6 +154,7 @@ class TestUfw(Managed):
             assert "vmstation" not in host.read("/etc/ufw/user6.rules")
             firewall_direct.run(host, GONE)
         finally:
+            host.write("/etc/ufw/user6.rules", rules6)
             host.run(["sh", "-ec", "sed -i s/IPV6=no/IPV6=yes/ /etc/default/ufw; ufw disable; ufw --force enable"])
 
     def test_it_waits_for_a_running_ufw(self, host):
