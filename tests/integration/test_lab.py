@@ -169,7 +169,7 @@ def own_name(lab: Lab) -> Iterator[str]:
 def lab_command(name: str, *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "tests.lab", "--name", name, *words], cwd=CHECKOUT, text=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
 
 
@@ -242,7 +242,8 @@ def test_a_killed_run_is_resumed(own_name: str) -> None:
         try:
             run.wait(random.Random(attempt).uniform(0.1, 6.0))
         except subprocess.TimeoutExpired:
-            run.send_signal(signal.SIGKILL)
+            # its whole group in turns: podman too is cut off in the middle then
+            os.killpg(run.pid, signal.SIGKILL) if attempt % 2 else run.kill()
         run.communicate()
     run = lab_command(own_name, "hosts")
     output = run.communicate(timeout=300)[0]

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from tests.lab import gate, machine, picture
-from tests.lab.cache import CHECKOUT, cache
+from tests.lab.cache import CHECKOUT, cache, locked
 from tests.lab.hosts import SPECIFIED_HOSTS
 from tests.lab.image import ensure_image, remove_images
 from tests.lab.lab import Lab, remove_abandoned_labs
@@ -36,7 +36,20 @@ def up(name: str, *, asleep: bool = True) -> Lab:
     """The lab and its three hosts; workers that are new are asleep, unless all are wanted awake."""
     set_up()
     lab = Lab(name)
-    with step(f"lab {name}: network 192.168.4.0/24 and power"):
+    try:
+        _make_hosts(lab, asleep=asleep)
+    except LabError as error:
+        if "already allocated" not in str(error):
+            raise
+        # podman, killed between taking an address and noting it, never gives it back; only its network's end does
+        say(f"lab {name}: a killed run holds an address; making this lab anew")
+        lab.down()
+        _make_hosts(lab, asleep=asleep)
+    return lab
+
+
+def _make_hosts(lab: Lab, *, asleep: bool) -> None:
+    with step(f"lab {lab.name}: network 192.168.4.0/24 and power"):
         lab.prepare()
     standing = {spec.name for spec in lab.specs()}
     for spec in SPECIFIED_HOSTS:
@@ -44,7 +57,6 @@ def up(name: str, *, asleep: bool = True) -> Lab:
         state = "stands" if spec.name in standing else f"{spec.firewall}{', asleep' if wanted.sleeps else ''}"
         with step(f"host {spec.name} {spec.address} {spec.mac} ({state})"):
             lab.start_as(wanted)
-    return lab
 
 
 def site(lab: Lab, playbook: str, arguments: Sequence[str]) -> int:
@@ -55,9 +67,11 @@ def site(lab: Lab, playbook: str, arguments: Sequence[str]) -> int:
 
 
 def lab_command(options: argparse.Namespace) -> int:
-    lab = up(options.name)
-    status = site(lab, "site.yml", options.arguments)
-    picture.show(lab)
+    # a killed `make` may leave its lab command behind; the next one waits for its end
+    with locked(f"make-{options.name}"):
+        lab = up(options.name)
+        status = site(lab, "site.yml", options.arguments)
+        picture.show(lab)
     if status:
         raise LabError(f"site.yml ended with status {status}; the hosts stand as it left them")
     say("It stands. `make lab` again changes nothing, `make lab-down` removes it.")
@@ -65,7 +79,8 @@ def lab_command(options: argparse.Namespace) -> int:
 
 
 def hosts_command(options: argparse.Namespace) -> int:
-    picture.show(up(options.name, asleep=not options.awake))
+    with locked(f"make-{options.name}"):
+        picture.show(up(options.name, asleep=not options.awake))
     return 0
 
 

@@ -40,7 +40,7 @@ class Lab:
     def __init__(self, name: str = "vmstation") -> None:
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", name):
             raise LabError(f"lab name {name!r}: a lower-case letter, then up to 30 letters, digits or hyphens")
-        self.name = self.namespace = self.network = name
+        self.name = self.namespace = name
         self.directory = cache() / "labs" / name
         self.packets = self.directory / "packets.jsonl"
         self.key = cache() / "key"
@@ -50,6 +50,14 @@ class Lab:
 
     def container(self, host: str) -> str:
         return f"{self.name}-{host}"
+
+    @property
+    def network(self) -> str:
+        """Podman's network, of a name that no lab had before.
+
+        Podman notes addresses by the network's name for good; killed at the wrong instant, it never gives one back.
+        """
+        return (self.directory / "network").read_text()
 
     def specs(self) -> list[HostSpec]:
         """The hosts that were created here, up or not."""
@@ -73,6 +81,8 @@ class Lab:
         """The network namespace, its bridge, the key, and the power control; no hosts yet."""
         with locked(f"lab-{self.name}"):
             self.podman.configure()
+            if not (self.directory / "network").exists():
+                write(self.directory / "network", f"{self.name}-{os.urandom(4).hex()}")
             if not self.key.exists():
                 self.key.with_suffix(".pub").unlink(missing_ok=True)
                 self._do(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "vmstation lab", "-f", str(self.key)])
@@ -127,7 +137,8 @@ class Lab:
             self.close_connections()
             if Path(f"/run/netns/{self.namespace}").exists():
                 self._remove_containers(self.podman)
-                self.podman.run("network", "rm", "-f", self.network)
+                if (self.directory / "network").exists():
+                    self.podman.run("network", "rm", "-f", self.network)
                 self._end_processes()
                 self._do(["ip", "netns", "del", self.namespace])
             else:
