@@ -153,6 +153,7 @@ class Managed:
     def test_it_survives_a_reboot(self, host, peer, pod):
         wanted = {**SET, "ports": [*PORTS, {"port": 22}, {"port": 30300, "sources": [f"{peer.address}/32"]}]}
         firewall_direct.run(host, wanted)
+        host.run(["nft", "flush", "ruleset"])  # so that nothing but the files can bring it back
         host.reboot()
         routes(host, peer, pod)
         again = firewall_direct.run(host, wanted, check=True)

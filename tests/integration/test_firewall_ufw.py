@@ -19,6 +19,7 @@ HAND_MADE = """\
 COMMIT
 """
 MADE_BY_HAND = """
+iptables -t nat -n -L KUBE-SERVICES >/dev/null 2>&1 && exit 0
 iptables -t nat -N KUBE-SERVICES
 iptables -t nat -A PREROUTING -m comment --comment 'kubernetes service portals' -j KUBE-SERVICES
 iptables -N cali-INPUT
@@ -66,6 +67,7 @@ class TestUfw(Managed):
     unit = "ufw"
     backend = "ufw"
     made_by_hand = MADE_BY_HAND
+    loses_rules_made_by_hand = ("reboot", "without_ipv6")
 
     def test_ufw_shows_it_and_goes_on_working(self, host):
         firewall_direct.run(host, SET)
