@@ -24,11 +24,11 @@ from tests.lab.venv import ensure_venv, renew_pins
 OVERLAY = CHECKOUT / "tests" / "lab" / "inventory"
 
 
-def set_up() -> None:
-    """What every command needs, made side by side."""
-    machine.install_missing()
+def set_up(*, hosts: bool = True) -> None:
+    """What a command needs, made side by side. hosts: whether it needs any."""
+    machine.install_missing(hosts=hosts)
     with ThreadPoolExecutor() as pool:
-        for made in [pool.submit(ensure_venv), pool.submit(ensure_image, "debian12")]:
+        for made in [pool.submit(ensure_venv), *([pool.submit(ensure_image, "debian12")] if hosts else [])]:
             made.result()
 
 
@@ -105,7 +105,7 @@ def site_command(options: argparse.Namespace) -> int:
 
 
 def real_command(options: argparse.Namespace) -> int:
-    machine.install_missing()
+    machine.install_missing(hosts=False)
     binaries = ensure_venv() / "bin"
     argv = [str(binaries / "ansible-playbook"), "site.yml", *options.arguments]
     return aloud(argv, env={**os.environ, "PATH": f"{binaries}:{machine.path()}"}, cwd=CHECKOUT)
@@ -152,7 +152,7 @@ def setup_command(_options: argparse.Namespace) -> int:
 
 
 def test_command(options: argparse.Namespace) -> int:
-    set_up()
+    set_up(hosts=not gate.HOSTLESS.issuperset(options.arguments or gate.PHASES))
     return gate.run(options.arguments)
 
 

@@ -101,6 +101,7 @@ PHASES: dict[str, Callable[[], int]] = {
     "integration": integration,
     "molecule": molecule,
 }
+HOSTLESS = {"lint", "unit", "archive", "sanity"}
 
 
 def run(names: Sequence[str] = ()) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.lab.say import LabError, quietly, say, step
 
-# program or file -> the Debian package that brings it
+# program or file -> the Debian package that brings it: for hosts, and for anything at all
 NEEDED = {
     "podman": "podman",
     "runc": "runc",
@@ -22,8 +22,8 @@ NEEDED = {
     "mmdebstrap": "mmdebstrap",
     "ssh-keygen": "openssh-client",
     "ip": "iproute2",
-    "git": "git",
 }
+HOSTLESS = {"git": "git"}
 SBIN = ":/usr/local/sbin:/usr/sbin:/sbin"
 
 
@@ -35,9 +35,10 @@ def _has(program: str) -> bool:
     return Path(program).exists() if program.startswith("/") else shutil.which(program, path=path()) is not None
 
 
-def missing_packages() -> list[str]:
-    """The Debian packages that must come before there can be a lab or its virtual environment."""
-    missing = [package for program, package in NEEDED.items() if not _has(program)]
+def missing_packages(*, hosts: bool = True) -> list[str]:
+    """The Debian packages that must come before there can be a virtual environment and, with ``hosts``, a lab."""
+    needed = {**HOSTLESS, **(NEEDED if hosts else {})}
+    missing = [package for program, package in needed.items() if not _has(program)]
     ensurepip = subprocess.run([sys.executable, "-c", "import ensurepip"], capture_output=True, check=False)
     if ensurepip.returncode:
         missing.append("python3-venv")
@@ -54,9 +55,9 @@ def why_no_lab() -> str | None:
     return None
 
 
-def install_missing() -> None:
+def install_missing(*, hosts: bool) -> None:
     """Install what is missing, with apt; elsewhere name it."""
-    packages = missing_packages()
+    packages = missing_packages(hosts=hosts)
     if not packages:
         return
     if os.geteuid() != 0:
