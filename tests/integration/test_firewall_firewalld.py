@@ -89,7 +89,7 @@ class TestFirewalld(Managed):
     def standing(self, host):
         """Without policies of ours that have no rules: they stay until a reload, which nobody asked for where it costs rules."""
         files, rules = super().standing(host)
-        return files, EMPTY_POLICY.sub("", rules)
+        return files, "\n".join(line for line in EMPTY_POLICY.sub("", rules).splitlines() if line)
 
     def test_rules_of_iptables_survive_every_change(self, host):
         """firewalld 1.x empties the tables of iptables when it reloads."""
@@ -109,7 +109,7 @@ class TestFirewalld(Managed):
         host.run(["firewall-cmd", "--check-config"])
         assert host.read(ZONE) == HAND_WRITTEN.replace("</zone>", '  <service name="vmstation-worker"/>\n</zone>')
 
-    @pytest.mark.xfail(reason="firewalld 1.3 writes the zone's file anew in its own words when a set comes back without a reload")
+    @pytest.mark.xfail(reason="firewalld 1.3 now and then writes the zone's file anew in its own words; why is not known", strict=False)
     def test_a_set_that_comes_back_without_a_reload_leaves_the_zone_as_written(self, host):
         try:
             for wanted in (SET, GONE, SET):
@@ -157,7 +157,7 @@ class TestFirewalld(Managed):
         firewall_direct.run(host, SET)
         moved = firewall_direct.run(host, {**SET, "zone": "internal"})
         assert moved["changed"] is True, moved
-        assert "vmstation-worker" in host.run(["firewall-cmd", "--permanent", "--zone=internal", "--list-services"]).stdout
+        assert '<service name="vmstation-worker"/>' in host.read("/etc/firewalld/zones/internal.xml")
         assert "6443" in host.run(["firewall-cmd", "--zone=internal", "--list-all"]).stdout
         assert "6443" not in host.run(["firewall-cmd", "--zone=public", "--list-all"]).stdout
         assert host.read(ZONE) == HAND_WRITTEN
