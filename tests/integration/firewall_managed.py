@@ -166,7 +166,7 @@ class Managed:
             ports = [{"port": 20000 + 2 * number} for number in range(count)]
             firewall_direct.run(host, GONE)
             numbers = []
-            for _ in range(2):
+            for _round in range(2):
                 before = last_process(host)
                 assert "failed" not in firewall_direct.run(host, {"name": "worker", "ports": ports})
                 numbers.append(last_process(host) - before)

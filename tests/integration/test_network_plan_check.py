@@ -66,7 +66,7 @@ def run(*argv):
 def module(*options, **arguments):
     answer = run("ansible", "localhost", *options, "-m", "vmstation.cluster.network_plan_check", "-a", json.dumps(arguments))
     assert "Traceback" not in answer.stdout + answer.stderr
-    verdict, _, result = answer.stdout.partition("=> ")
+    verdict, _arrow, result = answer.stdout.partition("=> ")
     assert verdict.strip().endswith(f"localhost | {'FAILED!' if answer.returncode else 'SUCCESS'}")
     return answer.returncode, json.loads(result)
 

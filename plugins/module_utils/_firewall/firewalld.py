@@ -234,7 +234,7 @@ class Firewalld(Backend):
             settings_call("zone", "setZoneSettings2", zone, {"rules_str": [*foreign, *rules], "services": services}),
         ]
         for stray in strays:
-            services, foreign, _ = self._running(owner, stray)
+            services, foreign, _rules = self._running(owner, stray)
             steps.append(settings_call("zone", "setZoneSettings2", stray, {"rules_str": foreign, "services": services}))
         trusted = {
             "in": [str(rich.RichRule(source=network)) for network in wanted.trusted],

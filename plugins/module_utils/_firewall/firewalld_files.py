@@ -75,7 +75,7 @@ def parse_service(path: str, text: str) -> tuple[list[Opening], bool]:
 
 
 def port_opening(ports: str, protocol: str) -> Opening:
-    first, _, last = ports.partition("-")
+    first, _dash, last = ports.partition("-")
     return Opening(protocol, int(first or 0), int(last or first or 0))
 
 

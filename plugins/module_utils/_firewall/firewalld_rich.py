@@ -60,7 +60,7 @@ def parse(text: str) -> Optional[RichRule]:
         return None
     opening = None
     if match["ports"]:
-        first, _, last = match["ports"].partition("-")
+        first, _dash, last = match["ports"].partition("-")
         opening = Opening(match["transport"], int(first), int(last or first))
     elif match["protocol"]:
         opening = Opening(match["protocol"])

@@ -118,6 +118,6 @@ def guarded(owner: str, where: str, standing: PortSet, text: str, damage: list[s
 
 def _source(network: str) -> str:
     """`nft list` shows a single host without its length."""
-    address, _, length = network.partition("/")
+    address, _slash, length = network.partition("/")
     family, whole = ("ip6", "128") if ":" in address else ("ip", "32")
     return f"{family} saddr {address if length == whole else network} "

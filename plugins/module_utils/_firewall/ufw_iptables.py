@@ -115,7 +115,7 @@ def parse_ports(text: str) -> tuple[tuple[int, int], ...]:
     """``22,30000:32767`` as ranges."""
     ranges = []
     for item in text.split(","):
-        first, _, last = item.partition(":")
+        first, _colon, last = item.partition(":")
         ranges.append((int(first), int(last or first)))
     return tuple(ranges)
 

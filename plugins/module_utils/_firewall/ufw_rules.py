@@ -102,7 +102,7 @@ def ufw_address(network: str) -> str:
     """ufw writes a single host without its length. Anywhere is an empty text."""
     if network in EVERYONE.values():
         return ""
-    address, _, length = network.partition("/")
+    address, _slash, length = network.partition("/")
     return address if length == ("128" if ":" in address else "32") else network
 
 

@@ -81,7 +81,7 @@ def tables():
 def renewed(page):
     for name, text in tables().items():
         head, found, rest = page.partition(f"<!-- table: {name} -->\n")
-        _, end, tail = rest.partition("<!-- end -->")
+        _old, end, tail = rest.partition("<!-- end -->")
         assert found, f"no place for the table {name}"
         page = head + found + text + "\n" + end + tail
     return page

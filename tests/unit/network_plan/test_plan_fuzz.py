@@ -92,8 +92,8 @@ def anything(source, depth=4):
     if depth == 0 or kind < 0.6:
         return source.choice(SCALARS)
     if kind < 0.8:
-        return [anything(source, depth - 1) for _ in range(source.randint(0, 4))]
-    return {source.choice(KEYS): anything(source, depth - 1) for _ in range(source.randint(0, 6))}
+        return [anything(source, depth - 1) for _round in range(source.randint(0, 4))]
+    return {source.choice(KEYS): anything(source, depth - 1) for _round in range(source.randint(0, 6))}
 
 
 def damaged(source, value):
@@ -117,7 +117,7 @@ def assert_plain(verdict):
 
 def test_arbitrary_values_give_findings():
     source = random.Random(30_000)
-    for _ in range(ROUNDS):
+    for _round in range(ROUNDS):
         assert_plain(judge(anything(source), anything(source)))
 
 
@@ -125,14 +125,14 @@ def test_damaged_plans_give_findings():
     source = random.Random(32_767)
     for at in range(ROUNDS):
         one_plan, some_hosts = SPECIFICATION if at % 2 else DUAL, HOSTS
-        for _ in range(source.randint(1, 4)):
+        for _round in range(source.randint(1, 4)):
             one_plan, some_hosts = damaged(source, one_plan), damaged(source, some_hosts)
         assert_plain(judge(one_plan, some_hosts))
 
 
 def test_filters_answer_or_refuse():
     source, refused = random.Random(6_443), 0
-    for _ in range(ROUNDS):
+    for _round in range(ROUNDS):
         one_plan, some_hosts = damaged(source, SPECIFICATION), damaged(source, HOSTS)
         for ask in (
             lambda one_plan=one_plan, some_hosts=some_hosts: ports_for(one_plan, "worker", some_hosts, anything(source)),
