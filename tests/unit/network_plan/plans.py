@@ -79,7 +79,5 @@ def service(**changes):
     return [{key: value for key, value in {**SERVICES[0], **changes}.items() if value is not ABSENT}]
 
 
-def rules_broken(one_plan, some_hosts=None, severities=("error", "warning")):
-    return {
-        finding.rule for finding in judge(one_plan, HOSTS if some_hosts is None else some_hosts).findings if finding.severity in severities
-    }
+def rules_broken(one_plan, some_hosts, severities=("error", "warning")):
+    return {finding.rule for finding in judge(one_plan, some_hosts).findings if finding.severity in severities}

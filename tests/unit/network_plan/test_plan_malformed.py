@@ -335,7 +335,7 @@ def test_a_fix_gives_the_right_spelling_where_it_can_be_known(bad_plan, bad_host
 
 
 def test_what_reads_is_judged_in_spite_of_what_does_not():
-    assert rules_broken(plan(gateway="nonsense", pod_cidr="192.168.0.0/16", kubernetes_version=1.36)) == {
+    assert rules_broken(plan(gateway="nonsense", pod_cidr="192.168.0.0/16", kubernetes_version=1.36), HOSTS) == {
         "addresses_are_well_formed",
         "kubernetes_version_is_a_quoted_string",
         "pods_are_apart_from_nodes",

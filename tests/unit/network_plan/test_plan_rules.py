@@ -268,7 +268,7 @@ def test_a_rule_finds_what_breaks_it_and_nothing_once_it_is_mended(rule, broken,
     ],
 )
 def test_both_ends_of_a_range_belong_to_it(changes, broken):
-    assert rules_broken(plan(**changes)) == broken
+    assert rules_broken(plan(**changes), HOSTS) == broken
 
 
 def test_every_rule_has_a_case():
