@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.oci import NET_BIND_SERVICE, Image, write_archive
+from tests.cluster.unpack import blob_of, blobs_of, unpack_layer
 
 
 @pytest.fixture
@@ -28,35 +28,17 @@ def image(tmp_path: Path) -> Image:
     )  # fmt: skip
 
 
-def _blobs(path: Path) -> dict[str, bytes]:
-    with tarfile.open(path) as archive:
-        return {member.name: archive.extractfile(member).read() for member in archive if member.isreg()}
-
-
-def _unpack_layer(path: Path, directory: Path) -> None:
-    blobs = _blobs(path)
-    manifest = json.loads(blobs[_blob(json.loads(blobs["index.json"])["manifests"][0])])
-    layer = directory.with_suffix(".tar")
-    layer.write_bytes(blobs[_blob(manifest["layers"][0])])
-    directory.mkdir()
-    subprocess.run(["tar", "-x", "--xattrs", "--xattrs-include=*", "-f", layer, "-C", directory], check=True)
-
-
-def _blob(descriptor: dict[str, str]) -> str:
-    return f"blobs/sha256/{descriptor['digest'].removeprefix('sha256:')}"
-
-
-def test_every_descriptor_has_its_blob(image: Image, tmp_path: Path) -> None:
+def test_every_descriptor_has_itsblob_of(image: Image, tmp_path: Path) -> None:
     write_archive(image, tmp_path / "image.tar")
-    blobs = _blobs(tmp_path / "image.tar")
+    blobs = blobs_of(tmp_path / "image.tar")
     (entry,) = json.loads(blobs["index.json"])["manifests"]
     assert entry["annotations"]["io.containerd.image.name"] == image.name
-    manifest = json.loads(blobs[_blob(entry)])
+    manifest = json.loads(blobs[blob_of(entry)])
     for descriptor in (entry, manifest["config"], *manifest["layers"]):
-        content = blobs[_blob(descriptor)]
+        content = blobs[blob_of(descriptor)]
         assert descriptor["size"] == len(content)
         assert descriptor["digest"] == f"sha256:{hashlib.sha256(content).hexdigest()}"
-    configuration = json.loads(blobs[_blob(manifest["config"])])
+    configuration = json.loads(blobs[blob_of(manifest["config"])])
     assert configuration["config"]["User"] == "65532:65532"
     assert configuration["rootfs"]["diff_ids"] == [manifest["layers"][0]["digest"]]
 
@@ -80,7 +62,7 @@ def test_files_stand_beside_those_of_a_root_file_system(image: Image, tmp_path: 
     with tarfile.open(rootfs, "w") as base:
         base.add(tmp_path / "root", arcname=".")
     write_archive(replace(image, rootfs=rootfs, capabilities={}), tmp_path / "image.tar")
-    _unpack_layer(tmp_path / "image.tar", tmp_path / "unpacked")
+    unpack_layer(tmp_path / "image.tar", tmp_path / "unpacked")
     assert (tmp_path / "unpacked" / "usr" / "iptables").read_text() == "nft"
     assert os.access(tmp_path / "unpacked" / "usr" / "local" / "bin" / "program", os.X_OK)
 
@@ -88,7 +70,7 @@ def test_files_stand_beside_those_of_a_root_file_system(image: Image, tmp_path: 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may set file capabilities")
 def test_a_capability_is_what_the_kernel_takes(image: Image, tmp_path: Path) -> None:
     write_archive(image, tmp_path / "image.tar")
-    _unpack_layer(tmp_path / "image.tar", tmp_path / "unpacked")
+    unpack_layer(tmp_path / "image.tar", tmp_path / "unpacked")
     assert os.getxattr(tmp_path / "unpacked" / "usr" / "local" / "bin" / "program", "security.capability") == NET_BIND_SERVICE
 
 

@@ -1,0 +1,139 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The images that kubeadm asks for, under the names that it asks for, made from the programs that go.mod pins."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.cluster.build import binary, build
+from tests.cluster.oci import NET_BIND_SERVICE, Image, write_archive
+from tests.cluster.programs import HERE, PROGRAMS, go, version
+from tests.lab.cache import cache, digest, locked
+from tests.lab.say import LabError, quietly, step
+
+# what kube-proxy runs, and what it finds by its plain name: Debian leaves that link to update-alternatives
+PROXY_PACKAGES = ["conntrack", "iptables", "ipset", "kmod", "nftables"]
+PROXY_LINKS = [f"{family}tables{suffix}" for family in ("ip", "ip6") for suffix in ("", "-save", "-restore")]
+SUITE = "bookworm"
+
+# what is no part of an image
+HOST_PROGRAMS = {"kubectl", "kubelet"}
+
+
+def wanted() -> list[str]:
+    """The names of the images that kubeadm of this version would pull, each with its tag."""
+    release = version(PROGRAMS["kubeadm"])
+    return quietly([str(binary("kubeadm")), "config", "images", "list", "--kubernetes-version", release]).split()
+
+
+def archive(name: str) -> Path:
+    """The file of an image, made or not."""
+    return cache() / "cluster" / f"images-{_key()}" / f"{name.replace('/', '_').replace(':', '_')}.tar"
+
+
+def _key() -> str:
+    pins = [(HERE / directory / name).read_bytes() for directory in ("kubernetes", "etcd", "coredns") for name in ("go.mod", "go.sum")]
+    recipe = [Path(__file__).with_name(name).read_bytes() for name in ("images.py", "oci.py", "programs.py", "build.py")]
+    return digest(*pins, *recipe, go("env", "GOVERSION", "GOOS", "GOARCH"))
+
+
+def make_images() -> list[Path]:
+    """All image archives, those made that are missing; builds the programs that they need."""
+    build([name for name in PROGRAMS if name not in HOST_PROGRAMS])
+    return [_ensure(name) for name in wanted()]
+
+
+def _ensure(name: str) -> Path:
+    path = archive(name)
+    if path.exists():
+        return path
+    repository, _, tag = name.rpartition(":")
+    kind = repository.rpartition("/")[2]
+    if kind not in _RECIPES:
+        raise LabError(f"kubeadm asks for the image {name}, and there is no recipe for it; there are {' '.join(_RECIPES)}")
+    with locked("cluster-images"):
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with step(f"image {name}"):
+                write_archive(_RECIPES[kind](name, tag), path)
+    return path
+
+
+def _same_version(name: str, tag: str) -> Path:
+    """The program behind an image; refuses to call it by a version that it is not."""
+    program = PROGRAMS[name]
+    if tag.removeprefix("v").partition("-")[0] != version(program).removeprefix("v"):
+        raise LabError(
+            f"kubeadm asks for {name} {tag}, {HERE / program.directory / 'go.mod'} pins {version(program)}. "
+            f"`go get {program.module}@<that version> && go mod tidy` there."
+        )
+    return build([name])[0]
+
+
+def _component(name: str, tag: str) -> Image:
+    program = name.rpartition(":")[0].rpartition("/")[2]
+    path = f"/usr/local/bin/{program}"
+    return Image(name, [path], {path: _same_version(program, tag)}, architecture=_architecture())
+
+
+def _etcd(name: str, tag: str) -> Image:
+    files = {f"/usr/local/bin/{program}": _same_version(program, tag) for program in ("etcd", "etcdctl", "etcdutl")}
+    return Image(name, ["/usr/local/bin/etcd"], files, architecture=_architecture())
+
+
+def _coredns(name: str, tag: str) -> Image:
+    # as upstream: not root, and the right to bind port 53 is on the file
+    return Image(
+        name, ["/coredns"], {"/coredns": _same_version("coredns", tag)}, user="65532:65532",
+        capabilities={"/coredns": NET_BIND_SERVICE}, architecture=_architecture(),
+    )  # fmt: skip
+
+
+def _proxy(name: str, tag: str) -> Image:
+    path = "/usr/local/bin/kube-proxy"
+    return Image(name, [path], {path: _same_version("kube-proxy", tag)}, rootfs=_proxy_rootfs(), architecture=_architecture())
+
+
+def _proxy_rootfs() -> Path:
+    """iptables, nft and conntrack from Debian's packages: kube-proxy has nothing of them in itself."""
+    links = f'cd "$1/usr/sbin"; for name in {" ".join(PROXY_LINKS)}; do ln -sf xtables-nft-multi $name; done'
+    recipe = [
+        "mmdebstrap", "--quiet", "--format=tar", "--mode=root", "--variant=extract", f"--include={','.join(PROXY_PACKAGES)}",
+        f"--extract-hook={links}", SUITE,
+    ]  # fmt: skip
+    path = cache() / "cluster" / f"proxy-rootfs-{digest(*recipe)}.tar"
+    if not path.exists():
+        part = path.with_name(f".{path.name}.part")
+        quietly([*recipe, str(part)], env={**os.environ, "SOURCE_DATE_EPOCH": "0"})
+        part.rename(path)
+    return path
+
+
+def _pause(name: str, tag: str) -> Image:
+    """Upstream's own pause program, from the source that the pinned module carries."""
+    source = Path(go("list", "-m", "-f", "{{.Dir}}", "k8s.io/kubernetes", directory="kubernetes")) / "build" / "pause" / "linux" / "pause.c"
+    path = archive(name).with_name("pause")
+    try:
+        quietly(["gcc", "-Os", "-Wall", "-Werror", "-static", "-s", f"-DVERSION=v{tag}", "-o", str(path), str(source)])
+    except LabError as error:
+        raise LabError(f"{name} needs a C compiler and a static C library (Debian: gcc libc6-dev): {error}") from None
+    return Image(name, ["/pause"], {"/pause": path}, user="65535:65535", architecture=_architecture())
+
+
+def _architecture() -> str:
+    return go("env", "GOARCH")
+
+
+_RECIPES: dict[str, Callable[[str, str], Image]] = {
+    "kube-apiserver": _component,
+    "kube-controller-manager": _component,
+    "kube-scheduler": _component,
+    "kube-proxy": _proxy,
+    "etcd": _etcd,
+    "coredns": _coredns,
+    "pause": _pause,
+}
