@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 
+from tests.cluster.build import build
+from tests.cluster.programs import API_SERVER
 from tests.lab import archive, machine, sanity
 from tests.lab.cache import CHECKOUT
 from tests.lab.lab import Lab
@@ -93,6 +96,15 @@ def bench(names: Sequence[str]) -> int:
     return _tools(*(["python", file] for file in chosen))
 
 
+def cluster() -> int:
+    """The tests that ask a real API server, compiled before: a quarter of an hour on a new machine, nothing after that."""
+    if shutil.which("go") is None:
+        say("not run here: tests/cluster, as there is no Go to compile Kubernetes with")
+        return 0
+    build(API_SERVER)
+    return _pytest(["tests/cluster"], "-n", WORKERS, "--dist", "loadfile", "-v")
+
+
 PHASES: dict[str, Callable[[], int]] = {
     "lint": lint,
     "unit": unit,
@@ -100,6 +112,7 @@ PHASES: dict[str, Callable[[], int]] = {
     "sanity": sanity.check,
     "integration": integration,
     "molecule": molecule,
+    "cluster": cluster,
 }
 HOSTLESS = {"lint", "unit", "archive", "sanity"}
 
