@@ -11,6 +11,7 @@ import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Callable
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
@@ -20,22 +21,12 @@ POLL = 0.05
 @contextmanager
 def exclusive(path: str, wait: float) -> Iterator[None]:
     """Hold the lock of ``path``, waiting at most ``wait`` seconds for it. A forked child holds it too, until it ends."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        until = time.monotonic() + wait
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= until:
-                    raise Refusal(
-                        f"lock {path}", f"held by another change for {wait:g} s", "to be free", f"See who holds it with `fuser {path}`."
-                    ) from None
-                time.sleep(POLL)
+
+    def take(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    with _held(path, 0o600, take, wait, "another change"):
         yield
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
@@ -44,21 +35,31 @@ def exclusive_to_tools(path: str, wait: float) -> Iterator[None]:
 
     It belongs to the open file and not to this process, so that a forked child holds it too, until it ends.
     """
+    whole_file = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+
+    def take(descriptor: int) -> None:
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, whole_file)
+
     if not path:
         yield
         return
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-    whole_file = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    with _held(path, 0o644, take, wait, "another program"):
+        yield
+
+
+@contextmanager
+def _held(path: str, mode: int, take: Callable[[int], None], wait: float, holder: str) -> Iterator[None]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
         until = time.monotonic() + wait
         while True:
             try:
-                fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, whole_file)
+                take(descriptor)
                 break
             except (BlockingIOError, PermissionError):
                 if time.monotonic() >= until:
                     raise Refusal(
-                        f"lock {path}", f"held by another program for {wait:g} s", "to be free", f"See who holds it with `fuser {path}`."
+                        f"lock {path}", f"held by {holder} for {wait:g} s", "to be free", f"See who holds it with `fuser {path}`."
                     ) from None
                 time.sleep(POLL)
         yield
