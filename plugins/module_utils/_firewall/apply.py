@@ -57,8 +57,11 @@ def carry_out(host: Host, change: Change) -> None:
 
 def restore(host: Host, backend: Backend, owner: str, files: Files, ports: PortSet) -> None:
     """The old files, byte for byte, and the old set in force."""
-    host.replace_all(files)
-    _run(host, backend.transaction(owner, ports).activate)
+    at_once = {path: text for path, text in files.items() if text is not None or not backend.removes(path)}
+    host.replace_all(at_once)
+    back = backend.transaction(owner, ports)
+    host.replace_all({path: text for path, text in back.files.items() if path in files and path not in at_once})
+    _run(host, back.activate)
 
 
 def _run(host: Host, steps: tuple[Step, ...]) -> None:

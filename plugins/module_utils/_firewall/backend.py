@@ -72,6 +72,11 @@ class Backend(ABC):
         """The IP versions that this firewall judges now. What a set says of another one is left out before it is compared or applied."""
         return frozenset({4, 6})
 
+    def removes(self, path: str) -> bool:
+        """Whether a file of ours goes by a step of the transaction, at its place among the others, and never by ``files``."""
+        del path
+        return False
+
     @abstractmethod
     def read(self, owner: str) -> Standing:
         """What stands of the owner's set, ``guarded`` included, in a number of commands that does not depend on the number of ports.

@@ -8,22 +8,41 @@ from __future__ import annotations
 from typing import Callable, Optional
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.backend import Backend, ReadText
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.firewalld import Firewalld
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables import Iptables
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.nftables import Nftables
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ufw import Ufw
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Commands
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 Make = Callable[[Commands, ReadText, str, str], Backend]
 
 # in the order of asking: firewalld and ufw make rules for nftables and iptables, so whoever manages comes first
-BACKENDS: dict[str, Make] = {
-    "firewalld": lambda commands, read_text, zone, client: Firewalld(commands, read_text, zone, lambda: client),
-    "ufw": lambda commands, read_text, zone, client: Ufw(commands, read_text),
-    "nftables": lambda commands, read_text, zone, client: Nftables(commands, read_text),
-    "iptables": lambda commands, read_text, zone, client: Iptables(commands, read_text),
-}
+# Each backend is loaded when it is asked: Ansible brings the sources alone, and a host compiles what it loads at every run.
+# ruff: noqa: PLC0415
+
+
+def _firewalld(commands: Commands, read_text: ReadText, zone: str, client: str) -> Backend:
+    from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.firewalld import Firewalld
+
+    return Firewalld(commands, read_text, zone, lambda: client)
+
+
+def _ufw(commands: Commands, read_text: ReadText, _zone: str, _client: str) -> Backend:
+    from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ufw import Ufw
+
+    return Ufw(commands, read_text)
+
+
+def _nftables(commands: Commands, read_text: ReadText, _zone: str, _client: str) -> Backend:
+    from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.nftables import Nftables
+
+    return Nftables(commands, read_text)
+
+
+def _iptables(commands: Commands, read_text: ReadText, _zone: str, _client: str) -> Backend:
+    from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables import Iptables
+
+    return Iptables(commands, read_text)
+
+
+BACKENDS: dict[str, Make] = {"firewalld": _firewalld, "ufw": _ufw, "nftables": _nftables, "iptables": _iptables}
 
 
 def choose(name: str, commands: Commands, read_text: ReadText, zone: str, client: str) -> Optional[Backend]:

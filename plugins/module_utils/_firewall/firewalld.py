@@ -48,7 +48,11 @@ class Firewalld(Backend):
     def is_in_force(self) -> bool:
         return self._bus.is_running()
 
+    def removes(self, path: str) -> bool:
+        return path.startswith((f"{xml.ETC}/services/", f"{xml.ETC}/zones/"))
+
     def read(self, owner: str) -> Standing:
+        self._bus.forget()
         damage: list[str] = []
         zone, strays = self._zones(owner)
         damage += [f"{xml.service_name(owner)} stands in the zone {stray} too" for stray in strays]
@@ -61,6 +65,12 @@ class Firewalld(Backend):
         return Standing(runtime, permanent, tuple(damage), warnings)
 
     def transaction(self, owner: str, wanted: PortSet) -> Transaction:
+        try:
+            return self._transaction(owner, wanted)
+        finally:
+            self._bus.forget()  # what `read` has asked is good for one change
+
+    def _transaction(self, owner: str, wanted: PortSet) -> Transaction:
         if wanted.guarded and not self._commands.has("nft"):
             raise Refusal("node ports with sources", "no nft on this host", "nft, beside firewalld", "Install nftables, or leave them out.")
         zone, strays = self._zones(owner)
@@ -70,23 +80,26 @@ class Firewalld(Backend):
         guard_changed = {path: text for path, text in guard_files.items() if self._read_text(path) != text}
         damage: list[str] = []
         runtime = self._runtime(owner, zone, damage)
+        leaving = {path: self._text_before_removal(path) for path, text in changed.items() if text is None and self.removes(path)}
         validate: list[Step] = []
         activate: list[Step] = []
         # a guarded port is shut to others before it is opened to some
         if wanted.guarded != runtime.guarded or wanted.guarded:
             activate += guard_table.steps(owner, wanted, drop_in_changes=guard_table.drop_in_path(owner, UNIT) in guard_changed)
         if changed or damage or (runtime.openings, runtime.trusted) != (wanted.openings, wanted.trusted):
-            more_validate, more = self._made_to_run(owner, zone, strays, wanted)
-            validate += more_validate
-            activate += more
-        return Transaction(tuple(validate), {**guard_changed, **changed}, tuple(activate))
+            validate.append(call("", "checkPermanentConfig"))
+            activate += self._made_to_run(owner, zone, strays, wanted, list(leaving))
+        return Transaction(tuple(validate), {**guard_changed, **changed, **leaving}, tuple(activate))
 
-    def _made_to_run(self, owner: str, zone: str, strays: list[str], wanted: PortSet) -> tuple[list[Step], list[Step]]:
-        """What to check first, and what makes the files run: a reload, if it costs nobody anything.
+    def _text_before_removal(self, path: str) -> Optional[str]:
+        """What a file holds until its removal: a zone what firewalld ships, a service what it holds now."""
+        return self._read_text(path.replace(xml.ETC, xml.SHIPPED, 1) if path.startswith(f"{xml.ETC}/zones/") else path)
+
+    def _made_to_run(self, owner: str, zone: str, strays: list[str], wanted: PortSet, leaving: list[str]) -> list[Step]:
+        """What makes the files run: a reload, if it costs nobody anything. leaving: the files that have to go.
 
         firewalld can make neither a service nor a policy at runtime. Without a reload the openings are rich rules until the next one.
         """
-        validate = [call("", "checkPermanentConfig")]
         policies = [xml.policy_name(owner, side) for side in xml.SIDES]
         needs_policies = bool(wanted.trusted) and not set(policies) <= set(self._bus.ask("policy", "getPolicies"))
         seen = {zone, *self._bus.ask("zone", "getActiveZones")}
@@ -100,9 +113,9 @@ class Firewalld(Backend):
                 "Run `firewall-cmd --runtime-to-permanent` to keep them or `firewall-cmd --reload` to drop them, then run again.",
             )
         if (runtime_only or rules) and not needs_policies:
-            return validate, self._without_a_reload(owner, zone, strays, wanted)
+            return [*self._without_a_reload(owner, zone, strays, wanted), *xml.removal(leaving, reload_follows=False)]
         put_back = [Step((f"{tool}-restore", "--counters"), saved) for tool, saved in rules.items()]
-        return validate, [call("", "reload"), *put_back]
+        return [*xml.removal(leaving, reload_follows=True), call("", "reload"), *put_back]
 
     def _zones(self, owner: str) -> tuple[str, list[str]]:
         """The zone of our service, and other zones that have it."""

@@ -28,6 +28,11 @@ class Bus:
 
     def __init__(self, commands: Commands) -> None:
         self._commands = commands
+        self._answers: dict[tuple[str, ...], Json] = {}
+
+    def forget(self) -> None:
+        """Ask anew from now on: what firewalld says may have changed."""
+        self._answers.clear()
 
     def is_running(self) -> bool:
         if not self._commands.has("busctl"):
@@ -36,9 +41,14 @@ class Bus:
         return self._commands.run(argv, check=False).status == 0
 
     def ask(self, interface: str, method: str, *words: str, path: str = OBJECT) -> Json:
-        """Call a method. words: the signature and the arguments. Raises Refusal with firewalld's own error."""
-        step = call(interface, method, *words, path=path)
-        return plain(json.loads(self._commands.run(step.argv).stdout)["data"][0])
+        """Call a method that only tells, once until `forget`. words: the signature and the arguments.
+
+        Raises Refusal with firewalld's own error.
+        """
+        argv = call(interface, method, *words, path=path).argv
+        if argv not in self._answers:
+            self._answers[argv] = plain(json.loads(self._commands.run(argv).stdout)["data"][0])
+        return self._answers[argv]
 
     def ask_if_known(self, interface: str, method: str, name: str) -> Optional[dict[str, Any]]:
         """The settings of a thing by its name; None if firewalld has no such thing."""

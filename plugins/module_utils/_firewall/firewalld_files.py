@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
+from html import escape
 from typing import Optional
 from xml.etree import ElementTree
 from xml.parsers import expat
-from xml.sax.saxutils import escape
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import firewalld_rich
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.backend import Step
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.firewalld_rich import RichRule
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import Opening
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
@@ -24,6 +25,8 @@ LONGEST_POLICY_NAME = 18
 SIDES = {"in": "HOST", "fw": "ANY"}  # the egress zone of each of our policies
 # after the zones' own rules, so that a denial that somebody wrote into a zone holds
 POLICY_PRIORITY = 1
+# firewalld looks at a file 5 seconds after it changed (server/config.py: Watcher(self.watch_updater, 5)), give or take one
+NOTICES_AFTER = 7
 
 
 def service_name(owner: str) -> str:
@@ -49,9 +52,25 @@ def zone_path(zone: str) -> str:
     return f"{ETC}/zones/{zone}.xml"
 
 
+def removal(paths: Sequence[str], *, reload_follows: bool) -> list[Step]:
+    """The removal of our service, and of zones that we had copied, in such a way that firewalld does not write zones in its own words.
+
+    Seconds after a service's file is gone, firewalld takes the service out of each zone that it remembers with it, and writes that zone's
+    file anew (removeService in server/config.py). It reloads what it remembers, or notices a zone's new file in the order of the changes,
+    but it never notices that a zone's file is gone: such a file has to stay until it has been read without the service.
+    """
+    if not paths:
+        return []
+    gone = Step(("rm", "-f", *paths))
+    if reload_follows:
+        return [gone]
+    is_zone_gone = any(path.startswith(f"{ETC}/zones/") for path in paths)
+    return [Step(("sleep", str(NOTICES_AFTER if is_zone_gone else 1))), gone]
+
+
 def service_file(owner: str, openings: Sequence[Opening]) -> str:
     """The service with the openings that are open to anyone; their comments are there for people."""
-    lines = [f"  <short>vmstation {owner}</short>", f"  <description>{escape(_description(openings))}</description>"]
+    lines = [f"  <short>vmstation {owner}</short>", f"  <description>{escape(_description(openings), quote=False)}</description>"]
     for opening in openings:
         if opening.has_ports:
             lines.append(f'  <port port="{opening.ports}" protocol="{opening.protocol}"/>')
