@@ -61,7 +61,7 @@ def calls_heard(lab: Lab, sender: Host | None, *frames: str) -> list[object]:
 
 
 def test_a_module_reaches_a_host_through_ansible(lab: Lab) -> None:
-    host = lab.start("pinged", address="192.168.4.91", mac="02:00:c0:a8:04:5b")
+    host = lab.start("pinged", address="192.168.4.87", mac="02:00:c0:a8:04:57")
     assert lab.module(host, "ansible.builtin.ping")["ping"] == "pong"
     assert "No such file" in str(lab.module(host, "ansible.builtin.command", {"argv": ["cat", "/nowhere"]})["stderr"])
     assert "pinged" in lab.playbook(CHECKOUT / "tests" / "integration" / "lab_ping.yml", check=True).stdout
@@ -142,7 +142,7 @@ except OSError:
 
 
 def test_a_host_installs_offered_packages_without_a_network(lab: Lab) -> None:
-    host = lab.start("installing", address="192.168.4.97", mac="02:00:c0:a8:04:61")
+    host = lab.start("installing", address="192.168.4.88", mac="02:00:c0:a8:04:58")
     result = lab.module(host, "ansible.builtin.apt", {"name": ["containerd", "chrony", "socat"], "update_cache": True})
     assert result.get("changed"), result
     assert host.run(["containerd", "--version"]).stdout.startswith("containerd")

@@ -35,9 +35,9 @@ def build_and_install(target: Path) -> Path:
     galaxy = str(ensure_venv() / "bin" / "ansible-galaxy")
     shutil.rmtree(target, ignore_errors=True)
     copy_checkout(target / "source")
-    # away from the checkout, whose ansible.cfg would say that the collection is there already
-    environment = {**os.environ, "ANSIBLE_HOME": str(target / "home")}
-    environment.pop("ANSIBLE_CONFIG", None)
+    # away from the checkout and its settings, in which the collection is there already and would not be installed
+    elsewhere = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    environment = {**elsewhere, "ANSIBLE_HOME": str(target / "home")}
     quietly([galaxy, "collection", "build", "--output-path", str(target), str(target / "source")], env=environment, cwd=target)
     (built,) = target.glob("*.tar.gz")
     quietly([galaxy, "collection", "install", "--offline", "-p", str(target), str(built)], env=environment, cwd=target)
