@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -74,6 +75,13 @@ def knows_our_service(host) -> bool:
     return "vmstation-worker" in host.run(["firewall-cmd", "--permanent", "--get-services"]).stdout.split()
 
 
+def wait_until(condition: Callable[[], object]) -> None:
+    until = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.2)
+
+
 class TestFirewalld(Managed):
     files = ("/etc/firewalld", "/etc/systemd/system")
     reload = ("firewall-cmd", "--reload")
@@ -129,14 +137,23 @@ class TestFirewalld(Managed):
             assert "vmstation-worker" in host.read(ZONE)
             assert knows_our_service(host)
             assert firewall_direct.run(host, GONE)["changed"] is True
-            until = time.monotonic() + 20
-            while knows_our_service(host) and time.monotonic() < until:
-                time.sleep(0.2)
-            assert not knows_our_service(host)
+            wait_until(lambda: not knows_our_service(host))
             assert host.run(zones, check=False).stdout == before
         finally:
             host.write(ZONE, HAND_WRITTEN)
             host.run(["firewall-cmd", "--reload"])
+
+    def test_a_change_that_nobody_confirms_goes_without_a_reload_and_without_a_trace(self, host):
+        firewall_direct.run(host, SET)
+        firewall_direct.run(host, GONE)
+        wait_until(lambda: not knows_our_service(host))
+        before = self.standing(host)
+        assert firewall_direct.run(host, {**SET, "confirm_within": 9})["confirmation_pending"] is True
+        wait_until(lambda: knows_our_service(host))
+        wait_until(lambda: not knows_our_service(host))
+        wait_until(lambda: host.run(["test", "-e", "/var/lib/vmstation/firewall/worker.pyz"], check=False).returncode)
+        assert self.standing(host) == before
+        assert host.read(ZONE) == HAND_WRITTEN
 
     def test_runtime_only_settings_of_others_survive(self, host, peer):
         host.run(["firewall-cmd", "--add-port=8082/tcp"])
