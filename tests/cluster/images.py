@@ -51,7 +51,7 @@ def _ensure(name: str) -> Path:
     path = archive(name)
     if path.exists():
         return path
-    repository, _, tag = name.rpartition(":")
+    repository, _colon, tag = name.rpartition(":")
     kind = repository.rpartition("/")[2]
     if kind not in _RECIPES:
         raise LabError(f"kubeadm asks for the image {name}, and there is no recipe for it; there are {' '.join(_RECIPES)}")
