@@ -200,6 +200,12 @@ class TestFirewalld(Managed):
         # no zone named: it stays where it is
         assert firewall_direct.run(host, SET, check=True)["changed"] is False
 
+    def test_firewalld_2_warns_of_trusted_networks_between_unnamed_interfaces(self, lab, host):
+        is_2 = host.run(["firewall-cmd", "--version"]).stdout.startswith("2.")
+        for wanted, warns in ((SET, is_2), ({**SET, "trusted": []}, False)):
+            warnings = lab.module(host, "firewall_ports", wanted, check=True).get("warnings", [])
+            assert any("--add-interface" in warning for warning in warnings) is warns
+
     def test_an_unknown_zone_is_refused(self, host):
         refused = firewall_direct.run(host, {**SET, "zone": "nowhere"})
         assert refused["failed"] is True

@@ -72,6 +72,11 @@ class Backend(ABC):
         """The IP versions that this firewall judges now. What a set says of another one is left out before it is compared or applied."""
         return frozenset({4, 6})
 
+    def limits(self, wanted: PortSet) -> tuple[str, ...]:
+        """Warnings of what this firewall does not do, though the set asks for it."""
+        del wanted
+        return ()
+
     def removes(self, path: str) -> bool:
         """Whether a file of ours goes by a step of the transaction, at its place among the others, and never by ``files``."""
         del path

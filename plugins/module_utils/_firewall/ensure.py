@@ -114,7 +114,8 @@ def _ensure(request: Request, host: Host, backend: Backend, connection: Optional
         result["repaired"] = list(before.damage)
     if waiting:
         result.update(confirmation_pending=True, rollback_in=_seconds_left(host, waiting))
-    return Outcome(result, [*before.warnings, *_left_out(asked, backend.families()), *_way_in(request, takes_ssh and not window)])
+    limits = [*before.warnings, *backend.limits(wanted), *_left_out(asked, backend.families())]
+    return Outcome(result, [*limits, *_way_in(request, takes_ssh and not window)])
 
 
 def _way_back(request: Request, host: Host, change: Change, connection: Optional[SshConnection], window: int) -> Rollback:

@@ -28,6 +28,11 @@ UNIT_AT_BOOT = f"/etc/systemd/system/multi-user.target.wants/{UNIT}"
 CONFIGURATION = f"{xml.ETC}/firewalld.conf"
 SERVICE_PARTS = frozenset({"short", "description", "version", "ports", "protocols"})
 Client = Callable[[], str]
+NOT_PASSING = (
+    "firewalld 2 leads no packet to a policy that passes between two interfaces that no zone names: there, also between two pods of this "
+    "host, trusted networks do not pass on forward. `firewall-cmd --get-active-zones` shows the interfaces that are named; "
+    "`firewall-cmd --permanent --zone=ZONE --add-interface=NAME` and `firewall-cmd --reload` name one."
+)
 
 
 class Firewalld(Backend):
@@ -47,6 +52,9 @@ class Firewalld(Backend):
 
     def is_in_force(self) -> bool:
         return self._bus.is_running()
+
+    def limits(self, wanted: PortSet) -> tuple[str, ...]:
+        return (NOT_PASSING,) if wanted.trusted and self._bus.major_version() >= 2 else ()
 
     def removes(self, path: str) -> bool:
         return path.startswith((f"{xml.ETC}/services/", f"{xml.ETC}/zones/"))

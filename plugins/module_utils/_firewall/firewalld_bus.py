@@ -40,6 +40,13 @@ class Bus:
         argv = ["busctl", NO_START, "--json=short", "get-property", NAME, OBJECT, NAME, "state"]
         return self._commands.run(argv, check=False).status == 0
 
+    def major_version(self) -> int:
+        """firewalld's version up to the first dot; 0 if it does not tell."""
+        argv = ["busctl", NO_START, "--json=short", "get-property", NAME, OBJECT, NAME, "version"]
+        told = self._commands.run(argv, check=False)
+        first = str(json.loads(told.stdout)["data"]).partition(".")[0] if told.status == 0 else ""
+        return int(first) if first.isdigit() else 0
+
     def ask(self, interface: str, method: str, *words: str, path: str = OBJECT) -> Json:
         """Call a method that only tells, once until `forget`. words: the signature and the arguments.
 
