@@ -31,7 +31,7 @@ Client = Callable[[], str]
 NOT_PASSING = (
     "firewalld 2 leads no packet to a policy that passes between two interfaces that no zone names: there, also between two pods of this "
     "host, trusted networks do not pass on forward. `firewall-cmd --get-active-zones` shows the interfaces that are named; "
-    "`firewall-cmd --permanent --zone=ZONE --add-interface=NAME` names one, and a zone of your own with the trusted networks as its sources "
+    "`firewall-cmd --permanent --zone=ZONE --add-interface=NAME` names one, and a zone of your own with the trusted networks as sources "
     "(`--new-zone`, `--add-source`) helps pods of one host too. Then run `firewall-cmd --reload`."
 )
 
