@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -60,7 +61,10 @@ PLAYBOOK = """\
 
 
 def run(*argv):
-    return subprocess.run([str(BIN / argv[0]), *argv[1:]], cwd=CHECKOUT, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        [str(BIN / argv[0]), *argv[1:]], cwd=CHECKOUT, env={**os.environ, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
 
 
 def module(*options, **arguments):
