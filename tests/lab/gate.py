@@ -21,8 +21,6 @@ from tests.lab.say import LabError, aloud, say
 from tests.lab.venv import ensure_venv
 
 WORKERS = "2"
-# most of what hosts do is waiting
-WORKERS_WITH_HOSTS = "3"
 
 
 def _tool_environment() -> dict[str, str]:
@@ -75,7 +73,7 @@ def unit() -> int:
 
 
 def integration() -> int:
-    return _pytest(["tests/integration"], "-n", WORKERS_WITH_HOSTS, "--dist", "loadfile", "-v", "--durations=15")
+    return _pytest(["tests/integration"], "-n", WORKERS, "--dist", "loadfile", "-v", "--durations=15")
 
 
 def molecule(arguments: Sequence[str] = ("test",)) -> int:
