@@ -27,6 +27,7 @@ from tests.lab.say import LabError
 ETH_P_ALL = 3
 SOL_PACKET, PACKET_ADD_MEMBERSHIP, PACKET_MR_PROMISC = 263, 1, 1
 REBOOT = 129
+PATIENCE = 60  # seconds: much more than a busy machine needs
 
 
 class Power:
@@ -43,7 +44,8 @@ class Power:
 
     def start(self, name: str, why: str) -> None:
         container = self._lab.container(name)
-        for _attempt in range(10):  # a container that has just ended is cleaned up by another process first
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:  # a container that has just ended is cleaned up by another process first
             try:
                 self._lab.podman.run("start", container)
             except LabError as error:
