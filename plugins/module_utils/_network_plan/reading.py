@@ -88,11 +88,6 @@ def read_cluster(plan: object, hosts: object = None) -> tuple[Cluster, list[Find
     return Cluster(read, None if hosts is None else _hosts(reader, hosts)), reader.findings
 
 
-def read_hosts(hosts: object) -> tuple[tuple[Host, ...], list[Finding]]:
-    reader = Reader()
-    return _hosts(reader, hosts) or (), reader.findings
-
-
 def _plan(reader: Reader, value: object) -> Plan:
     subject = "network_plan"
     fields = reader.mapping(subject, value, "the_plan_is_a_mapping", tuple(PLAN_KEYS))
