@@ -10,7 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.integration import firewall_behaviour as behaviour
 from tests.lab import Lab
+from tests.lab.hosts import Host
 from tests.lab.lab import remove_abandoned_labs
 from tests.lab.machine import why_no_lab
 
@@ -29,3 +31,15 @@ def lab() -> Iterator[Lab]:
         yield made
     finally:
         made.down()
+
+
+@pytest.fixture
+def friend(lab: Lab) -> Host:
+    """A neighbour that firewalls are told to let in."""
+    return behaviour.neighbour(lab, "friend")
+
+
+@pytest.fixture
+def stranger(lab: Lab) -> Host:
+    """A neighbour that no firewall is told of."""
+    return behaviour.neighbour(lab, "stranger")

@@ -81,16 +81,6 @@ def host(booted):
     return host
 
 
-@pytest.fixture
-def friend(lab):
-    return behaviour.neighbour(lab, "friend")
-
-
-@pytest.fixture
-def stranger(lab):
-    return behaviour.neighbour(lab, "stranger")
-
-
 def state(host) -> list[str]:
     """Every rule with its counters, without the time of the day, and the saved ones."""
     rules = host.run(["sh", "-c", "iptables-save -c; ip6tables-save -c"]).stdout

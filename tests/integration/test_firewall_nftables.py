@@ -58,16 +58,6 @@ def host(booted):
     return host
 
 
-@pytest.fixture
-def friend(lab):
-    return behaviour.neighbour(lab, "friend")
-
-
-@pytest.fixture
-def stranger(lab):
-    return behaviour.neighbour(lab, "stranger")
-
-
 def state(host) -> list[str]:
     """Every rule, counters included, and every file of nftables."""
     return [host.run(["nft", "list", "ruleset"]).stdout, host.read("/etc/nftables.conf")]
