@@ -24,3 +24,21 @@ attributes:
       - The platforms that the module runs on.
     support: full
 """
+
+    # a module that only looks
+    READ_ONLY = r"""
+options: {}
+attributes:
+  check_mode:
+    support: full
+    details:
+      - It never changes anything.
+  diff_mode:
+    support: none
+    details:
+      - It never changes anything.
+  idempotent:
+    support: full
+    details:
+      - It never changes anything.
+"""

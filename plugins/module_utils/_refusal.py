@@ -22,3 +22,7 @@ class Refusal(Exception):
 
     def __str__(self) -> str:
         return f"{self.subject}: found {self.found}; required: {self.required}. {self.next_step}"
+
+
+class Unavailable(Refusal):
+    """What was asked did not answer in time, or had no time to answer. It may pass by itself."""

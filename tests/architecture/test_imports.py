@@ -37,7 +37,7 @@ IMPURE_NAMES = {"os.environ", "os.getenv", "os.open", "os.listdir", "os.stat", "
 IMPURE_CALLS = {"open", "print", "input"}
 # What the edge knows of the core: how it refuses, and, of a file that serves one package, that package's questions and answers.
 SHARED = {"_refusal", "_findings"}
-SERVES = {"network": "_wake", "host_state": "_preflight"}
+SERVES = {"network": "_wake", "host_state": "_preflight", "node_ports": "_services"}
 
 
 def _below(directory: Path) -> list[Path]:
@@ -82,7 +82,7 @@ def _protocols() -> set[str]:
 
 
 # Outside _io, but not of the core either: puts the I/O of a host together for a package's modules.
-ROOTS = {"_firewall/host.py"}
+ROOTS = {"_firewall/host.py", "_kubeadm/host.py"}
 
 PURE = [path for path in _below(MODULE_UTILS) if not _is_io(path) and str(path.relative_to(MODULE_UTILS)) not in ROOTS]
 IO = [path for path in _below(MODULE_UTILS) if _is_io(path)]

@@ -61,6 +61,8 @@ class HostCommands:
                 errors="surrogateescape",
                 timeout=timeout,
                 env=self._environment,
+                # what Python opens is not inherited anyway, but for a lock that is to be held until the program ends
+                close_fds=False,
                 check=False,
             )
         except subprocess.TimeoutExpired as error:

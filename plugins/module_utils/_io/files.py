@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Optional
+
+STAGED = (".vmstation-", ".tmp")  # before and after what a temporary file's name has of its own
 
 
 def read_text(path: str) -> Optional[str]:
@@ -43,10 +45,18 @@ def replace_all(contents: Mapping[str, Optional[str]], *, new_mode: int = 0o644)
         _sync_directory(directory)
 
 
+def sweep(paths: Iterable[str]) -> None:
+    """Remove what a ``replace_all`` that was killed has left beside these files."""
+    for directory in {os.path.dirname(os.path.realpath(path)) for path in paths}:
+        for entry in os.scandir(directory) if os.path.isdir(directory) else ():
+            if entry.name.startswith(STAGED[0]) and entry.name.endswith(STAGED[1]):
+                os.unlink(entry.path)
+
+
 def _stage(target: str, text: str, new_mode: int) -> str:
     os.makedirs(os.path.dirname(target), mode=0o755, exist_ok=True)
     # the leading dot keeps it out of every `*.d` directory that a reload might read meanwhile
-    descriptor, temporary = tempfile.mkstemp(prefix=".vmstation-", suffix=".tmp", dir=os.path.dirname(target))
+    descriptor, temporary = tempfile.mkstemp(prefix=STAGED[0], suffix=STAGED[1], dir=os.path.dirname(target))
     with os.fdopen(descriptor, "wb") as file:
         file.write(text.encode("utf-8", "surrogateescape"))
         file.flush()

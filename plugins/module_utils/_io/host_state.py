@@ -13,8 +13,9 @@ from typing import Optional, Protocol
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Commands
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.files import read_text
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.web_client import WebClient
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight import parse
-from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.leftovers import CLUSTER_FILES, watched_ports
+from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.leftovers import CLUSTER_FILES, OUR_MARK, watched_ports
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model import (
     CniConfiguration,
     Expectations,
@@ -22,11 +23,14 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model
     Identity,
     Listener,
     ModuleState,
+    Software,
 )
 
 CLOCK_IS_WRONG = 5
 CNI_DIRECTORY = "/etc/cni/net.d"
 CNI_SUFFIXES = (".conf", ".conflist", ".json")
+KUBELET, KUBEADM = "/usr/bin/kubelet", "/usr/bin/kubeadm"
+API_PORT = 6443
 
 
 class HostFiles(Protocol):
@@ -47,6 +51,9 @@ class HostFiles(Protocol):
 
 class Machine(Protocol):
     """What the look asks the kernel for; tests pass plain values."""
+
+    def processor(self) -> str:
+        """The kernel's word for the processor's architecture."""
 
     def hostname(self) -> str:
         """The kernel's hostname."""
@@ -92,6 +99,9 @@ class LocalFiles:
 class LocalMachine:
     """The kernel of this host."""
 
+    def processor(self) -> str:
+        return os.uname().machine
+
     def hostname(self) -> str:
         return os.uname().nodename
 
@@ -118,8 +128,10 @@ class LocalMachine:
         return None if answer < 0 else answer != CLOCK_IS_WRONG
 
 
-def look_at_host(expected: Expectations, files: HostFiles, commands: Commands, machine: Machine) -> HostState:
-    """One look, at what ``expected`` needs to be judged. Starts at most one command per kernel module and one for the addresses."""
+def look_at_host(
+    expected: Expectations, files: HostFiles, commands: Commands, machine: Machine, web: Optional[WebClient] = None
+) -> HostState:
+    """One look, at what ``expected`` needs to be judged. Starts at most one command per kernel module, address and program."""
     ports = set(watched_ports(expected.role))
     controllers = files.read("/sys/fs/cgroup/cgroup.controllers")
     mounted = parse.mounted_controllers(files.read("/proc/self/mountinfo") or "")
@@ -146,6 +158,7 @@ def look_at_host(expected: Expectations, files: HostFiles, commands: Commands, m
         interfaces=files.entries("/sys/class/net"),
         addresses=_addresses(commands),
         default_routes=frozenset(family for family, there in routes.items() if there),
+        is_ours=files.exists(OUR_MARK),
         cluster_files=tuple(path for path in CLUSTER_FILES if files.exists(path)),
         manifests=files.entries("/etc/kubernetes/manifests"),
         etcd_entries=files.entries("/var/lib/etcd"),
@@ -159,7 +172,53 @@ def look_at_host(expected: Expectations, files: HostFiles, commands: Commands, m
         cpus=machine.cpus(),
         memory=parse.memory_mib(files.read("/proc/meminfo") or ""),
         disk_free=machine.free_share("/var/lib"),
+        software=_software(expected, files, commands, machine, web),
     )
+
+
+def _software(expected: Expectations, files: HostFiles, commands: Commands, machine: Machine, web: Optional[WebClient]) -> Software:
+    distribution = parse.distribution(files.read("/etc/os-release") or files.read("/usr/lib/os-release") or "")
+    if not expected.kubernetes_release:
+        return Software(distribution, machine.processor())
+    said = {"kubeadm": _said(commands, "kubeadm", "version", "--output", "short"), "kubelet": _said(commands, "kubelet", "--version")}
+    answers = {address: web.get(f"https://{_in_url(address)}:{API_PORT}/version") for address in expected.api_servers} if web else {}
+    return Software(
+        distribution,
+        machine.processor(),
+        _containerd(expected.containerd_package, commands),
+        {name: release for name, text in said.items() if (release := parse.version(text))},
+        _owners(expected, files, commands),
+        {address: str(answer.body.get("gitVersion", "")) for address, answer in answers.items() if answer.status},
+    )
+
+
+def _said(commands: Commands, *argv: str) -> str:
+    """What a program says; nothing if there is none, or one that cannot be run."""
+    if not commands.has(argv[0]):
+        return ""
+    try:
+        completed = commands.run(argv, timeout=20.0, check=False)
+    except OSError:  # overwritten with what is no program
+        return ""
+    return completed.stdout if completed.status == 0 else ""
+
+
+def _containerd(package: str, commands: Commands) -> Optional[str]:
+    if commands.has("containerd"):
+        return parse.version(_said(commands, "containerd", "--version").partition(" ")[2])
+    return parse.candidate(_said(commands, "apt-cache", "policy", package)) if package else None
+
+
+def _owners(expected: Expectations, files: HostFiles, commands: Commands) -> dict[str, str]:
+    if expected.installation_kind != "directory":
+        return {}
+    asked = ("dpkg-query", "--search") if commands.has("dpkg-query") else ("rpm", "--query", "--file")
+    there = (path for path in (KUBEADM, KUBELET) if files.exists(path))
+    return {path: package for path in there if (package := parse.owner(_said(commands, *asked, path)))}
+
+
+def _in_url(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
 
 
 def _line(files: HostFiles, path: str) -> Optional[str]:

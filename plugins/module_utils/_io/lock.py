@@ -20,7 +20,10 @@ POLL = 0.05
 
 @contextmanager
 def exclusive(path: str, wait: float) -> Iterator[None]:
-    """Hold the lock of ``path``, waiting at most ``wait`` seconds for it. A forked child holds it too, until it ends."""
+    """Hold the lock of ``path``, waiting at most ``wait`` seconds for it.
+
+    A forked child and every program that it starts hold it too, until they end: a program whose starter was killed is waited for.
+    """
 
     def take(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -50,6 +53,7 @@ def exclusive_to_tools(path: str, wait: float) -> Iterator[None]:
 @contextmanager
 def _held(path: str, mode: int, take: Callable[[int], None], wait: float, holder: str) -> Iterator[None]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    os.set_inheritable(descriptor, True)
     try:
         until = time.monotonic() + wait
         while True:

@@ -24,16 +24,6 @@ SPARE_DESCRIPTORS = 64  # for everything of this process that is no probe
 TIMED_OUT = "timed out"
 
 
-class SystemClock:
-    """Seconds that do not jump when the time of day is set."""
-
-    def now(self) -> float:
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
-
-
 def local_networks_of(commands: Commands) -> tuple[LocalNetwork, ...]:
     """The IPv4 networks that this host can broadcast on."""
     return local_networks(commands.run(["ip", "-json", "-4", "address", "show"]).stdout)
