@@ -183,7 +183,9 @@ notes:
   type: list
   elements: str
 repaired:
-  description: What was found not to be as this module writes it, and was put right.
+  description:
+    - What was found not to be as this module writes it, and was put right.
+    - Also the change of another O(name) whose process was killed halfway, and which this run has undone.
   returned: changed, if there was something
   type: list
   elements: str

@@ -36,10 +36,14 @@ class Standing:
 
 @dataclass(frozen=True)
 class Step:
-    """A command of the host, with what it reads from its standard input."""
+    """A command of the host, with what it reads from its standard input.
+
+    until_without: a text; the command, which only tells, is repeated until it does not tell this any more.
+    """
 
     argv: tuple[str, ...]
     stdin: str = ""
+    until_without: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Optional
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import rollback
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.apply import Change, carry_out, standing_files, validate
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import rollback, unfinished
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.apply import Change, carry_out, settle, standing_files, validate
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.backend import Backend
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.choose import choose
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.host import Host
@@ -80,11 +80,17 @@ def ensure(request: Request, host: Host) -> Outcome:
         if confirmed:
             host.detached(lambda: rollback.disarm(host, request.owner))
             waiting = None
-        backend = choose(request.backend, host.commands, host.read_text, request.zone, connection.client if connection else "")
+        client = connection.client if connection else ""
+        undone = settle(host, request.owner, client, check=request.check)
+        backend = choose(request.backend, host.commands, host.read_text, request.zone, client)
         if backend is None:
             return Outcome(_result(request, "none", NOTHING, NOTHING, changed=False, confirmed=confirmed), [NO_FIREWALL])
         with host.tool_lock(backend.lock_path):
             outcome = _ensure(request, host, backend, connection, waiting)
+        if not request.check:
+            unfinished.end(host, request.owner)
+        if undone:
+            outcome.result.update(changed=True, repaired=[*undone, *outcome.result.get("repaired", ())])
         outcome.result["confirmed"] = confirmed
         return outcome
 
@@ -105,7 +111,7 @@ def _ensure(request: Request, host: Host, backend: Backend, connection: Optional
     # whether other rules let SSH in, only a new connection can tell
     window = request.confirm_within or (REMOVAL_WINDOW if takes_ssh and host.has_systemd() else 0)
     if changed and not request.check:
-        change = Change(backend, request.owner, backend.transaction(request.owner, wanted), before, wanted)
+        change = Change(backend, request.owner, backend.transaction(request.owner, wanted), before, wanted, request.zone)
         validate(host, change)
         waiting = _way_back(request, host, change, connection, window) if window else None
         host.detached(partial(_apply, host, change, waiting))
@@ -125,6 +131,7 @@ def _way_back(request: Request, host: Host, change: Change, connection: Optional
         zone=request.zone,
         ports=change.before.runtime,
         files=standing_files(host, change),
+        made=change.transaction.files,
         connection=str(connection) if connection else "",
         until=host.now() + window,
     )

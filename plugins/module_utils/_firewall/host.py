@@ -16,7 +16,7 @@ from typing import Callable, Optional
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.backend import ReadText
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Commands, HostCommands
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.detached import run_detached
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.files import read_text, replace_all
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.files import read_text, replace_all, sweep
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.lock import exclusive, exclusive_to_tools
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.own_program import archive
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.processes import environments
@@ -30,7 +30,8 @@ SYSTEMD_RUNS = "/run/systemd/system"
 class Host:
     """A host's I/O.
 
-    tool_lock: takes a backend's ``lock_path``. detached: runs work that outlives us. program: gives this very program as a file.
+    detached: runs work that outlives us. program: gives this very program as a file. sweep: removes what a killed ``replace_all`` left
+    beside files. tool_lock: takes a backend's ``lock_path``.
     """
 
     commands: Commands
@@ -41,8 +42,10 @@ class Host:
     environments: Callable[[], Iterable[Mapping[str, str]]]
     program: Callable[[str], str]
     has_systemd: Callable[[], bool]
+    sweep: Callable[[Iterable[str]], None] = lambda paths: None
     tool_lock: Callable[[str], AbstractContextManager[None]] = lambda path: nullcontext()
     now: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
     python: str = sys.executable
 
 
@@ -57,5 +60,6 @@ def this_host() -> Host:
         detached=run_detached,
         environments=environments,
         program=archive,
+        sweep=sweep,
         has_systemd=lambda: os.path.isdir(SYSTEMD_RUNS),
     )

@@ -97,7 +97,7 @@ def _put(text: str, table: str, ours: list[str]) -> str:
 def _is_of(line: str, chains: frozenset[str]) -> bool:
     if line.startswith(":"):
         return line[1:].split(" ", 1)[0] in chains
-    if not line.startswith(("-A ", "-I ")):
+    if not line.startswith(("-A ", "-I ")) or not any(chain in line for chain in chains):
         return False
     words = words_of(line)
     return words[1] in chains or any(option in {"-j", "-g"} and target in chains for option, target in zip(words, words[1:]))

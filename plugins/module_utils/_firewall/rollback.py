@@ -9,11 +9,13 @@ The way back is a file of data, this program as one file, and a systemd timer th
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Optional
 
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import unfinished
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.apply import Files, restore
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.backend import ReadText
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.choose import BACKENDS
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.host import Host, this_host
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import PortSet, as_data, from_data
@@ -57,8 +59,8 @@ Wants={unit}.timer
 class Rollback:
     """What brings an owner's old set back.
 
-    ports, files: the old set and the old contents of the files that the change replaced. connection: the SSH connection that made the
-    change, as SshConnection prints it; empty if it was not SSH. until: seconds since the epoch.
+    ports, files: the old set and the old contents of the files that the change replaced. made: what it made of them. connection: the SSH
+    connection that made the change, as SshConnection prints it; empty if it was not SSH. until: seconds since the epoch.
     """
 
     owner: str
@@ -66,12 +68,18 @@ class Rollback:
     zone: str
     ports: PortSet
     files: Files
+    made: Files
     connection: str
     until: float
 
     def is_confirmed_by(self, connection: Optional[SshConnection]) -> bool:
         """Whether this connection proves that the host can be reached anew."""
         return connection is None or not self.connection or str(connection) != self.connection
+
+    def changed_since(self, read_text: ReadText, removes: Callable[[str], bool]) -> frozenset[str]:
+        """The files that somebody has changed after the change, such as another owner's. removes: as Backend has it."""
+        now = {path: read_text(path) for path in self.files}
+        return frozenset(path for path, text in now.items() if text != self.made[path] and not (text is None and removes(path)))
 
 
 def pending(host: Host, owner: str) -> Optional[Rollback]:
@@ -117,14 +125,16 @@ def main(owner: str) -> None:
         client = rollback.connection.partition(" ")[0]
         backend = BACKENDS[rollback.backend](host.commands, host.read_text, rollback.zone, client)
         with host.tool_lock(backend.lock_path):
-            restore(host, backend, owner, rollback.files, rollback.ports)
+            changed = rollback.changed_since(host.read_text, backend.removes)
+            restore(host, backend, owner, rollback.files, rollback.ports, changed=changed)
+            unfinished.end(host, owner)
         disarm(host, owner)
 
 
 def _files(host: Host, rollback: Rollback, seconds: int) -> Mapping[str, Optional[str]]:
     owner, unit = rollback.owner, _unit(rollback.owner)
     service, timer, wants = _unit_files(owner)
-    data = {**rollback.__dict__, "ports": as_data(rollback.ports), "files": dict(rollback.files)}
+    data = {**rollback.__dict__, "ports": as_data(rollback.ports), "files": dict(rollback.files), "made": dict(rollback.made)}
     return {
         _program(owner): host.program(ENTRY),
         service: SERVICE.format(owner=owner, data=_data(owner), python=host.python, program=_program(owner)),

@@ -49,17 +49,18 @@ class Rule:
             yield Opening(protocol or self.protocol, first, last, (self.source or EVERYONE[family],))
 
 
-def rules_of(text: str, *chains: str, table: str = "filter") -> list[Rule]:
-    """The rules of a table, or of some chains of it, in their order."""
+def rules_of(text: str, *chains: str, table: str = "filter", mentioning: str = "") -> list[Rule]:
+    """The rules of a table, or of some chains of it, or with some text in them, in their order.
+
+    Only those are parsed: beside ours there may be thousands, of kube-proxy and Calico.
+    """
     found = []
     current = ""
     for line in text.splitlines():
         if line.startswith("*"):
             current = line[1:].strip()
-        elif current == table and line.startswith("-A "):
-            rule = parse_rule(line)
-            if not chains or rule.chain in chains:
-                found.append(rule)
+        elif current == table and line.startswith("-A ") and (not chains or line.split(" ", 2)[1] in chains) and mentioning in line:
+            found.append(parse_rule(line))
     return found
 
 

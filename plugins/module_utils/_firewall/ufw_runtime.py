@@ -39,7 +39,7 @@ def _own_chains(owner: str, family: int, loaded: str, own_rules: Sequence[str]) 
     for side in ufw_blocks.SIDES:
         ours = ufw_blocks.own_chain(owner, side)
         # a jump from anywhere else would keep the chain from being removed
-        jumps = [rule for rule in rules_of(loaded) if rule.jump == ours]
+        jumps = [rule for rule in rules_of(loaded, mentioning=ours) if rule.jump == ours]
         if own_rules:
             lines.append(f":{ours} - [0:0]")
         lines += [f"-D{rule.line[2:]}" for rule in jumps]

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 
 import pytest
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import apply as applying
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import ensure as ensuring
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import rollback, unfinished
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.backend import Backend, Standing, Step, Transaction
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ensure import ensure, read_request
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.host import Host
@@ -39,6 +41,8 @@ class Machine:
         self.environment: Mapping[str, str] = OVER_SSH
         self.systemd = True
         self.time = 1000.0
+        self.remembers_until = 0.0
+        self.more_steps: tuple[Step, ...] = ()
 
     def has(self, program: str) -> bool:
         return True
@@ -50,7 +54,11 @@ class Machine:
             raise Refusal(f"command `{argv[0]}`", message, "exit status 0", "Correct it.")
         if argv[0] == "load":
             self.in_force = self.files[FILE]
-        return Completed(tuple(argv), 0, "", "")
+        told = "firewall still remembers it" if argv[0] == "ask" and self.time < self.remembers_until else ""
+        return Completed(tuple(argv), 0, told, "")
+
+    def sleep(self, seconds: float) -> None:
+        self.time += seconds
 
     def replace_all(self, contents):
         for path, text in contents.items():
@@ -71,6 +79,7 @@ class Machine:
             program=lambda entry: entry,
             has_systemd=lambda: self.systemd,
             now=lambda: self.time,
+            sleep=self.sleep,
             python="/usr/bin/python3",
         )
 
@@ -93,13 +102,14 @@ class InMemory(Backend):
         return Standing(from_data(json.loads(self.machine.in_force)), from_data(json.loads(self.machine.files[FILE])))
 
     def transaction(self, owner, wanted):
-        return Transaction((Step(("try",)),), {FILE: json.dumps(as_data(wanted))}, (Step(("load",)),))
+        return Transaction((Step(("try",)),), {FILE: json.dumps(as_data(wanted))}, (Step(("load",)), *self.machine.more_steps))
 
 
 @pytest.fixture
 def machine(monkeypatch):
     machine = Machine()
     monkeypatch.setattr(ensuring, "choose", lambda *_: InMemory(machine))
+    monkeypatch.setitem(applying.BACKENDS, "memory", lambda *_: InMemory(machine))
     return machine
 
 
@@ -219,6 +229,87 @@ def test_without_a_firewall_nothing_changes(machine, monkeypatch):
     assert outcome.warnings[0].startswith("No firewall is in force on this host")
 
 
+@pytest.mark.parametrize(("seconds", "is_patient"), [(0, True), (7, True), (90, False)])
+def test_a_step_waits_until_nobody_remembers_any_more_and_not_forever(machine, seconds, is_patient):
+    machine.remembers_until = machine.time + seconds
+    machine.more_steps = (Step(("ask",), until_without="remembers"), Step(("forget",)))
+    if is_patient:
+        run(machine, ports=[{"port": 80}])
+        assert machine.time >= machine.remembers_until
+        assert machine.ran[-1] == "forget"
+    else:
+        with pytest.raises(Refusal, match="`ask`"):
+            run(machine, ports=[{"port": 80}])
+        assert "forget" not in machine.ran
+
+
+class Killed(BaseException):
+    """What ends a process without a word: nothing below may catch it."""
+
+
+def killed_halfway(machine: Machine, **options) -> None:
+    """The files are new, what is in force is old."""
+    load = machine.run
+
+    def die(argv, **more):
+        if argv[0] == "load":
+            raise Killed
+        return load(argv, **more)
+
+    machine.run = die
+    with pytest.raises(Killed):
+        run(machine, **options)
+    machine.run = load
+
+
+OLD_PORTS, NEW_PORTS = [{"port": 22}, {"port": 80}], [{"port": 22}, {"port": 90}]
+
+
+def test_a_change_ends_without_a_trace(machine):
+    run(machine, ports=OLD_PORTS)
+    assert unfinished.PATH not in machine.files
+
+
+def test_a_killed_change_is_undone_by_a_run_for_another_set(machine):
+    run(machine, ports=OLD_PORTS)
+    killed_halfway(machine, ports=NEW_PORTS)
+    assert standing(machine)[0] != standing(machine)[1]
+    for check in (True, False):
+        outcome = run(machine, name="other", ports=OLD_PORTS, check=check)
+        assert outcome.result["changed"] is True
+        assert "worker" in outcome.result["repaired"][0]
+        assert (unfinished.PATH in machine.files) is check
+    assert standing(machine) == (["22/tcp", "80/tcp"], ["22/tcp", "80/tcp"])
+    assert run(machine, name="other", ports=OLD_PORTS).result["changed"] is False
+
+
+def test_a_killed_change_is_made_whole_by_a_run_for_the_same_set(machine):
+    run(machine, ports=OLD_PORTS)
+    killed_halfway(machine, ports=NEW_PORTS)
+    outcome = run(machine, ports=NEW_PORTS)
+    assert outcome.result["changed"] is True
+    assert "repaired" not in outcome.result
+    assert standing(machine) == (["22/tcp", "90/tcp"], ["22/tcp", "90/tcp"])
+    assert unfinished.PATH not in machine.files
+
+
+def test_what_was_killed_twice_is_undone_to_what_was_before_both(machine):
+    run(machine, ports=OLD_PORTS)
+    killed_halfway(machine, ports=NEW_PORTS)
+    machine.in_force = json.dumps(as_data(NOTHING))  # half of a set, which nobody asked for
+    killed_halfway(machine, ports=NEW_PORTS)
+    run(machine, name="other", ports=OLD_PORTS)
+    assert standing(machine) == (["22/tcp", "80/tcp"], ["22/tcp", "80/tcp"])
+
+
+def test_a_change_that_was_killed_before_or_after_all_of_it_is_left_as_it_is(machine):
+    run(machine, ports=OLD_PORTS)
+    killed_halfway(machine, ports=NEW_PORTS)
+    machine.in_force = machine.files[FILE]
+    outcome = run(machine, name="other", ports=NEW_PORTS)
+    assert (outcome.result["changed"], unfinished.PATH in machine.files) == (False, False)
+
+
 def test_the_way_back_stands_before_the_change(machine):
     outcome = run(machine, ports=[{"port": 80}], confirm_within=60)
     assert machine.ran == ["try", "systemctl daemon-reload", "systemctl restart vmstation-firewall-rollback-worker.timer", "load"]
@@ -227,6 +318,20 @@ def test_the_way_back_stands_before_the_change(machine):
     assert from_data(data["ports"]) == NOTHING
     assert data["files"] == {FILE: json.dumps(as_data(NOTHING))}
     assert "OnActiveSec=60s" in machine.files["/etc/systemd/system/vmstation-firewall-rollback-worker.timer"]
+
+
+@pytest.mark.parametrize("by_another", [None, json.dumps({**as_data(NOTHING), "trusted": ["10.9.0.0/16"]})], ids=["untouched", "changed"])
+def test_the_way_back_takes_from_a_file_that_others_changed_only_what_is_ours(machine, by_another):
+    run(machine, ports=[{"port": 22}, {"port": 80, "comment": "web"}])
+    old = machine.files[FILE]
+    run(machine, ports=[{"port": 22}], confirm_within=60)
+    machine.files[FILE] = by_another or machine.files[FILE]
+    way_back = rollback.pending(machine.host(), "worker")
+    changed = way_back.changed_since(machine.files.get, lambda path: False)
+    assert changed == ({FILE} if by_another else frozenset())
+    files = {FILE: "bytes that must not come back"} if by_another else way_back.files
+    applying.restore(machine.host(), InMemory(machine), "worker", files, way_back.ports, changed=changed)
+    assert machine.files[FILE] == old
 
 
 @pytest.mark.parametrize(
