@@ -144,9 +144,49 @@ def run_and_kill(argv, stdin, environment, after, lock):
     return None if status == -signal.SIGKILL else seconds
 
 
+def run_and_kill_child(argv, stdin, environment, after):
+    """Start the program, and kill the child that it has put into a session of its own, so many seconds after that; nothing else.
+
+    How long the child lived if it came to its end before; nothing if it was killed, or if there was none.
+    """
+    program = subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True, env={**os.environ, **environment}
+    )
+    program.stdin.write(stdin)
+    program.stdin.close()
+    child, start, seconds = 0, 0.0, None
+    while program.poll() is None:
+        if not child:
+            child, start = _session_of_its_own(program.pid), time.monotonic()
+        if child and time.monotonic() - start >= after:
+            break
+        time.sleep(0.001)
+    else:
+        seconds = time.monotonic() - start if child else None
+    if child and seconds is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+    program.wait()
+    return seconds
+
+
+def _session_of_its_own(parent):
+    """The child of a process that leads a session; 0 if it has none."""
+    with open(f"/proc/{parent}/task/{parent}/children") as children:
+        numbers = [int(number) for number in children.read().split()]
+    for number in numbers:
+        with contextlib.suppress(OSError):
+            if os.getsid(number) == number:
+                return number
+    return 0
+
+
 ORDERS = {
-    order.__name__: order for order in (connect, ssh, udp, listen, hear_protocol_4, heard_protocol_4, send_protocol_4, run, run_and_kill)
-}
+    order.__name__: order
+    for order in (
+        connect, ssh, udp, listen, hear_protocol_4, heard_protocol_4, send_protocol_4, run, run_and_kill, run_and_kill_child,
+    )
+}  # fmt: skip
 
 if __name__ == "__main__":
     for line in sys.stdin:

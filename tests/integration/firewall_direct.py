@@ -15,6 +15,7 @@ import ansible.module_utils
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PLACE = "/opt/vmstation-direct"
+PATIENCE = 300  # seconds; firewalld is slow on a busy machine
 COLLECTION = "ansible_collections/vmstation/cluster/plugins"
 # Ansible's wrapper does the same: the options as a global of basic.py, then the module as __main__
 DRIVER = """
@@ -48,7 +49,7 @@ def command() -> list[str]:
 def run(host, options: dict, *, check: bool = False, diff: bool = False) -> dict:
     """The module's result, failed or not."""
     arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": diff}
-    completed = host.run(command(), stdin=json.dumps(arguments), check=False)
+    completed = host.run(command(), stdin=json.dumps(arguments), check=False, timeout=PATIENCE)
     try:
         return json.loads(completed.stdout.strip().splitlines()[-1])
     except (ValueError, IndexError):

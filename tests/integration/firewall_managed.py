@@ -3,18 +3,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What holds for every firewall that manages the rules of its host: the same tests for ufw and firewalld.
 
-The class that inherits these has a ``host`` with the firewall on, a ``peer``, and says how to reload and restart it.
+The module of the class that inherits these has ``hosts`` of ``prepare``, the first with the firewall on, and the class says how to
+reload and restart that.
 """
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import re
 from typing import ClassVar
 
 import pytest
 
-from tests.integration import firewall_direct
+from tests.integration import firewall_direct, firewall_kubernetes
 from tests.integration.firewall_wire import listening, passes_protocol_4, reached
 
 POD = "10.244.7.2"
@@ -41,7 +43,19 @@ class Managed:
     backend: ClassVar[str]
     made_by_hand: ClassVar[str]
     # tests whose own reload, restart or boot brings what is permanent, and no rule that somebody made by hand
-    loses_rules_made_by_hand: ClassVar[tuple[str, ...]] = ("reboot",)
+    loses_rules_made_by_hand: ClassVar[tuple[str, ...]] = ("reboot", "kubernetes")
+
+    @pytest.fixture
+    def host(self, hosts):
+        return hosts[0]
+
+    @pytest.fixture
+    def peer(self, hosts):
+        return hosts[1]
+
+    @pytest.fixture
+    def pod(self, hosts):
+        return hosts[2]
 
     @pytest.fixture(autouse=True)
     def _clean(self, host, request):
@@ -150,6 +164,9 @@ class Managed:
         assert firewall_direct.run(host, SET, check=True)["changed"] is False
         assert self.standing(host)[0] == stands[0]
 
+    def test_kubernetes_and_calicos_rules_stay_and_do_not_matter(self, host):
+        firewall_kubernetes.they_stay_and_do_not_matter(host, SET, OTHER, GONE)
+
     def test_it_survives_a_reboot(self, host, peer, pod):
         wanted = {**SET, "ports": [*PORTS, {"port": 22}, {"port": 30300, "sources": [f"{peer.address}/32"]}]}
         firewall_direct.run(host, wanted)
@@ -205,6 +222,30 @@ def prepare(lab, prefix: str, number: int, image: str):
     routes(host, peer, pod)
     firewall_direct.install(host)
     return host, peer, pod
+
+
+@contextlib.contextmanager
+def pods_on(lab, host, *pods):
+    """Each of the pods on an interface of its own of this host, as Calico does it: cali1, cali2, ... to 10.244.9.1, 10.244.9.2, ..."""
+    addresses = [f"10.244.9.{number}" for number, _pod in enumerate(pods, 1)]
+    host.run(["sysctl", "-qw", "net.ipv4.ip_forward=1"])
+    try:
+        for number, (pod, address) in enumerate(zip(pods, addresses), 1):
+            ends = [lab.podman.run("inspect", "-f", "{{.State.Pid}}", each.container) for each in (host, pod)]
+            name = f"cali{number}"
+            lab.run(["ip", "link", "add", name, "netns", ends[0], "type", "veth", "peer", "name", "pod0", "netns", ends[1]])
+            host.run(["sysctl", "-qw", f"net.ipv4.conf.{name}.proxy_arp=1"])
+            host.run(["ip", "link", "set", name, "up"])
+            host.run(["ip", "route", "replace", address, "dev", name])
+            pod.run(["ip", "address", "add", f"{address}/32", "dev", "pod0"])
+            pod.run(["ip", "link", "set", "pod0", "up"])
+            pod.run(["ip", "route", "add", "169.254.1.1", "dev", "pod0"])
+            for other in {*addresses, host.address} - {address}:
+                pod.run(["ip", "route", "add", other, "via", "169.254.1.1", "dev", "pod0", "src", address, "onlink"])
+        yield addresses
+    finally:
+        for number in range(1, len(pods) + 1):
+            host.run(["ip", "link", "delete", f"cali{number}"], check=False)
 
 
 def routes(host, peer, pod) -> None:

@@ -32,8 +32,9 @@ while True:
             s.sendto(data, sender)
 """
 PROBE = """
-import json, socket, sys
-def reaches(protocol, address, port, source):
+import concurrent.futures, json, socket, sys
+def reaches(question):
+    protocol, address, port, source = question
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     s = socket.socket(family, socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM)
     s.settimeout(PATIENCE)
@@ -49,18 +50,19 @@ def reaches(protocol, address, port, source):
         return False
     finally:
         s.close()
-print(json.dumps([reaches(*question) for question in json.load(sys.stdin)]))
+questions = json.load(sys.stdin)
+with concurrent.futures.ThreadPoolExecutor(len(questions)) as at_once:
+    print(json.dumps(list(at_once.map(reaches, questions))))
 """
-# a raw socket gets what the input hook has let through
+# a raw socket gets what the input hook has let through; the end of its input says that all has been sent
 RAW_RECEIVER = """
-import os, socket, sys
+import os, select, socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 4)
-s.settimeout(float(sys.argv[1]))
 print(os.getpid(), flush=True)
-try:
-    print("got" if b"inside" in s.recv(2000) else "other", flush=True)
-except OSError:
-    print("nothing", flush=True)
+ready = select.select([s, sys.stdin], [], [])[0]
+if s not in ready:
+    ready = select.select([s], [], [], 1)[0]
+print("got" if s in ready and b"inside" in s.recv(2000) else "nothing", flush=True)
 """
 RAW_SENDER = """
 import socket, sys
@@ -68,7 +70,7 @@ s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 4)
 for _ in range(3):
     s.sendto(b"inside", (sys.argv[1], 0))
 """
-PATIENCE = 0.6
+PATIENCE = 2  # seconds, of all questions at once; a busy machine takes its time for an answer
 
 
 @contextmanager
@@ -95,9 +97,10 @@ def reached(sender, *questions: tuple) -> list[bool]:
 
 def passes_protocol_4(sender, receiver) -> bool:
     """Whether a packet of IP protocol 4 gets through to the receiver."""
-    process = receiver.start_process(["python3", "-c", RAW_RECEIVER, str(2 * PATIENCE)])
+    process = receiver.start_process(["python3", "-c", RAW_RECEIVER])
     assert process.stdout.readline().strip(), process.stderr.read()
     sender.run(["python3", "-c", RAW_SENDER, receiver.address])
+    process.stdin.close()
     answer = process.stdout.readline().strip()
     process.wait()
     return answer == "got"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tests.integration import firewall_behaviour as behaviour
-from tests.integration import firewall_direct
+from tests.integration import firewall_direct, firewall_kubernetes
 from tests.integration.firewall_behaviour import ABSENT, WORKER
 from tests.integration.firewall_packets import agent_on, agent_on_controller
 
@@ -117,6 +117,11 @@ def test_as_many_processes_for_200_ports_as_for_one(host):
 
 def test_two_owners_do_not_know_of_each_other(host):
     behaviour.two_owners_do_not_know_of_each_other(host, lambda: state(host))
+
+
+def test_kubernetes_and_calicos_rules_stay_and_do_not_matter(host):
+    one_port = {"name": "worker", "ports": [{"port": 6443}]}
+    firewall_kubernetes.they_stay_and_do_not_matter(host, WORKER, one_port, ABSENT)
 
 
 def test_rules_of_others_stay_byte_for_byte_while_ours_stand(host):

@@ -1,7 +1,10 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Killed 200 times at random instants during a change, on each backend: never a half set, never a lost SSH."""
+"""Killed 200 times at random instants during a change, on each backend: never a half set, never a lost SSH.
+
+Then the very process that makes the change is killed, which nothing can make whole but the next run: for the same set or for another.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from tests.integration import firewall_direct
 from tests.integration.firewall_packets import agent_on, agent_on_controller
 
 KILLS = int(os.environ.get("VMSTATION_KILLS", "200"))
+KILLS_OF_THE_CHILD = KILLS // 4
 SEED = 20261122
 LOCK = "/run/vmstation-firewall.lock"
 IPTABLES_FIREWALL = """
@@ -85,6 +89,8 @@ NEW = {
     ],
     "trusted": ["10.245.0.0/16", "fd00:10::/64"],
 }
+# another set, which is there all the time and never changes
+OTHER = {"name": "monitoring", "ports": [{"port": 9200}, {"port": 9300, "sources": ["192.168.4.0/24"]}], "trusted": []}
 
 
 @pytest.fixture
@@ -151,3 +157,60 @@ def test_a_kill_at_any_instant_leaves_the_old_or_the_new_set(lab, attacked, caps
     assert counts["old set"] > 0
     assert counts["new set"] > 0
     assert counts["kills that came after the end"] < KILLS / 2
+
+
+@pytest.mark.parametrize("attacked", CASES, indirect=True, ids=lambda case: case.backend)
+def test_after_a_kill_of_the_child_itself_the_next_run_makes_it_whole(lab, attacked, capsys):
+    case, host = attacked
+    instants = random.Random(SEED)
+    names = ["old set", "new set", "apart until the next run", "undone by another set", "SSH lost", "kills that came after the end"]
+    counts = dict.fromkeys(names, 0)
+    with agent_on(host) as target, agent_on_controller(lab) as probe:
+        argv, environment = ["python3", f"{firewall_direct.PLACE}/drive.py"], {"PYTHONPATH": firewall_direct.PLACE}
+
+        def ensure(options: dict) -> dict:
+            return json.loads(target.run(argv, json.dumps(options), environment)["stdout"].splitlines()[-1])
+
+        assert ensure(OTHER)["changed"]
+        prints, duration = {}, 0.0
+        for name, options in (("old", OLD), ("new", NEW), ("old", OLD)):
+            lived = target.run_and_kill_child(argv, json.dumps(options), environment, 60)
+            prints[name] = fingerprint(target, case)
+            duration = max(duration, lived)
+        stands = "old"
+        for part in instants.sample(range(KILLS_OF_THE_CHILD), KILLS_OF_THE_CHILD):
+            goal = "new" if stands == "old" else "old"
+            wanted = NEW if goal == "new" else OLD
+            after = (part + instants.random()) / KILLS_OF_THE_CHILD * duration
+            lived = target.run_and_kill_child(argv, json.dumps(wanted), environment, after)
+            counts["kills that came after the end"] += lived is not None
+            # as above, the window follows the pace of a busy machine
+            duration = lived or duration * 1.02
+            found = fingerprint(target, case)
+            is_whole = found in prints.values()
+            counts["apart until the next run"] += not is_whole
+            counts["old set"] += found == prints[stands]
+            counts["new set"] += found == prints[goal]
+            counts["SSH lost"] += not probe.ssh(host.address, 3)
+            if part % 2:
+                # for another set, which has nothing to change
+                done = ensure(OTHER)
+                assert "failed" not in done, done
+                assert fingerprint(target, case) in prints.values(), done
+                assert done["changed"] is bool(done.get("repaired"))
+                counts["undone by another set"] += done["changed"]
+                assert ensure(OTHER)["changed"] is False
+            done = ensure(wanted)
+            assert "failed" not in done, done
+            assert fingerprint(target, case) == prints[goal]
+            assert ensure({**wanted, "_ansible_check_mode": True})["changed"] is False
+            stands = goal
+    left = host.run(["sh", "-c", "find /etc /var/lib -name '.vmstation-*' -o -name 'unfinished.change'"]).stdout
+    with capsys.disabled():
+        told = ", ".join(f"{count} {what}" for what, count in counts.items())
+        print(f"\n{case.backend}: {KILLS_OF_THE_CHILD} kills within the {duration:.2f} s of its child: {told}")
+    assert left == ""
+    assert counts["SSH lost"] == 0
+    # else the kills proved nothing
+    assert counts["old set"] + counts["apart until the next run"] > 0
+    assert counts["kills that came after the end"] < KILLS_OF_THE_CHILD / 2

@@ -46,28 +46,13 @@ def hosts(request, lab):
         lab.remove(each)
 
 
-@pytest.fixture
-def host(hosts):
-    return hosts[0]
-
-
-@pytest.fixture
-def peer(hosts):
-    return hosts[1]
-
-
-@pytest.fixture
-def pod(hosts):
-    return hosts[2]
-
-
 class TestUfw(Managed):
     files = ("/etc/ufw", "/etc/default/ufw", "/etc/systemd/system")
     reload = ("ufw", "reload")
     unit = "ufw"
     backend = "ufw"
     made_by_hand = MADE_BY_HAND
-    loses_rules_made_by_hand = ("reboot", "without_ipv6")
+    loses_rules_made_by_hand = ("reboot", "kubernetes", "without_ipv6")
 
     def test_ufw_shows_it_and_goes_on_working(self, host):
         firewall_direct.run(host, SET)

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Optional
+from typing import Optional
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import firewalld_files as xml
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import firewalld_rich as rich
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import firewalld_trusted as trusted
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import guard_table
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.backend import Backend, ReadText, Standing, Step, Transaction
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.firewalld_bus import Bus, call, settings_call
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.firewalld_bus import CONFIG, Bus, call, settings_call
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.firewalld_drift import (
-    foreign_iptables_rules,
     holds_runtime_only_settings,
+    rules_a_reload_takes,
+    running_beside,
 )
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import Opening, PortSet, canonical_networks, networks
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ports import merge
@@ -28,12 +30,6 @@ UNIT_AT_BOOT = f"/etc/systemd/system/multi-user.target.wants/{UNIT}"
 CONFIGURATION = f"{xml.ETC}/firewalld.conf"
 SERVICE_PARTS = frozenset({"short", "description", "version", "ports", "protocols"})
 Client = Callable[[], str]
-NOT_PASSING = (
-    "firewalld 2 leads no packet to a policy that passes between two interfaces that no zone names: there, also between two pods of this "
-    "host, trusted networks do not pass on forward. `firewall-cmd --get-active-zones` shows the interfaces that are named; "
-    "`firewall-cmd --permanent --zone=ZONE --add-interface=NAME` names one, and a zone of your own with the trusted networks as sources "
-    "(`--new-zone`, `--add-source`) helps pods of one host too. Then run `firewall-cmd --reload`."
-)
 
 
 class Firewalld(Backend):
@@ -55,18 +51,26 @@ class Firewalld(Backend):
         return self._bus.is_running()
 
     def limits(self, wanted: PortSet) -> tuple[str, ...]:
-        return (NOT_PASSING,) if wanted.trusted and self._bus.major_version() >= 2 else ()
+        seen = trusted.look(self._bus, self._read_text) if wanted.trusted else None
+        return tuple(
+            f"{network} is a source of another zone of firewalld already, and stays there: that zone's own denials hold for it."
+            for network in wanted.trusted
+            if seen is not None and network in seen.foreign
+        )
 
     def removes(self, path: str) -> bool:
-        return path.startswith((f"{xml.ETC}/services/", f"{xml.ETC}/zones/"))
+        return path != trusted.PATH and path.startswith((f"{xml.ETC}/services/", f"{xml.ETC}/zones/"))
 
     def read(self, owner: str) -> Standing:
         self._bus.forget()
         damage: list[str] = []
         zone, strays = self._zones(owner)
         damage += [f"{xml.service_name(owner)} stands in the zone {stray} too" for stray in strays]
+        damage += [f"{xml.service_name(owner)} runs in the zone {stray} too" for stray in running_beside(self._bus, owner, {zone, *strays})]
         runtime = self._runtime(owner, zone, damage)
         permanent = self._permanent(owner, zone, damage)
+        if seen := trusted.look(self._bus, self._read_text):
+            damage += seen.damage(owner, runtime.trusted, permanent.trusted)
         drop_in = guard_table.drop_in_path(owner, UNIT)
         if self._read_text(drop_in) != guard_table.files(owner, UNIT, permanent)[drop_in]:
             damage.append(f"{drop_in} does not load the node ports' table")
@@ -83,7 +87,12 @@ class Firewalld(Backend):
         if wanted.guarded and not self._commands.has("nft"):
             raise Refusal("node ports with sources", "no nft on this host", "nft, beside firewalld", "Install nftables, or leave them out.")
         zone, strays = self._zones(owner)
+        running = running_beside(self._bus, owner, {zone})
         files = dict(self._files(owner, zone, strays, wanted))
+        if seen := trusted.look(self._bus, self._read_text):
+            zone_of_trusted = {trusted.PATH: trusted.zone_file(seen.claims(owner, wanted.trusted), seen.foreign)}
+            # a zone with sources and no policy for them would shut what other zones open to them
+            files = {**files, **zone_of_trusted} if wanted.trusted else {**zone_of_trusted, **files}
         guard_files = guard_table.files(owner, UNIT, wanted)
         changed = {path: text for path, text in files.items() if self._read_text(path) != text}
         guard_changed = {path: text for path, text in guard_files.items() if self._read_text(path) != text}
@@ -95,9 +104,10 @@ class Firewalld(Backend):
         # a guarded port is shut to others before it is opened to some
         if wanted.guarded != runtime.guarded or wanted.guarded:
             activate += guard_table.steps(owner, wanted, drop_in_changes=guard_table.drop_in_path(owner, UNIT) in guard_changed)
-        if changed or damage or (runtime.openings, runtime.trusted) != (wanted.openings, wanted.trusted):
+        zone_runs = seen is None or seen.runs(owner, wanted.trusted)
+        if changed or damage or running or not zone_runs or (runtime.openings, runtime.trusted) != (wanted.openings, wanted.trusted):
             validate.append(call("", "checkPermanentConfig"))
-            activate += self._made_to_run(owner, zone, strays, wanted, list(leaving))
+            activate += self._made_to_run(owner, zone, sorted({*strays, *running}), wanted, list(leaving))
         return Transaction(tuple(validate), {**guard_changed, **changed, **leaving}, tuple(activate))
 
     def _text_before_removal(self, path: str) -> Optional[str]:
@@ -107,24 +117,43 @@ class Firewalld(Backend):
     def _made_to_run(self, owner: str, zone: str, strays: list[str], wanted: PortSet, leaving: list[str]) -> list[Step]:
         """What makes the files run: a reload, if it costs nobody anything. leaving: the files that have to go.
 
-        firewalld can make neither a service nor a policy at runtime. Without a reload the openings are rich rules until the next one.
+        firewalld can make neither a service nor a policy nor a zone at runtime. Without a reload the openings are rich rules until the
+        next one.
         """
         policies = [xml.policy_name(owner, side) for side in xml.SIDES]
-        needs_policies = bool(wanted.trusted) and not set(policies) <= set(self._bus.ask("policy", "getPolicies"))
-        seen = {zone, *self._bus.ask("zone", "getActiveZones")}
-        runtime_only = holds_runtime_only_settings(self._bus, sorted(seen), xml.service_name(owner), rich.runtime_mark(owner))
-        rules = foreign_iptables_rules(self._commands, self._read_text(CONFIGURATION))
-        if runtime_only and needs_policies:
+        lacks_policies = not set(policies) <= set(self._bus.ask("policy", "getPolicies"))
+        seen = trusted.look(self._bus, self._read_text)
+        needs_reload = bool(wanted.trusted) and (lacks_policies or (seen is not None and seen.running is None))
+        zones = {zone, *self._bus.ask("zone", "getActiveZones")} - {trusted.ZONE}
+        runtime_only = holds_runtime_only_settings(self._bus, sorted(zones))
+        rules = rules_a_reload_takes(self._commands, self._bus, self._read_text(CONFIGURATION))
+        if runtime_only and needs_reload:
             raise Refusal(
                 "firewalld's runtime settings",
                 f"some that are not permanent, and no policy {policies[0]} yet for the trusted networks",
                 "a reload, which would drop them",
                 "Run `firewall-cmd --runtime-to-permanent` to keep them or `firewall-cmd --reload` to drop them, then run again.",
             )
-        if (runtime_only or rules) and not needs_policies:
-            return [*self._without_a_reload(owner, zone, strays, wanted), *xml.removal(leaving, reload_follows=False)]
+        if (runtime_only or rules) and not needs_reload:
+            return [*self._without_a_reload(owner, zone, strays, wanted), *self._removal(owner, [zone, *strays], leaving)]
         put_back = [Step((f"{tool}-restore", "--counters"), saved) for tool, saved in rules.items()]
-        return [*xml.removal(leaving, reload_follows=True), call("", "reload"), *put_back]
+        services = [path for path in leaving if path == xml.service_path(owner)]
+        copies = [path for path in leaving if path not in services]
+        # after the reload firewalld remembers no zone with the service any more
+        return [*_gone(copies), call("", "reload"), *put_back, *_gone(services)]
+
+    def _removal(self, owner: str, zones: list[str], leaving: list[str]) -> list[Step]:
+        """Without a reload, the removal of our service, and of zones that we had copied.
+
+        firewalld looks at a file 5 seconds after its last change. When it finds that a service is gone, it takes it out of each zone that
+        it remembers with it, and writes that zone anew in its own words (removeService in server/config.py); that a zone's file is gone it
+        never notices. So each of them stays until firewalld has read the zones without the service.
+        """
+        if not leaving:
+            return []
+        paths = [self._bus.ask("config", "getZoneByName", "s", zone, path=CONFIG) for zone in zones]
+        remembered = [call("config.zone", "getSettings2", path=path).argv for path in paths]
+        return [*(Step(argv, until_without=f'"{xml.service_name(owner)}"') for argv in remembered), *_gone(leaving)]
 
     def _zones(self, owner: str) -> tuple[str, list[str]]:
         """The zone of our service, and other zones that have it."""
@@ -212,7 +241,7 @@ class Firewalld(Backend):
                 damage.append(f"the loaded policy {name} is not as it was written")
         openings += [
             opening
-            for rule in self._marked(owner, settings)
+            for rule in rich.marked(owner, settings)
             if (parsed := rich.parse(rule)) is not None and (opening := parsed.opens()) is not None
         ]
         guard = ""
@@ -258,27 +287,32 @@ class Firewalld(Backend):
         for stray in strays:
             services, foreign, _rules = self._running(owner, stray)
             steps.append(settings_call("zone", "setZoneSettings2", stray, {"rules_str": foreign, "services": services}))
-        trusted = {
+        passing = {
             "in": [str(rich.RichRule(source=network)) for network in wanted.trusted],
             "fw": [str(rule) for rule in rich.forward_rules(wanted)],
         }
-        steps += [
-            settings_call("policy", "setPolicySettings", name, {"rich_rules": trusted[side]})
+        in_policies = [
+            settings_call("policy", "setPolicySettings", name, {"rich_rules": passing[side]})
             for side, name in policies.items()
             if name in existing
         ]
-        return steps
+        seen = trusted.look(self._bus, self._read_text)
+        if seen is None or seen.running is None:
+            return [*steps, *in_policies]
+        networks_of_all = trusted.sources(seen.claims(owner, wanted.trusted), seen.foreign)
+        in_zone = settings_call("zone", "setZoneSettings2", trusted.ZONE, {"sources": networks_of_all})
+        return [*steps, *in_policies, in_zone] if wanted.trusted else [*steps, in_zone, *in_policies]
 
     def _running(self, owner: str, zone: str) -> tuple[list[str], list[str], list[str]]:
         """What runs in a zone: the services and the rich rules of others, and the rich rules of ours."""
         settings = self._bus.ask("zone", "getZoneSettings2", "s", zone)
-        marked = self._marked(owner, settings)
+        marked = rich.marked(owner, settings)
         services = [name for name in settings.get("services", []) if name != xml.service_name(owner)]
         return services, [rule for rule in settings.get("rules_str", []) if rule not in marked], marked
 
-    def _marked(self, owner: str, settings: Mapping[str, Any]) -> list[str]:
-        start = f'rule priority="{rich.runtime_mark(owner)}" '
-        return [rule for rule in settings.get("rules_str", []) if rule.startswith(start)]
+
+def _gone(paths: list[str]) -> list[Step]:
+    return [Step(("rm", "-f", *paths))] if paths else []
 
 
 def _set_of(where: str, openings: Iterable[Opening], rules: Mapping[str, list[str]], damage: list[str]) -> PortSet:
@@ -290,8 +324,8 @@ def _set_of(where: str, openings: Iterable[Opening], rules: Mapping[str, list[st
     entering = [rule for rule in parsed["in"] if rule is not None]
     passing = [rule for rule in parsed["fw"] if rule is not None and rule.opening is None]
     found += [opening for rule in entering if (opening := rule.opens()) is not None]
-    trusted = {rule.source for rule in entering if rule.opening is None and rule.source}
+    let_in = {rule.source for rule in entering if rule.opening is None and rule.source}
     both_ways = {rule.source for rule in passing if rule.source} & {rule.destination for rule in passing if rule.destination}
-    if trusted != both_ways:
+    if let_in != both_ways:
         damage.append(f"{where} let only one direction of a trusted network pass")
-    return PortSet(merge(found), canonical_networks(networks(trusted & both_ways)))
+    return PortSet(merge(found), canonical_networks(networks(let_in & both_ways)))

@@ -29,23 +29,27 @@ class Bus:
     def __init__(self, commands: Commands) -> None:
         self._commands = commands
         self._answers: dict[tuple[str, ...], Json] = {}
+        self._version: Optional[str] = None
 
     def forget(self) -> None:
         """Ask anew from now on: what firewalld says may have changed."""
         self._answers.clear()
 
     def is_running(self) -> bool:
-        if not self._commands.has("busctl"):
-            return False
-        argv = ["busctl", NO_START, "--json=short", "get-property", NAME, OBJECT, NAME, "state"]
-        return self._commands.run(argv, check=False).status == 0
+        return self._commands.has("busctl") and self._properties() is not None
 
     def major_version(self) -> int:
         """firewalld's version up to the first dot; 0 if it does not tell."""
-        argv = ["busctl", NO_START, "--json=short", "get-property", NAME, OBJECT, NAME, "version"]
-        told = self._commands.run(argv, check=False)
-        first = str(json.loads(told.stdout)["data"]).partition(".")[0] if told.status == 0 else ""
+        told = self._version if self._version is not None else self._properties()
+        first = str(told or "").partition(".")[0]
         return int(first) if first.isdigit() else 0
+
+    def _properties(self) -> Optional[str]:
+        """The version of a firewalld that runs, and has a state; None if none does."""
+        argv = ["busctl", NO_START, "--json=short", "get-property", NAME, OBJECT, NAME, "state", "version"]
+        told = self._commands.run(argv, check=False)
+        self._version = str(json.loads(told.stdout.splitlines()[-1])["data"]) if told.status == 0 else None
+        return self._version
 
     def ask(self, interface: str, method: str, *words: str, path: str = OBJECT) -> Json:
         """Call a method that only tells, once until `forget`. words: the signature and the arguments.

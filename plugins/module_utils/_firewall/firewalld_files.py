@@ -13,7 +13,6 @@ from xml.etree import ElementTree
 from xml.parsers import expat
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import firewalld_rich
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.backend import Step
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.firewalld_rich import RichRule
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import Opening
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
@@ -25,8 +24,6 @@ LONGEST_POLICY_NAME = 18
 SIDES = {"in": "HOST", "fw": "ANY"}  # the egress zone of each of our policies
 # after the zones' own rules, so that a denial that somebody wrote into a zone holds
 POLICY_PRIORITY = 1
-# firewalld looks at a file 5 seconds after it changed (server/config.py: Watcher(self.watch_updater, 5)), give or take one
-NOTICES_AFTER = 7
 
 
 def service_name(owner: str) -> str:
@@ -50,22 +47,6 @@ def policy_path(owner: str, side: str) -> str:
 
 def zone_path(zone: str) -> str:
     return f"{ETC}/zones/{zone}.xml"
-
-
-def removal(paths: Sequence[str], *, reload_follows: bool) -> list[Step]:
-    """The removal of our service, and of zones that we had copied, in such a way that firewalld does not write zones in its own words.
-
-    Seconds after a service's file is gone, firewalld takes the service out of each zone that it remembers with it, and writes that zone's
-    file anew (removeService in server/config.py). It reloads what it remembers, or notices a zone's new file in the order of the changes,
-    but it never notices that a zone's file is gone: such a file has to stay until it has been read without the service.
-    """
-    if not paths:
-        return []
-    gone = Step(("rm", "-f", *paths))
-    if reload_follows:
-        return [gone]
-    is_zone_gone = any(path.startswith(f"{ETC}/zones/") for path in paths)
-    return [Step(("sleep", str(NOTICES_AFTER if is_zone_gone else 1))), gone]
 
 
 def service_file(owner: str, openings: Sequence[Opening]) -> str:
@@ -128,6 +109,12 @@ def parse_policy(path: str, text: str) -> tuple[list[str], list[str], list[str],
 
 def has_service(path: str, text: str, service: str) -> bool:
     return any(part.get("name") == service for part in _root(path, text, "zone").findall("service"))
+
+
+def sources_of(path: str, text: str) -> list[str]:
+    """What a zone's file has as sources: networks, MACs and ipsets."""
+    parts = _root(path, text, "zone").findall("source")
+    return [part.get("address", "") or f"ipset:{part.get('ipset', '')}" for part in parts]
 
 
 def with_service(path: str, text: str, service: str) -> str:

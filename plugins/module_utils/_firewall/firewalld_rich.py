@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Optional
+from typing import Any, Optional
 from xml.etree import ElementTree
 from zlib import crc32
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import EVERYONE, Opening, PortSet
 
+MARKS = range(10001, 30001)
 RULE = re.compile(
     r'rule(?: priority="(?P<priority>-?\d+)")?(?: family="(?P<family>ipv4|ipv6)")?'
     r'(?: source address="(?P<source>[^"]+)")?(?: destination address="(?P<destination>[^"]+)")?'
@@ -91,7 +92,19 @@ def forward_rules(wanted: PortSet) -> list[RichRule]:
 
 def runtime_mark(owner: str) -> int:
     """The priority that tells an owner's rules in a running zone from other people's: no rich rule carries a name."""
-    return 10001 + crc32(owner.encode()) % 20000
+    return MARKS[crc32(owner.encode()) % len(MARKS)]
+
+
+def marked(owner: str, settings: Mapping[str, Any]) -> list[str]:
+    """An owner's rules among a running zone's settings."""
+    start = f'rule priority="{runtime_mark(owner)}" '
+    return [rule for rule in settings.get("rules_str", []) if rule.startswith(start)]
+
+
+def is_runtime_rule(text: str) -> bool:
+    """Whether a rule of a running zone is one of some owner's."""
+    rule = parse(text)
+    return rule is not None and rule.opening is not None and rule.priority in MARKS
 
 
 def element(rule: RichRule) -> str:

@@ -106,6 +106,15 @@ def test_a_rich_rule_is_said_as_firewalld_says_it(rule, text):
     assert firewalld_rich.parse(text) == rule
 
 
+def test_the_runtime_rules_of_every_owner_are_told_from_other_peoples():
+    for owner in ("worker", "monitoring", "a-name-of-16-char"[:16]):
+        for rule in firewalld_rich.opening_rules(OPENINGS, firewalld_rich.runtime_mark(owner)):
+            assert firewalld_rich.is_runtime_rule(str(rule))
+    for rule in firewalld_rich.opening_rules(OPENINGS, 9):
+        assert not firewalld_rich.is_runtime_rule(str(rule))
+    assert not firewalld_rich.is_runtime_rule("work")
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -118,24 +127,6 @@ def test_a_rich_rule_is_said_as_firewalld_says_it(rule, text):
 )
 def test_a_rich_rule_that_we_would_not_write_is_none_of_ours(text):
     assert firewalld_rich.parse(text) is None
-
-
-REMOVED_SERVICE, REMOVED_ZONE = firewalld_files.service_path("worker"), firewalld_files.zone_path("public")
-
-
-@pytest.mark.parametrize(
-    ("paths", "reload_follows", "commands"),
-    [
-        ([], False, []),
-        ([REMOVED_ZONE, REMOVED_SERVICE], True, [("rm", "-f", REMOVED_ZONE, REMOVED_SERVICE)]),
-        # the zone's file has been replaced: what firewalld notices is in that order a second later
-        ([REMOVED_SERVICE], False, [("sleep", "1"), ("rm", "-f", REMOVED_SERVICE)]),
-        # firewalld has to read the zone without the service before its file goes
-        ([REMOVED_ZONE, REMOVED_SERVICE], False, [("sleep", "7"), ("rm", "-f", REMOVED_ZONE, REMOVED_SERVICE)]),
-    ],
-)
-def test_firewalld_gets_the_time_to_forget_a_service(paths, reload_follows, commands):
-    assert [step.argv for step in firewalld_files.removal(paths, reload_follows=reload_follows)] == commands
 
 
 def test_names_stay_within_firewallds_limits_and_apart():
