@@ -17,18 +17,6 @@ description:
   - A host whose kubelet serves has no leftovers. What looks like one there is in use.
   - What cannot be known is a finding of severity C(warning), never a pass.
 attributes:
-  check_mode:
-    support: full
-    details:
-      - It never changes anything.
-  diff_mode:
-    support: none
-    details:
-      - It never changes anything.
-  idempotent:
-    support: full
-    details:
-      - It never changes anything.
   platform:
     platforms: linux
 options:
@@ -128,12 +116,47 @@ options:
       - product_uuid_is_unique
       - address_is_on_the_host
       - default_route_is_there
+      - distribution_is_supported
+      - architecture_is_supported
+      - containerd_suits_the_kubelet
+      - installed_release_is_of_the_wanted_version
+      - kubelet_suits_the_api_server
+      - programs_are_no_packages
+  kubernetes_release:
+    description:
+      - The release of Kubernetes that is to be installed. Without it neither containerd nor what is installed is judged.
+    type: str
+    default: ""
+  installation_kind:
+    description:
+      - Where it comes from, as C(kind) of M(vmstation.cluster.installation_source_check). Programs from a directory must not be those of a
+        package.
+    type: str
+    choices: ["", packages, directory]
+    default: ""
+  architecture:
+    description:
+      - The architecture that it is for, in Kubernetes' words. Empty means that any supported one will do.
+    type: str
+    default: ""
+  containerd_package:
+    description:
+      - The package that is to be installed where there is no containerd, so that its version can be judged before.
+    type: str
+    default: ""
+  api_servers:
+    description:
+      - Addresses of the control plane. One that answers must be of a release that the kubelet may join.
+    type: list
+    elements: str
+    default: []
 notes:
   - It must run as root, else it cannot see which process holds a port.
 seealso:
   - module: vmstation.cluster.network_plan_check
 extends_documentation_fragment:
   - vmstation.cluster.attributes
+  - vmstation.cluster.attributes.read_only
   - vmstation.cluster.findings
 """
 
@@ -224,6 +247,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_dicts, failure_message, failures
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import HostCommands
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.host_state import LocalFiles, LocalMachine, look_at_host
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.web_client import HostWebClient
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.judge import RULES, judge
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.request import ENCAPSULATION_MODULES, expectations
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
@@ -248,6 +272,11 @@ ARGUMENTS = {
     "controller_time": {"type": "float"},
     "max_clock_drift": {"type": "float", "default": 30},
     "accept": {"type": "list", "elements": "str", "default": [], "choices": list(RULES)},
+    "kubernetes_release": {"type": "str", "default": ""},
+    "installation_kind": {"type": "str", "choices": ["", "packages", "directory"], "default": ""},
+    "architecture": {"type": "str", "default": ""},
+    "containerd_package": {"type": "str", "default": ""},
+    "api_servers": {"type": "list", "elements": "str", "default": []},
     "fail_on": {"type": "str", "choices": ["error", "warning", "never"], "default": "error"},
 }
 
@@ -256,7 +285,7 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
         expected = expectations(module.params)
-        state = look_at_host(expected, LocalFiles(), HostCommands(), LocalMachine())
+        state = look_at_host(expected, LocalFiles(), HostCommands(), LocalMachine(), HostWebClient())
     except Refusal as refusal:
         module.fail_json(msg=str(refusal))
     judgement = judge(state, expected, module.params["accept"])

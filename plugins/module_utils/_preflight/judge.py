@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Callable
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding
-from ansible_collections.vmstation.cluster.plugins.module_utils._preflight import identity, leftovers, readiness
+from ansible_collections.vmstation.cluster.plugins.module_utils._preflight import identity, leftovers, readiness, software
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model import Expectations, HostState
 
 Rule = Callable[[HostState, Expectations], Iterator[Finding]]
@@ -42,6 +42,12 @@ RULES: dict[str, Rule] = {
         identity.product_uuid_is_unique,
         identity.address_is_on_the_host,
         identity.default_route_is_there,
+        software.distribution_is_supported,
+        software.architecture_is_supported,
+        software.containerd_suits_the_kubelet,
+        software.installed_release_is_of_the_wanted_version,
+        software.kubelet_suits_the_api_server,
+        software.programs_are_no_packages,
     )
 }
 

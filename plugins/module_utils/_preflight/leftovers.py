@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an earlier cluster, or an earlier attempt at this one, left on a host. A host whose kubelet serves has no leftovers.
+"""What an earlier cluster left on a host. A host whose kubelet serves has no leftovers, and what an interrupted run of ours left is ours.
 
 Facts: the preflight checks of kubeadm 1.36 (``cmd/kubeadm/app/preflight/checks.go``) refuse existing kubelet configurations, static pods,
 etcd data and bound ports; libcni takes the file of /etc/cni/net.d that sorts first.
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.mark import MARKER
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model import (
     CniConfiguration,
     Expectations,
@@ -33,6 +34,7 @@ CERTIFICATES = (
     "/etc/kubernetes/pki/front-proxy-ca.crt",
 )
 CLUSTER_FILES = KUBELET_FILES + CERTIFICATES
+OUR_MARK = MARKER
 
 CALICO_FILE = "10-calico.conflist"
 INTERFACE_OWNERS = {
@@ -72,7 +74,7 @@ def watched_ports(role: str) -> dict[int, tuple[str, ...]]:
 
 
 def kubelet_files_belong_to_a_running_kubelet(state: HostState, _expected: Expectations) -> Iterator[Finding]:
-    if state.kubelet_is_live:
+    if state.has_a_node:
         return
     for file in KUBELET_FILES:
         if file in state.cluster_files:
@@ -87,7 +89,7 @@ def kubelet_files_belong_to_a_running_kubelet(state: HostState, _expected: Expec
 
 
 def certificates_belong_to_a_running_kubelet(state: HostState, _expected: Expectations) -> Iterator[Finding]:
-    if state.kubelet_is_live:
+    if state.has_a_node:
         return
     for file in CERTIFICATES:
         if file in state.cluster_files:
@@ -103,7 +105,7 @@ def certificates_belong_to_a_running_kubelet(state: HostState, _expected: Expect
 
 
 def static_pods_belong_to_a_running_kubelet(state: HostState, _expected: Expectations) -> Iterator[Finding]:
-    if state.manifests and not state.kubelet_is_live:
+    if state.manifests and not state.has_a_node:
         yield Finding(
             "static_pods_belong_to_a_running_kubelet",
             "error",
@@ -115,7 +117,7 @@ def static_pods_belong_to_a_running_kubelet(state: HostState, _expected: Expecta
 
 
 def etcd_data_belongs_to_a_running_etcd(state: HostState, _expected: Expectations) -> Iterator[Finding]:
-    if state.etcd_entries and "etcd" not in state.processes and not state.kubelet_is_live:
+    if state.etcd_entries and "etcd" not in state.processes and not state.has_a_node:
         yield Finding(
             "etcd_data_belongs_to_a_running_etcd",
             "error",
@@ -147,6 +149,8 @@ def cni_configuration_is_calicos(state: HostState, _expected: Expectations) -> I
     for configuration in state.cni_configurations:
         path = f"/etc/cni/net.d/{configuration.file}"
         if "calico" in configuration.types:
+            if state.is_ours:
+                continue
             yield Finding(
                 "cni_configuration_is_calicos",
                 "warning",
@@ -174,7 +178,7 @@ def ports_are_free(state: HostState, expected: Expectations) -> Iterator[Finding
     owners = watched_ports(expected.role)
     for listener in state.listeners:
         component = owners.get(listener.port)
-        if component is None or (state.kubelet_is_live and listener.process in component):
+        if component is None or (state.has_a_node and listener.process in component):
             continue
         yield Finding(
             "ports_are_free",

@@ -41,12 +41,40 @@ class Identity:
 
 
 @dataclass(frozen=True)
+class Distribution:
+    """What os-release says. name: for people. version: empty where it says none. like: the distributions that it was made from."""
+
+    id: str
+    version: str
+    name: str
+    like: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Software:
+    """What is installed. None, and a missing entry: not there, or unknown.
+
+    machine: the kernel's word for the processor. containerd: its version, or that of the package that would be installed.
+    releases: of kubeadm and kubelet. owners: program -> the package that it is part of.
+    api_servers: address -> the release that serves there; empty: it answers, and does not tell.
+    """
+
+    distribution: Optional[Distribution] = None
+    machine: Optional[str] = None
+    containerd: Optional[str] = None
+    releases: Mapping[str, str] = field(default_factory=dict)
+    owners: Mapping[str, str] = field(default_factory=dict)
+    api_servers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class HostState:
     """One look at a host. None means unknown, never "fine".
 
     cluster_files: those of CLUSTER_FILES that exist. manifests, etcd_entries: file names in /etc/kubernetes/manifests and /var/lib/etcd.
-    modules: kernel modules, each loaded or built in, loadable, or neither. controllers: cgroup controllers that are enabled.
-    memory: MiB. disk_free: the free share of the filesystem of /var/lib, 0..1. clock: Unix time in seconds.
+    is_ours: this collection has made a node of the host, or has begun to. modules: kernel modules, each loaded or built in, loadable, or
+    neither. controllers: cgroup controllers that are enabled. memory: MiB.
+    disk_free: the free share of the filesystem of /var/lib, 0..1. clock: Unix time in seconds.
     """
 
     identity: Identity
@@ -56,6 +84,7 @@ class HostState:
     interfaces: tuple[str, ...] = ()
     addresses: Optional[tuple[str, ...]] = None
     default_routes: frozenset[int] = frozenset()
+    is_ours: bool = False
     cluster_files: tuple[str, ...] = ()
     manifests: tuple[str, ...] = ()
     etcd_entries: tuple[str, ...] = ()
@@ -69,11 +98,17 @@ class HostState:
     cpus: int = 0
     memory: Optional[int] = None
     disk_free: Optional[float] = None
+    software: Software = field(default_factory=Software)
 
     @property
     def kubelet_is_live(self) -> bool:
         """Whether a kubelet serves here. One that systemd restarts every ten seconds is a process now and then, but binds no port."""
         return any(listener.process == "kubelet" for listener in self.listeners)
+
+    @property
+    def has_a_node(self) -> bool:
+        """Whether kubeadm's files here belong to something. Those of ours are for the modules that made them to complete or repair."""
+        return self.kubelet_is_live or self.is_ours
 
     def modules_to_load(self, wanted: Iterable[str]) -> list[str]:
         """Of the wanted kernel modules those that are to be had and not there yet."""
@@ -87,6 +122,8 @@ class Expectations:
     name: its name in the inventory. addresses: those of the plan, canonical; empty: not judged.
     modules, encapsulation_modules: kernel modules that Kubernetes and that Calico's encapsulation need.
     peers: the other hosts of the cluster. controller_clock: Unix time of the controller; None: not compared. clock_drift: seconds.
+    kubernetes_release: what is to be installed; empty: not judged. installation_kind, architecture: of its source.
+    containerd_package: what is to be installed where there is no containerd. api_servers: addresses of the control plane.
     """
 
     role: Role
@@ -97,3 +134,8 @@ class Expectations:
     peers: tuple[Identity, ...] = ()
     controller_clock: Optional[float] = None
     clock_drift: float = 30.0
+    kubernetes_release: str = ""
+    installation_kind: str = ""
+    architecture: str = ""
+    containerd_package: str = ""
+    api_servers: tuple[str, ...] = ()

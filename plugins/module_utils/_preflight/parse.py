@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
+import shlex
 from collections.abc import Iterable
 from typing import Any, Optional
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model import CniConfiguration
+from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model import CniConfiguration, Distribution
 
 LISTENING = "0A"
 ROUTE_IS_UP = 0x1
 ROUTE_REJECTS = 0x200
 ANY_IPV6 = "0" * 32
+VERSION = re.compile(r"\bv?(\d+\.\d+(\.\d+)?\S*)", re.ASCII)
 
 
 def listening_sockets(text: str) -> list[tuple[int, str]]:
@@ -113,3 +116,38 @@ def builtin_modules(text: str) -> frozenset[str]:
 def loaded_modules(text: str) -> frozenset[str]:
     """The names in /proc/modules."""
     return frozenset(line.split()[0] for line in text.splitlines() if line.strip())
+
+
+def distribution(text: str) -> Optional[Distribution]:
+    """What os-release says, which is written as a shell reads it; None if it names no distribution."""
+    fields = {}
+    for line in text.splitlines():
+        key, _equals, value = line.partition("=")
+        try:
+            fields[key.strip()] = " ".join(shlex.split(value))
+        except ValueError:
+            continue
+    if not fields.get("ID"):
+        return None
+    version = fields.get("VERSION_ID", "")
+    return Distribution(
+        fields["ID"], version, fields.get("PRETTY_NAME") or f"{fields['ID']} {version}", frozenset(fields.get("ID_LIKE", "").split())
+    )
+
+
+def version(text: str) -> Optional[str]:
+    """The first version number in what a program says of itself."""
+    found = VERSION.search(text)
+    return found[1] if found else None
+
+
+def candidate(text: str) -> Optional[str]:
+    """The version that ``apt-cache policy`` would have installed."""
+    found = re.search(r"^\s*Candidate:\s*(?:\d+:)?(\d\S*)", text, re.MULTILINE)
+    return found[1] if found else None
+
+
+def owner(text: str) -> Optional[str]:
+    """The package in the output of ``dpkg-query --search`` or ``rpm --query --file``."""
+    lines = text.split("\n")
+    return lines[0].partition(": ")[0].strip() or None

@@ -15,11 +15,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Optional
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding
+from ansible_collections.vmstation.cluster.plugins.module_utils._installation.release import minor_of
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model import Expectations, HostState, ModuleState
 
 CONTROL_PLANE_CPUS = 2
 CONTROL_PLANE_MEMORY = 1700
 FREE_SHARE = 0.15
+KUBELET_REFUSES_CGROUP_V1 = (1, 35)
 CONTROLLERS: Mapping[int, frozenset[str]] = {
     1: frozenset({"cpu", "cpuacct", "cpuset", "devices", "freezer", "memory", "pids"}),
     # devices and freezer are no controllers of version 2: every group has them
@@ -63,15 +65,18 @@ def cgroup_controllers_are_there(state: HostState, _expected: Expectations) -> I
         )
 
 
-def cgroup_version_is_2(state: HostState, _expected: Expectations) -> Iterator[Finding]:
+def cgroup_version_is_2(state: HostState, expected: Expectations) -> Iterator[Finding]:
     if state.cgroup_version == 1:
+        wanted = minor_of(expected.kubernetes_release)
+        refused = wanted is not None and wanted >= KUBELET_REFUSES_CGROUP_V1
         yield Finding(
             "cgroup_version_is_2",
-            "warning",
+            # a kubelet that serves has been told to run on it
+            "error" if refused and not state.kubelet_is_live else "warning",
             "cgroup version",
             "1",
             "2: kubelet 1.35 and later refuse to start on version 1",
-            "Boot with `systemd.unified_cgroup_hierarchy=1`, or set kubelet's failCgroupV1 to false.",
+            "Boot with `systemd.unified_cgroup_hierarchy=1`, or set failCgroupV1 to false in kubelet's configuration and accept this rule.",
         )
 
 

@@ -41,15 +41,20 @@ def expectations(options: Mapping[str, Any]) -> Expectations:
         ),
         controller_clock=options["controller_time"],
         clock_drift=options["max_clock_drift"],
+        kubernetes_release=options["kubernetes_release"],
+        installation_kind=options["installation_kind"],
+        architecture=options["architecture"],
+        containerd_package=options["containerd_package"],
+        api_servers=tuple(_address(index, text, "api_servers") for index, text in enumerate(options["api_servers"])),
     )
 
 
-def _address(index: int, text: str) -> str:
+def _address(index: int, text: str, option: str = "addresses") -> str:
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
         fix = "Pass the host's address in the plan, without a prefix length."
-        raise Refusal(f"addresses[{index}]", repr(text), "an IPv4 or IPv6 address", fix) from None
+        raise Refusal(f"{option}[{index}]", repr(text), "an IPv4 or IPv6 address", fix) from None
 
 
 def _known(text: Optional[str]) -> Optional[str]:

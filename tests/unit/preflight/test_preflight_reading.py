@@ -7,13 +7,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Optional
 
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Completed
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.host_state import look_at_host
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.web_client import Answer
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight import parse
-from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model import CniConfiguration, Expectations, Identity, Listener
+from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model import (
+    CniConfiguration,
+    Distribution,
+    Expectations,
+    Identity,
+    Listener,
+    Software,
+)
 
 TCP = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -164,7 +173,20 @@ class Programs:
         return Completed(tuple(argv), status, output, "")
 
 
+class Web:
+    """Servers by their URL; others do not answer."""
+
+    def __init__(self, **answers: Answer) -> None:
+        self.answers = answers
+
+    def get(self, url: str, *, authority: str = "", certificate: str = "", key: str = "", token: str = "") -> Answer:
+        return self.answers.get(url, Answer(0))
+
+
 class Machine:
+    def processor(self) -> str:
+        return "x86_64"
+
     def hostname(self) -> str:
         return "homelab"
 
@@ -213,7 +235,7 @@ WORKER = Expectations(role="worker", name="homelab", encapsulation_modules=("ipi
 
 def test_one_look_at_a_host() -> None:
     address = json.dumps([{"addr_info": [{"local": "192.168.4.62"}]}])
-    state = look_at_host(WORKER, Files(TREE), Programs(ip=(0, address), modprobe=(0, "")), Machine())
+    state = look_at_host(WORKER, Files(TREE), Programs(ip=(0, address), modprobe=(0, "")), Machine(), Web())
     assert state.identity == Identity("homelab", "homelab", "33c8")
     assert state.in_container
     # 22 is not watched; one socket of two families is one listener; the parent is named, not its child; 179's holder is not to be seen
@@ -233,16 +255,107 @@ def test_one_look_at_a_host() -> None:
 
 
 def test_a_host_that_tells_nothing_is_unknown() -> None:
-    state = look_at_host(WORKER, Files({}), Programs(), Machine())
+    state = look_at_host(WORKER, Files({}), Programs(), Machine(), Web())
     assert (state.addresses, state.cgroup_version, state.memory, state.identity.machine_id) == (None, None, None, None)
     assert state.modules == {"br_netfilter": None, "overlay": None, "ipip": None}
     assert state.default_routes == frozenset()
 
 
 def test_a_module_that_modprobe_does_not_find_is_absent() -> None:
-    assert look_at_host(WORKER, Files({}), Programs(modprobe=(1, "")), Machine()).modules["ipip"] == "absent"
+    assert look_at_host(WORKER, Files({}), Programs(modprobe=(1, "")), Machine(), Web()).modules["ipip"] == "absent"
 
 
 def test_cgroup_version_1_is_what_is_mounted_or_enabled() -> None:
-    state = look_at_host(WORKER, Files({"/proc/self/mountinfo": MOUNTS, "/proc/cgroups": CGROUPS}), Programs(), Machine())
+    state = look_at_host(WORKER, Files({"/proc/self/mountinfo": MOUNTS, "/proc/cgroups": CGROUPS}), Programs(), Machine(), Web())
     assert (state.cgroup_version, state.controllers) == (1, {"cpu", "cpuacct", "cpuset", "pids"})
+
+
+DEBIAN = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nVERSION_ID="12"\nID=debian\n'
+ROCKY = 'NAME="Rocky Linux"\nID="rocky"\nID_LIKE="rhel centos fedora"\nVERSION_ID="9.4"\nPRETTY_NAME="Rocky Linux 9.4 (Blue Onyx)"\nBAD="\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (DEBIAN, Distribution("debian", "12", "Debian GNU/Linux 12 (bookworm)")),
+        (ROCKY, Distribution("rocky", "9.4", "Rocky Linux 9.4 (Blue Onyx)", frozenset({"rhel", "centos", "fedora"}))),
+        ("ID=arch\n", Distribution("arch", "", "arch ")),
+        ("# nothing\n", None),
+        ("", None),
+    ],
+)
+def test_a_distribution_is_read_from_os_release(text: str, found: Optional[Distribution]) -> None:
+    assert parse.distribution(text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Kubernetes v1.36.4\n", "1.36.4"),
+        ("v1.36.4\n", "1.36.4"),
+        ("v1.37.0-rc.1", "1.37.0-rc.1"),
+        ("github.com/containerd/containerd 1.6.20~ds1 1.6.20~ds1-1+deb12u3\n", "1.6.20~ds1"),
+        ("github.com/containerd/containerd/v2 v2.3.4 abc\n", "2.3.4"),
+        ("no such thing", None),
+        ("", None),
+    ],
+)
+def test_a_version_is_what_looks_like_one(text: str, found: Optional[str]) -> None:
+    assert parse.version(text) == found
+
+
+def test_a_candidate_is_what_apt_would_install() -> None:
+    policy = "containerd:\n  Installed: (none)\n  Candidate: 1.6.20~ds1-1+deb12u3\n  Version table:\n     1.6.20~ds1-1+deb12u3 500\n"
+    assert parse.candidate(policy) == "1.6.20~ds1-1+deb12u3"
+    assert parse.candidate(policy.replace("1.6.20~ds1-1+deb12u3\n  V", "(none)\n  V")) is None
+    assert parse.candidate("") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("kubelet: /usr/bin/kubelet\n", "kubelet"), ("kubelet-1.36.4-150500.1.1.x86_64\n", "kubelet-1.36.4-150500.1.1.x86_64"), ("", None)],
+)
+def test_the_owner_of_a_file_is_a_package(text: str, found: Optional[str]) -> None:
+    assert parse.owner(text) == found
+
+
+def test_software_is_looked_at_for_a_release() -> None:
+    installing = replace(
+        WORKER,
+        kubernetes_release="1.36.4",
+        installation_kind="directory",
+        containerd_package="containerd",
+        api_servers=("192.168.4.63", "fd00::63", "192.168.4.64", "192.168.4.65"),
+    )
+    programs = Programs(
+        **{
+            "kubelet": (0, "Kubernetes v1.36.3\n"),
+            "kubeadm": (1, "v9.9.9"),
+            "apt-cache": (0, "  Candidate: 1.7.24\n"),
+            "dpkg-query": (0, "kubelet: /usr/bin/kubelet\n"),
+        }
+    )
+    answers = {
+        "https://192.168.4.63:6443/version": Answer(200, {"gitVersion": "v1.36.4"}),
+        "https://[fd00::63]:6443/version": Answer(200, {"gitVersion": "v1.35.1"}),
+        "https://192.168.4.64:6443/version": Answer(403, {"kind": "Status"}),
+    }
+    state = look_at_host(installing, Files({"/etc/os-release": DEBIAN, "/usr/bin/kubelet": ""}), programs, Machine(), Web(**answers))
+    assert state.software == Software(
+        distribution=Distribution("debian", "12", "Debian GNU/Linux 12 (bookworm)"),
+        machine="x86_64",
+        containerd="1.7.24",
+        releases={"kubelet": "1.36.3"},
+        owners={"/usr/bin/kubelet": "kubelet"},
+        api_servers={"192.168.4.63": "v1.36.4", "fd00::63": "v1.35.1", "192.168.4.64": ""},
+    )
+    unasked = look_at_host(WORKER, Files({"/usr/lib/os-release": ROCKY}), programs, Machine(), Web(**answers)).software
+    assert unasked == Software(distribution=parse.distribution(ROCKY), machine="x86_64")
+
+
+def test_an_installed_containerd_counts_and_not_the_one_that_apt_has() -> None:
+    programs = Programs(
+        **{"containerd": (0, "containerd github.com/containerd/containerd/v2 v2.3.4 x\n"), "apt-cache": (0, "Candidate: 1.6\n")}
+    )
+    installing = replace(WORKER, kubernetes_release="1.36.4", containerd_package="containerd")
+    assert look_at_host(installing, Files({}), programs, Machine(), Web()).software.containerd == "2.3.4"

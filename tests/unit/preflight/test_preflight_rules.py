@@ -13,11 +13,14 @@ import yaml
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.judge import RULES, judge
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model import (
     CniConfiguration,
+    Distribution,
     Expectations,
     HostState,
     Identity,
     Listener,
+    Software,
 )
+from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.readiness import CONTROLLERS
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.request import expectations
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
@@ -46,6 +49,7 @@ READY = HostState(
     cpus=2,
     memory=1700,
     disk_free=0.5,
+    software=Software(Distribution("debian", "12", "Debian GNU/Linux 12 (bookworm)"), "x86_64", "2.1.4"),
 )
 KUBELET = (Listener(10248, "kubelet", 900), Listener(10250, "kubelet", 900))
 LIVE = replace(
@@ -74,6 +78,22 @@ def test_a_ready_host_has_no_findings(expected: Expectations) -> None:
 @pytest.mark.parametrize("expected", [WORKER, CONTROL_PLANE], ids=["worker", "control plane"])
 def test_a_host_whose_kubelet_serves_has_no_leftovers(expected: Expectations) -> None:
     assert judge(replace(LIVE, **USED), expected).findings == []
+
+
+def test_what_an_interrupted_run_of_ours_left_is_no_leftover() -> None:
+    left = replace(READY, is_ours=True, **{**USED, "interfaces": ("eno1", "lo")}, listeners=(Listener(2379, "etcd", 7),))
+    assert judge(left, CONTROL_PLANE).findings == []
+    assert judge(replace(left, is_ours=False), CONTROL_PLANE).findings != []
+
+
+def test_a_foreign_network_and_a_foreign_process_are_leftovers_even_on_a_host_of_ours() -> None:
+    other = CniConfiguration("05-cilium.conflist", ("cilium-cni",))
+    state = replace(READY, is_ours=True, interfaces=("cni0",), listeners=(Listener(2379, "nc", 7),), cni_configurations=(other,))
+    assert {subject for _rule, _severity, subject in found(state, CONTROL_PLANE)} == {
+        "network interface cni0",
+        "port 2379/tcp",
+        "/etc/cni/net.d/05-cilium.conflist",
+    }
 
 
 def test_a_kubelet_that_systemd_restarts_again_and_again_is_not_live() -> None:
@@ -255,6 +275,11 @@ OPTIONS = {
     "peers": [],
     "controller_time": None,
     "max_clock_drift": 30.0,
+    "kubernetes_release": "1.36.4",
+    "installation_kind": "directory",
+    "architecture": "amd64",
+    "containerd_package": "containerd",
+    "api_servers": [],
 }
 
 
@@ -283,3 +308,144 @@ def test_what_setup_does_not_know_is_unknown() -> None:
 @pytest.mark.parametrize(("encapsulation", "modules"), [("IPIPCrossSubnet", ("ipip",)), ("VXLAN", ("vxlan",)), ("None", ())])
 def test_the_encapsulation_says_which_module(encapsulation: str, modules: tuple[str, ...]) -> None:
     assert expectations({**OPTIONS, "encapsulation": encapsulation}).encapsulation_modules == modules
+
+
+INSTALLING = replace(WORKER, kubernetes_release="1.36.4", installation_kind="directory", architecture="amd64")
+MEMBER = replace(LIVE, cluster_files=USED["cluster_files"])
+
+
+def software(**change: object) -> HostState:
+    return replace(READY, software=replace(READY.software, **change))
+
+
+@pytest.mark.parametrize(
+    ("id_", "version", "like", "is_supported"),
+    [
+        ("debian", "12", "", True),
+        ("debian", "13", "", True),
+        ("debian", "11", "", False),
+        ("debian", "", "", False),
+        ("ubuntu", "24.04", "debian", False),
+        ("rhel", "9.5", "fedora", True),
+        ("rhel", "10.1", "fedora", True),
+        ("rhel", "8.10", "fedora", False),
+        ("rocky", "9.4", "rhel centos fedora", True),
+        ("almalinux", "10.0", "rhel centos fedora", True),
+        ("ol", "9.5", "fedora", True),
+        ("centos", "10", "rhel fedora", True),
+        ("eurolinux", "9.4", "rhel fedora centos", True),
+        ("fedora", "42", "", False),
+        ("arch", "", "", False),
+    ],
+)
+def test_a_distribution_is_supported_or_named(id_: str, version: str, like: str, is_supported: bool) -> None:
+    state = software(distribution=Distribution(id_, version, f"{id_} {version}", frozenset(like.split())))
+    assert found(state) == (set() if is_supported else {("distribution_is_supported", "error", "distribution")})
+
+
+def test_an_unknown_distribution_is_no_pass() -> None:
+    assert found(software(distribution=None)) == {("distribution_is_supported", "warning", "distribution")}
+
+
+@pytest.mark.parametrize(
+    ("machine", "of_the_source", "is_supported"),
+    [
+        ("x86_64", "amd64", True),
+        ("x86_64", "", True),
+        ("aarch64", "arm64", True),
+        ("aarch64", "amd64", False),
+        ("i686", "", False),
+        ("riscv64", "amd64", False),
+    ],
+)
+def test_an_architecture_is_that_of_the_source(machine: str, of_the_source: str, is_supported: bool) -> None:
+    expected = replace(INSTALLING, architecture=of_the_source)
+    assert found(software(machine=machine), expected) == (
+        set() if is_supported else {("architecture_is_supported", "error", "processor architecture")}
+    )
+
+
+@pytest.mark.parametrize(
+    ("containerd", "release", "severity"),
+    [
+        ("1.6.20~ds1", "1.36.4", "warning"),
+        ("1.7.24", "1.37.0", "error"),
+        ("1.6.20", "1.35.2", None),
+        ("2.0.0", "1.37.0", None),
+        (None, "1.37.0", None),
+        ("1.6.20", "", None),
+    ],
+)
+def test_containerd_must_keep_up_with_kubelet(containerd: str | None, release: str, severity: str | None) -> None:
+    judged = found(software(containerd=containerd), replace(INSTALLING, kubernetes_release=release))
+    assert judged == ({("containerd_suits_the_kubelet", severity, "containerd")} if severity else set())
+
+
+@pytest.mark.parametrize(
+    ("host", "releases", "findings"),
+    [
+        (READY, {"kubelet": "v1.36.4", "kubeadm": "v1.36.1"}, set()),
+        (READY, {"kubelet": "v1.35.2"}, {("warning", "installed kubelet")}),
+        (MEMBER, {"kubelet": "v1.35.2", "kubeadm": "v1.36.4"}, {("error", "installed kubelet")}),
+        (MEMBER, {"kubelet": "v1.37.0", "kubeadm": "v1.37.0"}, {("error", "installed kubelet"), ("error", "installed kubeadm")}),
+        (replace(READY, is_ours=True), {"kubelet": "v1.35.2"}, {("error", "installed kubelet")}),
+        (MEMBER, {"kubelet": "v1.36.1"}, set()),
+    ],
+)
+def test_another_minor_version_of_a_member_is_refused(host: HostState, releases: dict[str, str], findings: set[tuple[str, str]]) -> None:
+    state = replace(host, software=replace(READY.software, releases=releases))
+    rule = "installed_release_is_of_the_wanted_version"
+    assert found(state, INSTALLING) == {(rule, severity, subject) for severity, subject in findings}
+
+
+@pytest.mark.parametrize(
+    ("release", "severity"),
+    [
+        ("v1.36.0", None),
+        ("v1.36.9", None),
+        ("v1.39.0", None),
+        ("v1.40.0", "error"),
+        ("v1.35.9", "error"),
+        ("", "warning"),
+        ("v2.36.4", "error"),
+    ],
+)
+def test_a_kubelet_is_not_newer_than_the_api_server_nor_much_older(release: str, severity: str | None) -> None:
+    judged = found(software(api_servers={"192.168.4.63": release}), INSTALLING)
+    assert judged == ({("kubelet_suits_the_api_server", severity, "API server 192.168.4.63")} if severity else set())
+
+
+def test_the_fix_of_a_version_skew_names_the_upgrade() -> None:
+    state = replace(MEMBER, software=replace(READY.software, releases={"kubelet": "v1.35.2"}, api_servers={"192.168.4.63": "v1.35.2"}))
+    fixes = [finding.fix for finding in judge(state, INSTALLING).findings]
+    assert len(fixes) == 2
+    assert all("kubeadm upgrade" in fix for fix in fixes)
+
+
+@pytest.mark.parametrize(("kind", "is_named"), [("directory", True), ("packages", False)])
+def test_a_directory_installs_over_no_package(kind: str, is_named: bool) -> None:
+    judged = found(software(owners={"/usr/bin/kubelet": "kubelet"}), replace(INSTALLING, installation_kind=kind))
+    assert judged == ({("programs_are_no_packages", "error", "/usr/bin/kubelet")} if is_named else set())
+
+
+@pytest.mark.parametrize(
+    ("host", "release", "severity"),
+    [(READY, "1.35.0", "error"), (READY, "1.34.9", "warning"), (READY, "", "warning"), (LIVE, "1.36.4", "warning")],
+)
+def test_a_kubelet_that_refuses_cgroup_v1_is_an_error_unless_it_serves(host: HostState, release: str, severity: str) -> None:
+    state = replace(host, cgroup_version=1, controllers=CONTROLLERS[1])
+    assert found(state, replace(INSTALLING, kubernetes_release=release)) == {("cgroup_version_is_2", severity, "cgroup version")}
+
+
+@pytest.mark.parametrize(
+    ("expected", "says"),
+    [
+        (
+            CONTROL_PLANE,
+            "memory: found 900 MiB; expected at least 1700 MiB: kubeadm refuses a control plane with less. Give the host more memory.",
+        ),
+        (WORKER, "memory: found 900 MiB; expected at least 1700 MiB, or little room is left for pods. Give the host more memory."),
+    ],
+)
+def test_too_little_memory_is_told_with_both_figures(expected: Expectations, says: str) -> None:
+    assert says in str(judge(replace(READY, memory=900), expected).findings[0])
