@@ -1,0 +1,159 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which images are missing, told from containerd's table, and that an import is believed only when it is read back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+from ansible_collections.vmstation.cluster.plugins.module_utils._installation.containerd import (
+    Containerd,
+    StoredImage,
+    WantedImage,
+    archives_of,
+    ensure,
+    missing,
+    read_table,
+)
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Completed
+from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+
+MANIFEST, OTHER, CONFIG = (f"sha256:{digit * 64}" for digit in "abc")
+NAME = "registry.k8s.io/pause:3.10.2"
+TYPE = "application/vnd.oci.image.manifest.v1+json"
+HEAD = "REF TYPE DIGEST STATUS SIZE UNPACKED "
+PAUSE = WantedImage(NAME, CONFIG, "pause.tar")
+
+
+def row(name: str, digest: str = MANIFEST, status: str = "complete (2/2)", unpacked: str = "true") -> str:
+    return f"{name} {TYPE} {digest} {status} 698.5 KiB/698.5 KiB {unpacked} "
+
+
+SOUND = "\n".join([HEAD, row(NAME), row(CONFIG), ""])
+
+
+def test_a_table_is_read() -> None:
+    text = "\n".join([HEAD, row(NAME), row("x:1", OTHER, "incomplete (1/2)", "false"), row("y:1", unpacked="false"), "", "ctr: a warning"])
+    assert read_table(text) == {NAME: StoredImage(MANIFEST, True), "x:1": StoredImage(OTHER, False), "y:1": StoredImage(MANIFEST, False)}
+
+
+@pytest.mark.parametrize(
+    ("rows", "wanted", "is_missing"),
+    [
+        ([row(NAME), row(CONFIG)], PAUSE, False),
+        ([], PAUSE, True),
+        ([row("registry.k8s.io/pause:3.9"), row(CONFIG)], PAUSE, True),
+        ([row(NAME, OTHER), row(CONFIG)], PAUSE, True),
+        ([row(NAME)], PAUSE, True),
+        ([row(NAME, status="incomplete (1/2)"), row(CONFIG)], PAUSE, True),
+        ([row(NAME, unpacked="false"), row(CONFIG)], PAUSE, True),
+        ([row(NAME)], WantedImage(NAME, "", "pause.tar"), False),
+        ([row(NAME, OTHER)], WantedImage(NAME, "", "pause.tar"), False),
+    ],
+)
+def test_an_image_is_there_whole_under_its_name_and_digest(rows: list[str], wanted: WantedImage, is_missing: bool) -> None:
+    assert bool(missing([wanted], read_table("\n".join([HEAD, *rows])))) is is_missing
+
+
+class Ctr:
+    """A containerd that takes archives: what it has, and what it gets of each."""
+
+    def __init__(self, rows: list[str], archives: dict[str, list[str]]) -> None:
+        self.rows, self.archives, self.imported = rows, archives, []
+
+    def has(self, program: str) -> bool:
+        return program == "ctr"
+
+    def run(self, argv: Sequence[str], *, stdin: str = "", timeout: float = 60.0, check: bool = True) -> Completed:
+        words = list(argv)[argv.index("images") + 1 :]
+        if words[0] == "import":
+            self.imported.append(words[1])
+            self.rows = self.rows + self.archives[words[1]]
+        return Completed(tuple(argv), 0, "\n".join([HEAD, *self.rows]), "")
+
+
+class Archives:
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    def path(self, name: str) -> str:
+        return f"/a/{name}"
+
+    def exists(self, name: str) -> bool:
+        return name in self.names
+
+
+PROXY = WantedImage("registry.k8s.io/kube-proxy:v1.36.4", OTHER, "proxy.tar")
+PAIR = [WantedImage("x:1", "", "pair.tar"), WantedImage("x:2", "", "pair.tar")]
+
+
+def three_times(condition: Callable[[], bool]) -> bool:
+    return any(condition() for _attempt in range(3))
+
+
+def test_only_what_is_missing_is_imported_and_each_archive_once() -> None:
+    ctr = Ctr([row(NAME), row(CONFIG)], {"/a/pair.tar": [row("x:1"), row("x:2")]})
+    lacking = ensure([PAUSE, *PAIR], Containerd(ctr, "/run/c.sock"), Archives("pair.tar"), three_times, check_mode=False)
+    assert lacking == PAIR
+    assert ctr.imported == ["/a/pair.tar"]
+
+
+def test_nothing_is_imported_where_nothing_is_missing() -> None:
+    ctr = Ctr([row(NAME), row(CONFIG)], {})
+    assert ensure([PAUSE], Containerd(ctr, "/run/c.sock"), Archives(), three_times, check_mode=False) == []
+    assert ctr.imported == []
+
+
+def test_check_mode_tells_what_is_missing_and_needs_no_archives() -> None:
+    ctr = Ctr([], {})
+    lacking = ensure([PAUSE, *PAIR], Containerd(ctr, "/run/c.sock"), Archives(), three_times, check_mode=True)
+    assert archives_of(lacking) == ["pair.tar", "pause.tar"]
+    assert ctr.imported == []
+
+
+def test_absent_archives_are_named_before_any_import() -> None:
+    ctr = Ctr([], {"/a/pause.tar": [row(NAME), row(CONFIG)]})
+    with pytest.raises(Refusal, match=r"/a/proxy\.tar: found no such file.*kube-proxy"):
+        ensure([PAUSE, PROXY], Containerd(ctr, "/run/c.sock"), Archives("pause.tar"), three_times, check_mode=False)
+    assert ctr.imported == []
+
+
+@pytest.mark.parametrize("rows", [[], [row(NAME)], [row(NAME, OTHER), row(CONFIG)], [row(NAME, unpacked="false"), row(CONFIG)]])
+def test_an_import_that_did_not_bring_the_image_is_no_success(rows: list[str]) -> None:
+    ctr = Ctr([], {"/a/pause.tar": rows})
+    with pytest.raises(Refusal, match=rf"images {NAME}: found not in containerd's store"):
+        ensure([PAUSE], Containerd(ctr, "/run/c.sock"), Archives("pause.tar"), three_times, check_mode=False)
+
+
+def test_cri_may_know_an_image_a_moment_later() -> None:
+    class Slow(Ctr):
+        asked = 0
+
+        def run(self, argv: Sequence[str], *, stdin: str = "", timeout: float = 60.0, check: bool = True) -> Completed:
+            self.asked += 1
+            if self.asked == 4:
+                self.rows = [*self.rows, row(CONFIG)]
+            return super().run(argv, stdin=stdin, timeout=timeout, check=check)
+
+    slow = Slow([], {"/a/pause.tar": [row(NAME)]})
+    assert ensure([PAUSE], Containerd(slow, "/run/c.sock"), Archives("pause.tar"), three_times, check_mode=False) == [PAUSE]
+
+
+def test_an_image_that_replaces_another_under_its_name_comes_without_that_one() -> None:
+    class AsContainerd(Ctr):
+        """Makes no second name for an image that replaces one which CRI knows."""
+
+        def run(self, argv: Sequence[str], *, stdin: str = "", timeout: float = 60.0, check: bool = True) -> Completed:
+            names = {line.split()[0] for line in self.rows}
+            if argv[-2] == "rm":
+                self.rows = [line for line in self.rows if line.split()[0] != argv[-1]]
+            elif argv[-2] == "import":
+                made = self.archives[argv[-1]]
+                self.rows += [line for line in made if not line.startswith("sha256:") or not names & {row.split()[0] for row in made}]
+                return Completed(tuple(argv), 0, "", "")
+            return super().run(argv, stdin=stdin, timeout=timeout, check=check)
+
+    ctr = AsContainerd([row(NAME, OTHER), row("sha256:old", OTHER)], {"/a/pause.tar": [row(NAME), row(CONFIG)]})
+    assert ensure([PAUSE], Containerd(ctr, "/run/c.sock"), Archives("pause.tar"), three_times, check_mode=False) == [PAUSE]
