@@ -6,15 +6,17 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.cluster.build import build
+from tests.integration.playbook_output import recap
 from tests.lab import Lab
 from tests.lab.hosts import Host
+from tests.unit.installation.sources import IMAGES, PAUSE, RELEASE, make_source, write_docker_archive, write_image
 
 PLAN = {
     "node_cidr": "192.168.4.0/24",
@@ -33,9 +35,15 @@ PLAYBOOK = """
     - vmstation.cluster.node
 """
 HOSTS = {
-    "node-ufw": {"address": "192.168.4.231", "mac": "02:00:c0:a8:04:e7", "firewall": "ufw"},
-    "node-nftables": {"address": "192.168.4.232", "mac": "02:00:c0:a8:04:e8", "firewall": "nftables", "image": "debian13"},
-    "node-firewalld": {"address": "192.168.4.233", "mac": "02:00:c0:a8:04:e9", "firewall": "firewalld"},
+    "node-ufw": {"address": "192.168.4.231", "mac": "02:00:c0:a8:04:e7", "firewall": "ufw", "kubernetes": True},
+    "node-nftables": {
+        "address": "192.168.4.232",
+        "mac": "02:00:c0:a8:04:e8",
+        "firewall": "nftables",
+        "image": "debian13",
+        "kubernetes": True,
+    },
+    "node-firewalld": {"address": "192.168.4.233", "mac": "02:00:c0:a8:04:e9", "firewall": "firewalld", "kubernetes": True},
 }
 # what the role writes, and a bare host does not have
 WRITTEN = (
@@ -43,7 +51,16 @@ WRITTEN = (
     "/etc/sysctl.d/99-vmstation-kubernetes.conf",
     "/etc/containerd",
     "/etc/crictl.yaml",
+    "/usr/bin/kubeadm",
+    "/usr/bin/kubelet",
+    "/usr/bin/kubectl",
+    "/usr/lib/systemd/system/kubelet.service",
 )
+
+
+def programs() -> dict[str, Path]:
+    """Kubernetes' own programs, compiled before."""
+    return {path.name: path for path in build(["kubeadm", "kubelet", "kubectl"])}
 
 
 class Site:
@@ -53,6 +70,7 @@ class Site:
         self.lab = lab
         self.hosts = {name: lab.start(name, **spec) for name, spec in HOSTS.items()}
         self.directory = directory
+        self.source = make_source(directory / "source", programs())
         (directory / "site.yml").write_text(PLAYBOOK)
         hosts = {
             name: {"ansible_host": host.address, "ansible_python_interpreter": "/usr/bin/python3"} for name, host in self.hosts.items()
@@ -63,8 +81,9 @@ class Site:
             "ansible_ssh_private_key_file": str(lab.key),
             "ansible_ssh_common_args": "-o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no -o LogLevel=ERROR",
             "network_plan": PLAN,
+            "installation_source": {"kind": "directory", "path": str(self.source)},
             # the kernel of the machine under the hosts may have no ipip
-            "node_preflight_accept": ["encapsulation_modules_can_be_loaded"],
+            "node_preflight_accept": ["encapsulation_modules_can_be_loaded", "cgroup_version_is_2"],
             "node_containerd_restrict_oom_score_adj": True,
             "node_containerd_disable_apparmor": True,
         }
@@ -76,7 +95,9 @@ class Site:
 
     def play(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self.lab.run(
-            ["ansible-playbook", "-i", str(self.directory / "hosts.json"), str(self.directory / "site.yml"), *arguments], check=False
+            ["ansible-playbook", "-i", str(self.directory / "hosts.json"), str(self.directory / "site.yml"), *arguments],
+            check=False,
+            timeout=1800,
         )
 
 
@@ -86,14 +107,6 @@ def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     yield made
     for host in made.hosts.values():
         lab.remove(host)
-
-
-def recap(process: subprocess.CompletedProcess[str]) -> dict[str, dict[str, int]]:
-    """The counts of Ansible's recap by host."""
-    lines = process.stdout.partition("PLAY RECAP")[2].splitlines()[1:]
-    counts = {line.split(" ")[0]: {key: int(number) for key, number in re.findall(r"(\w+)=(\d+)", line)} for line in lines if "ok=" in line}
-    assert counts, process.stdout + process.stderr
-    return counts
 
 
 def written(host: Host) -> list[str]:
@@ -122,6 +135,7 @@ def test_leftovers_are_named_and_nothing_is_changed(site: Site) -> None:
             {
                 "node_preflight_accept": [
                     "encapsulation_modules_can_be_loaded",
+                    "cgroup_version_is_2",
                     "kubelet_files_belong_to_a_running_kubelet",
                     "interfaces_belong_to_no_other_cni",
                 ]
@@ -156,6 +170,31 @@ def test_the_role_prepares_all_hosts(site: Site) -> None:
         assert host.run(["getent", "hosts", "node-firewalld"]).stdout.split() == ["192.168.4.233", "node-firewalld"]
 
 
+def images(host: Host) -> set[str]:
+    return {name for name in host.run(["ctr", "-n", "k8s.io", "images", "list", "-q"]).stdout.split() if not name.startswith("sha256:")}
+
+
+def test_kubernetes_is_installed_and_kubelet_waits(site: Site) -> None:
+    for host in site.hosts.values():
+        assert host.run(["kubeadm", "version", "-o", "short"]).stdout == f"v{RELEASE}\n"
+        assert host.run(["kubelet", "--version"]).stdout == f"Kubernetes v{RELEASE}\n"
+        assert host.run(["systemctl", "is-enabled", "kubelet"]).stdout == "enabled\n"
+        host.run(["systemctl", "start", "kubelet"])
+        state = host.run(["systemctl", "show", "kubelet", "--property", "ActiveState,ConditionResult,NRestarts"]).stdout
+        assert set(state.split()) == {"ActiveState=inactive", "ConditionResult=no", "NRestarts=0"}
+        assert "/opt/cni/bin" in host.run(["containerd", "config", "dump"]).stdout
+        assert host.run(["ls", "/var/lib"]).stdout.count("vmstation-images") == 0, "archives stay on no host"
+
+
+def test_all_images_are_there_and_workers_have_no_control_plane_s(site: Site) -> None:
+    control_plane, *workers = site.hosts.values()
+    assert images(control_plane) == set(IMAGES)
+    left_out = {name for name in IMAGES if any(part in name for part in ("apiserver", "controller-manager", "scheduler", "etcd"))}
+    assert len(left_out) == 4
+    for worker in workers:
+        assert images(worker) == set(IMAGES) - left_out
+
+
 def test_a_second_run_changes_nothing(site: Site) -> None:
     process = site.play()
     assert {name: counts["changed"] for name, counts in recap(process).items()} == dict.fromkeys(HOSTS, 0), process.stdout
@@ -166,6 +205,106 @@ def test_check_mode_agrees_with_a_prepared_host(site: Site) -> None:
     process = site.play("--check", "--diff")
     assert {name: counts["changed"] for name, counts in recap(process).items()} == dict.fromkeys(HOSTS, 0), process.stdout
     assert process.returncode == 0
+
+
+def test_a_removed_image_and_overwritten_programs_are_repaired_and_said(site: Site) -> None:
+    host = site.hosts["node-ufw"]
+    host.run(["ctr", "-n", "k8s.io", "images", "remove", "--sync", PAUSE])
+    host.run(["ctr", "-n", "k8s.io", "images", "tag", "--force", IMAGES[0], IMAGES[1]])
+    host.run(["sh", "-c", "echo '#!/bin/sh' > /usr/bin/kubelet; chmod 700 /usr/bin/kubectl"])
+    checked, process = site.play("--check", "--limit", host.name), site.play("--limit", host.name)
+    again = site.play("--limit", host.name)
+    assert process.returncode == 0, process.stdout + process.stderr
+    # the programs and the import; a real run also makes and removes the directory of archives, and copies them
+    assert recap(checked)[host.name]["changed"] == 2
+    assert recap(process)[host.name]["changed"] == 5
+    for said in ("(item=kubelet)", "(item=kubectl)", "(item=pause-3.10.2.tar)", "(item=kube-controller-manager-v1.36.4.tar)"):
+        assert f"changed: [{host.name}] => {said}" in process.stdout
+    assert "(item=kubeadm)" not in process.stdout
+    assert "(item=etcd" not in process.stdout
+    assert recap(again)[host.name]["changed"] == 0, again.stdout
+    assert images(host) == set(IMAGES)
+    assert host.run(["kubelet", "--version"]).stdout == f"Kubernetes v{RELEASE}\n"
+
+
+def test_container_images_check_apply_check_apply(site: Site, tmp_path: Path) -> None:
+    host, archive = site.hosts["node-nftables"], "extra.tar"
+    name = "docker.io/library/extra:1"
+    write_image(tmp_path / archive, name)
+    arguments = {"images": [{"name": name, "archive": archive}], "directory": "/var/tmp/extra"}
+    check = site.lab.module(host, "container_images", arguments, check=True, diff=True)
+    assert (check["changed"], check["imported"], check["archives"]) == (True, [name], [archive])
+    assert check["diff"] == {"before": "", "after": f"{name}\n"}
+    absent = site.lab.module(host, "container_images", arguments)
+    assert absent["failed"]
+    assert "/var/tmp/extra/extra.tar: found no such file on this host" in str(absent["msg"])
+    host.run(["mkdir", "/var/tmp/extra"])
+    site.lab.module(host, "ansible.builtin.copy", {"src": str(tmp_path / archive), "dest": "/var/tmp/extra/", "mode": "0600"})
+    applied = site.lab.module(host, "container_images", arguments)
+    assert (applied["changed"], applied["imported"]) == (True, [name])
+    host.run(["rm", "-r", "/var/tmp/extra"])
+    for again in (site.lab.module(host, "container_images", arguments, check=True), site.lab.module(host, "container_images", arguments)):
+        assert (again["changed"], again["imported"], again["archives"]) == (False, [], [])
+    other = {**arguments, "images": [{"name": name, "archive": archive, "digest": f"sha256:{'0' * 64}"}]}
+    assert site.lab.module(host, "container_images", other, check=True)["imported"] == [name]
+    host.run(["ctr", "-n", "k8s.io", "images", "remove", "--sync", name])
+
+
+def test_an_archive_of_docker_save_is_imported_under_the_digest_that_the_check_tells(site: Site, tmp_path: Path) -> None:
+    host, name = site.hosts["node-nftables"], "docker.io/library/saved:1"
+    digest = write_docker_archive(tmp_path / "saved.tar", "saved:1")
+    arguments = {"images": [{"name": name, "digest": digest, "archive": "saved.tar"}], "directory": "/var/tmp/saved"}
+    host.run(["mkdir", "/var/tmp/saved"])
+    site.lab.module(host, "ansible.builtin.copy", {"src": str(tmp_path / "saved.tar"), "dest": "/var/tmp/saved/", "mode": "0600"})
+    applied, again = site.lab.module(host, "container_images", arguments), site.lab.module(host, "container_images", arguments)
+    assert (applied.get("changed"), again.get("changed")) == (True, False), (applied, again)
+    host.run(["sh", "-c", f"rm -r /var/tmp/saved; ctr -n k8s.io images remove --sync {name}"])
+
+
+def test_a_kubelet_that_runs_is_left_alone_and_restarted_when_its_program_was_another(site: Site) -> None:
+    """kubelet alone, without a cluster: it serves, so that nothing of it is a leftover."""
+    host = site.hosts["node-nftables"]
+    configuration = {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "cgroupDriver": "systemd",
+        "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
+        "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
+        "authorization": {"mode": "AlwaysAllow"},
+        "failCgroupV1": False,
+        "failSwapOn": False,
+    }
+    host.write("/etc/default/kubelet", "KUBELET_EXTRA_ARGS=--kubeconfig= --bootstrap-kubeconfig=\n")
+    host.write("/etc/kubernetes/kubelet.conf", "apiVersion: v1\n")
+    host.write("/var/lib/kubelet/config.yaml", json.dumps(configuration))
+    host.run(["systemctl", "start", "kubelet"])
+    try:
+        site.lab.wait_for(lambda: ":10250" in host.run(["ss", "-Hltn"]).stdout, "a kubelet that serves", 120)
+        untouched = site.play("--limit", host.name)
+        # the program cannot be written to while it runs
+        host.run(["sh", "-c", "cp /bin/true /usr/bin/.kubelet && mv /usr/bin/.kubelet /usr/bin/kubelet"])
+        before = host.run(["systemctl", "show", "kubelet", "--property", "MainPID"]).stdout
+        repaired = site.play("--limit", host.name)
+        after = host.run(["systemctl", "show", "kubelet", "--property", "MainPID"]).stdout
+    finally:
+        host.run(["systemctl", "stop", "kubelet"])
+        host.run(["rm", "-r", "/etc/kubernetes", "/etc/default/kubelet", "/var/lib/kubelet/config.yaml"])
+    assert (untouched.returncode, recap(untouched)[host.name]["changed"]) == (0, 0), untouched.stdout
+    # the program, and the restart
+    assert (repaired.returncode, recap(repaired)[host.name]["changed"]) == (0, 2), repaired.stdout
+    assert before != after != "MainPID=0\n"
+
+
+def test_an_archive_with_a_wrong_checksum_is_named_before_any_host_is_touched(site: Site) -> None:
+    archive = site.source / "images" / "pause-3.10.2.tar"
+    sound = archive.read_bytes()
+    archive.write_bytes(sound[:-1] + b"x")
+    try:
+        process = site.play()
+    finally:
+        archive.write_bytes(sound)
+    assert {name: (counts["failed"], counts["changed"]) for name, counts in recap(process).items()} == dict.fromkeys(HOSTS, (1, 0))
+    assert f"{archive}: found sha256 " in process.stdout
 
 
 CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 3).close()"
