@@ -1,0 +1,308 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""kubeadm's configuration, rendered from the network plan and the host. Documents are mappings; kubeadm reads them as JSON."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from ansible_collections.vmstation.cluster.plugins.module_utils._findings import failures
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.merging import Owned, arguments, merged
+from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.model import Address, Plan
+from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.ports import open_ports
+from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.ranges import extra_service_ranges, has_service_cidr_objects
+from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.reading import read_cluster
+from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+
+KUBEADM_API = "kubeadm.k8s.io/v1beta4"
+# https://kubernetes.io/docs/reference/config-api/kubeadm-config.v1beta4/
+FIRST_VERSION_OF_KUBEADM_API = (1, 31)
+KUBELET_API = "kubelet.config.k8s.io/v1beta1"
+KUBE_PROXY_API = "kubeproxy.config.k8s.io/v1alpha1"
+
+API_PORT = 6443
+ETCD_METRICS_PORT = 2381
+KUBE_PROXY_METRICS_PORT = 10249
+CRI_SOCKET = "unix:///run/containerd/containerd.sock"
+CONTROL_PLANE_TAINT = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
+KUBEADMS_PATIENCE = 240
+KUBE_PROXY_MODES = ("iptables", "nftables")
+
+_RELEASE = re.compile(r"(\d+)\.(\d+)\.\d+")
+_FIELDS = ("pod_cidr", "service_cidr", "dns_service_ip", "dns_domain", "node_port_range", "kubernetes_version")
+_CHECK = "Run vmstation.cluster.network_plan_check and follow its findings."
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What an owner sets beyond the plan. Where it says something else than the plan, it is refused."""
+
+    kubelet: Mapping[str, Any] = field(default_factory=dict)
+    kube_proxy: Mapping[str, Any] = field(default_factory=dict)
+    apiserver: Mapping[str, Any] = field(default_factory=dict)
+    controller_manager: Mapping[str, Any] = field(default_factory=dict)
+    scheduler: Mapping[str, Any] = field(default_factory=dict)
+    cert_sans: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class ControlPlane:
+    """The host that becomes the control plane. endpoint: where nodes and people reach the API, a name or an address with or without a port;
+    empty: the host's address. schedulable: whether it takes ordinary Pods. timeout: seconds that init may take."""
+
+    name: str
+    addresses: Sequence[str]
+    release: str
+    cluster_name: str = "kubernetes"
+    endpoint: str = ""
+    schedulable: bool = False
+    cri_socket: str = CRI_SOCKET
+    kube_proxy_mode: str = "iptables"
+    ignore_preflight_errors: Sequence[str] = ()
+    extras: Extras = Extras()
+    timeout: int = 600
+
+
+def init_documents(plan: object, host: ControlPlane) -> list[dict[str, Any]]:
+    """InitConfiguration, ClusterConfiguration, KubeletConfiguration and KubeProxyConfiguration of a control plane."""
+    known = _readable(plan)
+    _refuse_release(host.release, known)
+    addresses = node_addresses(plan, host.addresses, host.name)
+    endpoint = control_plane_endpoint(host.endpoint, addresses[0])
+    scraped = _scraped_ports(known)
+    return [
+        _init(host, addresses),
+        _cluster(known, host, addresses, endpoint, scraped),
+        _kubelet(known, host.extras.kubelet),
+        _kube_proxy(known, host, scraped),
+    ]
+
+
+def node_registration(
+    name: str, addresses: Sequence[str], cri_socket: str = CRI_SOCKET, ignore_preflight_errors: Sequence[str] = ()
+) -> dict[str, Any]:
+    """What InitConfiguration and JoinConfiguration say alike of a node. addresses: as `node_addresses` gives them."""
+    registration: dict[str, Any] = {
+        "name": name.lower(),
+        "criSocket": cri_socket,
+        "imagePullPolicy": "IfNotPresent",
+        "kubeletExtraArgs": [{"name": "node-ip", "value": ",".join(addresses)}],
+    }
+    if ignore_preflight_errors:
+        registration["ignorePreflightErrors"] = sorted(ignore_preflight_errors)
+    return registration
+
+
+def node_addresses(plan: object, addresses: Sequence[str], name: str) -> list[str]:
+    """The host's addresses in the families of the pod networks, that of the primary service network first."""
+    known = _readable(plan)
+    families = list(dict.fromkeys(net.version for net in (*(known.service_cidr or ()), *(known.pod_cidr or ()))))
+    own = {single.version: str(single) for single in (_address(text, name) for text in addresses)}
+    for family in families:
+        if family not in own:
+            raise Refusal(
+                f"host {name}",
+                f"no IPv{family} address ({', '.join(addresses) or 'no address at all'})",
+                f"an address of each family of pods and Services ({_texts(known.pod_cidr)}, {_texts(known.service_cidr)})",
+                f"Give the host an IPv{family} address in the inventory (`address`), or take IPv{family} out of the plan.",
+            )
+    return [own[family] for family in families]
+
+
+def control_plane_endpoint(endpoint: str, address: str) -> str:
+    """A name or an address, with the API's port."""
+    given = endpoint or address
+    try:
+        single = ipaddress.ip_address(given.strip("[]"))
+    except ValueError:
+        return given if re.search(r":\d+$", given) else f"{given}:{API_PORT}"
+    return f"[{single}]:{API_PORT}" if single.version == 6 else f"{single}:{API_PORT}"
+
+
+def extra_service_cidrs(plan: object) -> list[str]:
+    """Service ranges beyond the plan's own, that its DNS addresses need."""
+    known = _readable(plan)
+    ranges = [str(net) for net in extra_service_ranges(known)]
+    if ranges and not has_service_cidr_objects(known):
+        raise Refusal(
+            "network_plan.dns_service_ip",
+            f"{_texts(known.dns_service_ip)}, outside of service_cidr {_texts(known.service_cidr)}",
+            "an address of service_cidr, or Kubernetes 1.33 or newer, which takes a second range",
+            _CHECK,
+        )
+    return ranges
+
+
+def as_text(documents: Iterable[Mapping[str, Any]]) -> str:
+    """The documents as one file for kubeadm."""
+    return "---\n".join(f"{json.dumps(document, indent=2, ensure_ascii=False)}\n" for document in documents)
+
+
+def document_of(documents: Iterable[Mapping[str, Any]], kind: str) -> dict[str, Any]:
+    """The document of a kind; a Refusal if there is none."""
+    for document in documents:
+        if document.get("kind") == kind:
+            return dict(document)
+    raise Refusal(
+        "configuration", f"no {kind}", f"a list with a {kind}", "Make it with the filter vmstation.cluster.kubeadm_init_configuration."
+    )
+
+
+def _init(host: ControlPlane, addresses: list[str]) -> dict[str, Any]:
+    registration = node_registration(host.name, addresses, host.cri_socket, host.ignore_preflight_errors)
+    return {
+        "apiVersion": KUBEADM_API,
+        "kind": "InitConfiguration",
+        "localAPIEndpoint": {"advertiseAddress": addresses[0], "bindPort": API_PORT},
+        "nodeRegistration": {**registration, "taints": [] if host.schedulable else [CONTROL_PLANE_TAINT]},
+        # init makes one whether it is wanted or not: this one is gone at once
+        "bootstrapTokens": [{"ttl": "1s", "description": "made by kubeadm init, for nobody"}],
+        # CoreDNS is the role dns'; the join command would show a token
+        "skipPhases": ["addon/coredns", "show-join-command"],
+        # kubeadm's own patience, 240 s, is short for old disks; the rest of ours is for certificates and images
+        "timeouts": {"controlPlaneComponentHealthCheck": f"{max(KUBEADMS_PATIENCE, host.timeout - 120)}s"},
+    }
+
+
+def _cluster(plan: Plan, host: ControlPlane, addresses: list[str], endpoint: str, scraped: frozenset[int]) -> dict[str, Any]:
+    address = addresses[0]
+    services, pods, node_ports = _texts(plan.service_cidr), _texts(plan.pod_cidr), str(plan.node_port_range)
+    of_services = {"service-cluster-ip-range": Owned(services, "network_plan.service_cidr")}
+    apiserver = {
+        **of_services,
+        "service-node-port-range": Owned(node_ports, "network_plan.node_port_range"),
+        "advertise-address": Owned(address, "the host's address in the inventory"),
+        "secure-port": Owned(str(API_PORT), ""),
+    }
+    manager = {**of_services, "cluster-cidr": Owned(pods, "network_plan.pod_cidr")}
+    document: dict[str, Any] = {
+        "apiVersion": KUBEADM_API,
+        "kind": "ClusterConfiguration",
+        "clusterName": host.cluster_name,
+        "kubernetesVersion": f"v{host.release}",
+        "controlPlaneEndpoint": endpoint,
+        "networking": {"podSubnet": pods, "serviceSubnet": services, "dnsDomain": plan.dns_domain},
+        "apiServer": {
+            "certSANs": list(
+                dict.fromkeys(["127.0.0.1", "localhost", *addresses, host.name.lower(), _host_of(endpoint), *host.extras.cert_sans])
+            ),
+            "extraArgs": arguments({"service-node-port-range": node_ports}, host.extras.apiserver, "apiserver_extra_args", apiserver),
+        },
+        "controllerManager": {
+            # Calico gives out its own blocks: node CIDRs would end a /16 at 256 nodes, and refuse a pod network below /24
+            "extraArgs": arguments(
+                {"allocate-node-cidrs": "false", "bind-address": address},
+                host.extras.controller_manager,
+                "controller_manager_extra_args",
+                manager,
+            ),
+        },
+        "scheduler": {"extraArgs": arguments({"bind-address": address}, host.extras.scheduler, "scheduler_extra_args", {})},
+    }
+    if ETCD_METRICS_PORT in scraped:
+        urls = ",".join(f"http://{_bracketed(one)}:{ETCD_METRICS_PORT}" for one in (_loopback(address), address))
+        document["etcd"] = {"local": {"dataDir": "/var/lib/etcd", "extraArgs": [{"name": "listen-metrics-urls", "value": urls}]}}
+    return document
+
+
+def _kubelet(plan: Plan, extra: Mapping[str, Any]) -> dict[str, Any]:
+    return merged(
+        {
+            "apiVersion": KUBELET_API,
+            "kind": "KubeletConfiguration",
+            "cgroupDriver": "systemd",
+            "clusterDNS": [str(single) for single in plan.dns_service_ip or ()],
+            "clusterDomain": plan.dns_domain,
+        },
+        extra,
+        "kubelet_configuration",
+        {
+            "apiVersion": Owned(KUBELET_API, ""),
+            "kind": Owned("KubeletConfiguration", ""),
+            "clusterDNS": Owned([str(single) for single in plan.dns_service_ip or ()], "network_plan.dns_service_ip"),
+            "clusterDomain": Owned(plan.dns_domain, "network_plan.dns_domain"),
+        },
+    )
+
+
+def _kube_proxy(plan: Plan, host: ControlPlane, scraped: frozenset[int]) -> dict[str, Any]:
+    pods = _texts(plan.pod_cidr)
+    if host.kube_proxy_mode not in KUBE_PROXY_MODES:
+        raise Refusal("kube_proxy_mode", repr(host.kube_proxy_mode), f"one of {', '.join(KUBE_PROXY_MODES)}", "Correct it.")
+    document: dict[str, Any] = {
+        "apiVersion": KUBE_PROXY_API,
+        "kind": "KubeProxyConfiguration",
+        "mode": host.kube_proxy_mode,
+        "clusterCIDR": pods,
+    }
+    if KUBE_PROXY_METRICS_PORT in scraped:
+        has_ipv6 = any(net.version == 6 for net in plan.pod_cidr or ())
+        document["metricsBindAddress"] = f"{'[::]' if has_ipv6 else '0.0.0.0'}:{KUBE_PROXY_METRICS_PORT}"
+    return merged(
+        document,
+        host.extras.kube_proxy,
+        "kube_proxy_configuration",
+        {
+            "apiVersion": Owned(KUBE_PROXY_API, ""),
+            "kind": Owned("KubeProxyConfiguration", ""),
+            "clusterCIDR": Owned(pods, "network_plan.pod_cidr"),
+            "mode": Owned(host.kube_proxy_mode, "kube_proxy_mode"),
+        },
+    )
+
+
+def _readable(plan: object) -> Plan:
+    cluster, findings = read_cluster(plan)
+    for finding in failures(findings, "error"):
+        if finding.rule == "the_plan_is_a_mapping" or finding.subject.removeprefix("network_plan.").startswith(_FIELDS):
+            raise Refusal(finding.subject, finding.found, finding.expected, f"{finding.fix} {_CHECK}")
+    return cluster.plan
+
+
+def _refuse_release(release: str, plan: Plan) -> None:
+    match = _RELEASE.fullmatch(release)
+    if not match:
+        raise Refusal("release", repr(release), "a full version like 1.36.4", "Write the patch version too, without v.")
+    minor = (int(match.group(1)), int(match.group(2)))
+    if minor != plan.kubernetes_version:
+        planned = ".".join(map(str, plan.kubernetes_version or ()))
+        raise Refusal("release", release, f"a release of {planned}, as network_plan.kubernetes_version says", "Change one of the two.")
+    if minor < FIRST_VERSION_OF_KUBEADM_API:
+        raise Refusal("release", release, "1.31 or newer: older ones do not know kubeadm.k8s.io/v1beta4", "Choose a newer release.")
+
+
+def _scraped_ports(plan: Plan) -> frozenset[int]:
+    """The TCP ports that the plan opens on the control plane: what listens on loopback by default listens for them too."""
+    opened = open_ports(plan, "control_plane", ())
+    return frozenset(port.ports.first for port in opened if port.ports is not None and port.fact.protocol == "tcp")
+
+
+def _address(text: str, name: str) -> Address:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        raise Refusal(
+            f"host {name}", repr(text), "an IPv4 or IPv6 address", "Correct `address` or `ansible_host` in the inventory."
+        ) from None
+
+
+def _host_of(endpoint: str) -> str:
+    return endpoint.rpartition(":")[0].strip("[]")
+
+
+def _loopback(address: str) -> str:
+    return "::1" if ":" in address else "127.0.0.1"
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def _texts(entries: Optional[Iterable[object]]) -> str:
+    return ",".join(map(str, entries or ()))

@@ -1,0 +1,232 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Looks for what of a cluster is on a host, and removes it in an order that may be interrupted anywhere. What it touches is passed in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Optional
+
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Commands
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.host_state import HostFiles
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.trees import Trees
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm import reset
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.mark import MARKER, read_mark
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.reset import Remains, Route
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.reset_chains import ours_in, removal
+
+NAMESPACE = ("ctr", "--address", "{}", "--namespace", "k8s.io")
+FILTERS = ("iptables", "ip6tables")
+KINDS = ("nft", "legacy")
+
+# a pod's network is taken down by what its configuration names; Calico's plugin would ask an API server that is gone
+NO_PLUGIN = {"cniVersion": "0.3.1", "name": "k8s-pod-network", "plugins": [{"type": "loopback"}]}
+KUBEADM_SECONDS = 300.0
+
+Replace = Callable[[Mapping[str, Optional[str]]], None]
+
+
+@dataclass(frozen=True)
+class Host:
+    """What the host is reached through."""
+
+    commands: Commands
+    files: HostFiles
+    trees: Trees
+    replace: Replace
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be removed. networks: the pods'. force: also a cluster that this collection has not made."""
+
+    cluster: str
+    host: str
+    cri_socket: str
+    networks: Sequence[str]
+    force: bool
+
+
+def look(host: Host, wish: Wish) -> Remains:
+    """One look at the host."""
+    commands, files = host.commands, host.files
+    mark = read_mark(files.read(MARKER))
+    has_ip = commands.has("ip")
+    return Remains(
+        mark=mark.cluster if mark else None,
+        evidence=_evidence(files),
+        kubelet_is_active=_kubelet_is_active(commands),
+        containers=_containers(commands, wish),
+        mounts=reset.mounts_below(files.read("/proc/self/mountinfo") or "", reset.MOUNTS_BELOW),
+        paths=tuple(_paths(host)),
+        interfaces=reset.interfaces_of(files.entries("/sys/class/net")),
+        tunnel_addresses=_tunnel(commands, wish) if has_ip else (),
+        namespaces=tuple(name for name in files.entries(reset.NETWORK_NAMESPACES) if name.startswith("cni-")),
+        routes=tuple(_routes(commands, wish)) if has_ip else (),
+        chains={program: lines for program in _filters(commands) if (lines := ours_in(_saved(commands, program)))},
+        tables=reset.tables_of(_output(commands, ["nft", "--json", "list", "tables"])),
+        sets=tuple(name for name in _output(commands, ["ipset", "list", "-name"]).split() if reset.SETS.fullmatch(name)),
+        units=_units(commands),
+    )
+
+
+def remove(host: Host, wish: Wish, remains: Remains) -> None:
+    """Takes away what was found, the mark last. What is gone meanwhile is no error: the look that follows tells what is left."""
+    commands = host.commands
+    if remains.kubelet_is_active or remains.containers:
+        commands.run(["systemctl", "stop", "kubelet"], timeout=120.0, check=False)
+    if remains.containers and host.files.exists(reset.CNI_CONFIGURATION):
+        host.replace({reset.CNI_CONFIGURATION: json.dumps(NO_PLUGIN)})
+    _unmount(host)
+    if commands.has("kubeadm") and (remains.containers or remains.evidence):
+        argv = ["kubeadm", "reset", "--force", "--cri-socket", wish.cri_socket, "--ignore-preflight-errors=all"]
+        commands.run(argv, timeout=KUBEADM_SECONDS, check=False)
+    _remove_containers(commands, wish)
+    _unmount(host)
+    for unit in remains.units:
+        commands.run(["systemctl", "stop", unit], check=False)
+    _remove_network(host, wish)
+    _remove_rules(commands)
+    for path in _paths(host):
+        host.trees.remove(path)
+
+
+def _evidence(files: HostFiles) -> tuple[str, ...]:
+    found = [f"{reset.KUBERNETES}/{name}" for name in files.entries(reset.KUBERNETES) if reset.is_evidence(name)]
+    found += [f"{reset.KUBERNETES}/manifests/{name}" for name in files.entries(f"{reset.KUBERNETES}/manifests")]
+    return (*found, *(f"{reset.ETCD}/{name}" for name in files.entries(reset.ETCD)))
+
+
+def _kubelet_is_active(commands: Commands) -> bool:
+    shown = _output(commands, ["systemctl", "show", "kubelet", "--property=ActiveState", "--value"]).strip()
+    return shown in ("active", "activating", "reloading")
+
+
+def _ctr(wish: Wish, *words: str) -> list[str]:
+    return [*(word.format(wish.cri_socket[len("unix://") :]) for word in NAMESPACE), *words]
+
+
+def _containers(commands: Commands, wish: Wish) -> tuple[str, ...]:
+    return tuple(sorted(_output(commands, _ctr(wish, "containers", "list", "--quiet")).split()))
+
+
+def _remove_containers(commands: Commands, wish: Wish) -> None:
+    """What kubeadm has left, or all of them on a host without kubeadm. containerd forgets what it knew of their pods when it starts."""
+    left = _containers(commands, wish)
+    for name in left:
+        commands.run(_ctr(wish, "tasks", "kill", "--all", "--signal", "SIGKILL", name), check=False)
+        commands.run(_ctr(wish, "tasks", "delete", "--force", name), check=False)
+        commands.run(_ctr(wish, "containers", "delete", name), check=False)
+    if left:
+        commands.run(["systemctl", "restart", "containerd"], timeout=120.0, check=False)
+
+
+def _unmount(host: Host) -> None:
+    """A mount that is in use goes when its last user does; either way nothing below it can be removed by mistake."""
+    for point in reset.mounts_below(host.files.read("/proc/self/mountinfo") or "", reset.MOUNTS_BELOW):
+        if host.commands.run(["umount", point], check=False).status != 0:
+            host.commands.run(["umount", "--lazy", point], check=False)
+
+
+def _remove_network(host: Host, wish: Wish) -> None:
+    commands = host.commands
+    if not commands.has("ip"):
+        return
+    for name in host.files.entries(reset.NETWORK_NAMESPACES):
+        if name.startswith("cni-"):
+            commands.run(["ip", "netns", "delete", name], check=False)
+    for name in reset.interfaces_of(host.files.entries("/sys/class/net")):
+        commands.run(["ip", "link", "delete", name], check=False)
+    for address in _tunnel(commands, wish):
+        commands.run(["ip", "address", "delete", address, "dev", reset.TUNNEL], check=False)
+        commands.run(["ip", "link", "set", reset.TUNNEL, "down"], check=False)
+    for route in _routes(commands, wish):
+        commands.run(["ip", f"-{route.family}", "route", "delete", *route.words], check=False)
+
+
+def _remove_rules(commands: Commands) -> None:
+    for program in _filters(commands):
+        text = removal(_saved(commands, program))
+        if text:
+            commands.run([f"{program}-restore", "--noflush", "--wait", "20"], stdin=text)
+    for family, name in reset.tables_of(_output(commands, ["nft", "--json", "list", "tables"])):
+        commands.run(["nft", "delete", "table", family, name], check=False)
+    for name in _output(commands, ["ipset", "list", "-name"]).split():
+        if reset.SETS.fullmatch(name):
+            commands.run(["ipset", "destroy", name], check=False)
+
+
+def _filters(commands: Commands) -> list[str]:
+    """Programs with rules of their own, each with its -save and -restore. Where there are two kinds, the plain name is one of them."""
+    found = []
+    for program in FILTERS:
+        kinds = [f"{program}-{kind}" for kind in KINDS if commands.has(f"{program}-{kind}-save")]
+        found += kinds or [program]
+    return found
+
+
+def _saved(commands: Commands, program: str) -> str:
+    return _output(commands, [f"{program}-save"])
+
+
+def _routes(commands: Commands, wish: Wish) -> list[Route]:
+    return [
+        route
+        for family in (4, 6)
+        for route in reset.routes_of(
+            _output(commands, ["ip", "-json", f"-{family}", "route", "show", "table", "all"]), family, wish.networks
+        )
+    ]
+
+
+def _tunnel(commands: Commands, wish: Wish) -> tuple[str, ...]:
+    return reset.addresses_of_tunnel(_output(commands, ["ip", "-json", "address", "show", "dev", reset.TUNNEL]), wish.networks)
+
+
+def _units(commands: Commands) -> tuple[str, ...]:
+    listed = _output(commands, ["systemctl", "list-units", "--plain", "--no-legend", "--full", "kubepods*.slice"])
+    names = (line.split()[0] for line in listed.splitlines() if line.split())
+    return tuple(sorted((name for name in names if reset.UNITS.fullmatch(name)), key=len, reverse=True))
+
+
+def _paths(host: Host) -> list[str]:
+    """What there is to remove, the mark's directory last. A directory that has to stay, such as a mount point, counts until it is empty."""
+    files = host.files
+    found = [
+        f"{directory}/{name}" for directory, starts in reset.CACHES.items() for name in files.entries(directory) if name.startswith(starts)
+    ]
+    found += _plugins(host)
+    for path in reset.PATHS:
+        stays = path in _mount_points(files) or files.target(path) is not None
+        if files.entries(path) if stays else files.exists(path):
+            found.append(path)
+    return found
+
+
+def _mount_points(files: HostFiles) -> frozenset[str]:
+    lines = (files.read("/proc/self/mountinfo") or "").splitlines()
+    return frozenset(line.split()[4] for line in lines if len(line.split()) > 4)
+
+
+def _plugins(host: Host) -> list[str]:
+    """Calico's CNI plugins, without those that a package owns."""
+    there = [f"{reset.PLUGINS}/{name}" for name in reset.INSTALLED_PLUGINS if name in host.files.entries(reset.PLUGINS)]
+    if f"{reset.PLUGINS}/calico" not in there:
+        return []
+    owned = set()
+    for path in there:
+        asked = ["dpkg-query", "--search", path] if host.commands.has("dpkg-query") else ["rpm", "--query", "--file", path]
+        if host.commands.has(asked[0]) and host.commands.run(asked, check=False).status == 0:
+            owned.add(path)
+    return [path for path in there if path not in owned]
+
+
+def _output(commands: Commands, argv: Sequence[str]) -> str:
+    """What a program prints; nothing on a host that does not have it, or where there is nothing to show."""
+    if not commands.has(argv[0]):
+        return ""
+    done = commands.run(argv, timeout=60.0, check=False)
+    return done.stdout if done.status == 0 else ""

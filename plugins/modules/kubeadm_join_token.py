@@ -1,0 +1,127 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: kubeadm_join_token
+short_description: A bootstrap token that lets workers join during one run
+version_added: 0.1.0
+author: the vmstation.cluster contributors (@vmstation)
+description:
+  - Runs on a control plane. Makes a bootstrap token that lives for a short time, or removes those that this module has made.
+  - Its tokens are told from others by their description. Other tokens are left alone.
+  - Either way it says where the cluster is, and by which keys its authority is known.
+attributes:
+  check_mode:
+    support: full
+    details:
+      - On a host that is no control plane yet, check mode predicts, with an empty RV(api_server_endpoint).
+  diff_mode:
+    support: none
+    details:
+      - A diff would show a secret.
+  idempotent:
+    support: partial
+    details:
+      - O(state=absent) is. O(state=present) makes a new token each time, because the secret of an earlier one is not kept.
+  platform:
+    platforms: linux
+options:
+  state:
+    description:
+      - V(present) removes the tokens of earlier runs and makes a new one.
+      - V(absent) removes all tokens that this module has made, those of runs that were killed too.
+    type: str
+    choices: [present, absent]
+    default: present
+  ttl:
+    description:
+      - After which time the token ends by itself, up to V(24h). Hours, minutes and seconds, such as V(30m) or V(1h30m).
+    type: str
+    default: 30m
+  kubeconfig:
+    description:
+      - An administrator's kubeconfig, on the host that the module runs on.
+    type: path
+    default: /etc/kubernetes/admin.conf
+notes:
+  - The result holds a secret. Set C(no_log) for the task that makes a token.
+  - Two runs at the same time against one cluster take each other's tokens away.
+seealso:
+  - module: vmstation.cluster.kubeadm_worker
+extends_documentation_fragment:
+  - vmstation.cluster.attributes
+"""
+
+EXAMPLES = r"""
+- name: Make a token for this run
+  vmstation.cluster.kubeadm_join_token:
+  become: true
+  no_log: true
+  register: join_token
+
+- name: Remove the token, and what killed runs left
+  vmstation.cluster.kubeadm_join_token:
+    state: absent
+  become: true
+"""
+
+RETURN = r"""
+token:
+  description: The token, a secret. Empty in check mode and with O(state=absent).
+  returned: success
+  type: str
+api_server_endpoint:
+  description: Host and port of the API server. Empty where check mode does not know it yet.
+  returned: success
+  type: str
+  sample: 192.168.4.63:6443
+ca_cert_hashes:
+  description: The pins of the cluster's authority, as kubeadm takes them.
+  returned: success
+  type: list
+  elements: str
+  sample: ["sha256:6ae249b453b1aaffcc317dec1320d923124e59c3ac979eabcf37672b521e0498"]
+removed:
+  description: The names of tokens that were there, which are no secrets.
+  returned: success
+  type: list
+  elements: str
+  sample: [x4kq0v]
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.clock import SystemClock
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import HostCommands
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.host_state import LocalFiles
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.token import Host, Wish, ensure_tokens
+from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+
+ARGUMENTS = {
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "ttl": {"type": "str", "default": "30m"},
+    "kubeconfig": {"type": "path", "default": "/etc/kubernetes/admin.conf"},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    host = Host(HostCommands(), LocalFiles(), SystemClock())
+    try:
+        outcome = ensure_tokens(host, Wish(**module.params), module.check_mode)
+    except Refusal as refusal:
+        module.fail_json(msg=str(refusal))
+    module.exit_json(
+        changed=outcome.changed,
+        token=outcome.token,
+        api_server_endpoint=outcome.endpoint,
+        ca_cert_hashes=list(outcome.ca_cert_hashes),
+        removed=list(outcome.removed),
+    )
+
+
+if __name__ == "__main__":
+    main()
