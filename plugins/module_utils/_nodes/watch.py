@@ -1,0 +1,64 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Waits, in bounded time, until nodes are ready."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.clock import Clock
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster import ClusterReader
+from ansible_collections.vmstation.cluster.plugins.module_utils._nodes.judge import Verdict, judge_all
+from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal, Unavailable
+
+
+@dataclass(frozen=True)
+class Request:
+    """Whom to wait for. timeout: seconds; 0 judges what is now. interval: seconds between two looks."""
+
+    names: tuple[str, ...]
+    asleep: frozenset[str] = frozenset()
+    timeout: float = 300.0
+    interval: float = 1.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """verdicts: in the order of the names. seconds: how long it took."""
+
+    verdicts: Sequence[Verdict]
+    seconds: float
+
+
+def request(params: Mapping[str, Any]) -> Request:
+    """The module's options, read."""
+    if params["timeout"] < 0:
+        raise Refusal("timeout", f"{params['timeout']:g}", "a number of seconds, 0 or more", "Use 0 to judge without waiting.")
+    return Request(
+        tuple(dict.fromkeys(name.lower() for name in params["nodes"])),
+        frozenset(name.lower() for name in params["asleep"]),
+        float(params["timeout"]),
+    )
+
+
+def wait_for_nodes(wanted: Request, cluster: ClusterReader, clock: Clock) -> Outcome:
+    """One list of all nodes at a look; back as soon as everyone is ready who does not sleep. An API server that is busy is asked again."""
+    began = clock.now()
+    while True:
+        try:
+            verdicts = judge_all(cluster.items("v1", "Node"), wanted.names, wanted.asleep)
+        except Unavailable:
+            if clock.now() - began >= wanted.timeout:
+                raise
+            verdicts = []
+        waited = clock.now() - began
+        if verdicts and all(verdict.ready or verdict.is_asleep for verdict in verdicts):
+            return Outcome(verdicts, waited)
+        if verdicts and waited >= wanted.timeout:
+            return Outcome(verdicts, waited)
+        if not wanted.names:
+            return Outcome((), waited)
+        clock.sleep(wanted.interval)

@@ -1,0 +1,158 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which nodes are ready, what keeps the others, and how long that is waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from ansible_collections.vmstation.cluster.plugins.module_utils._nodes.judge import as_data, findings, judge, judge_all
+from ansible_collections.vmstation.cluster.plugins.module_utils._nodes.watch import Request, request, wait_for_nodes
+from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal, Unavailable
+
+
+def node(name: str, status: str = "True", message: str = "", **spec: object) -> dict[str, Any]:
+    ready = {"type": "Ready", "status": status, "message": message, "lastHeartbeatTime": "2026-11-23T06:41:00Z"}
+    pressure = {"type": "MemoryPressure", "status": "False", "message": "kubelet has sufficient memory available"}
+    return {"metadata": {"name": name, "labels": {"zone": "attic"}}, "spec": spec, "status": {"conditions": [pressure, ready]}}
+
+
+NO_CNI = "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:cni plugin not initialized"
+SILENT = "Kubelet stopped posting node status."
+TROUBLES = {
+    "no Node": (None, "has no Node object", "run the role worker on it"),
+    "no CNI": (node("homelab", "False", NO_CNI), "not ready: no CNI network yet", "spec.nodeName=homelab"),
+    "silent": (node("homelab", "Unknown", SILENT), f"not ready: silent since 2026-11-23T06:41:00Z ({SILENT})", "systemctl status kubelet"),
+    "other": (node("homelab", "False", "PLEG is not healthy"), "not ready: PLEG is not healthy", "kubectl describe node homelab"),
+    "new": ({"metadata": {"name": "homelab"}}, "not ready: its kubelet has reported nothing yet", "journalctl -u kubelet"),
+    "no conditions": ({"metadata": {"name": "homelab"}, "status": {"conditions": None}}, "reported nothing yet", "journalctl -u kubelet"),
+}
+
+
+@pytest.mark.parametrize("case", TROUBLES)
+def test_a_node_that_is_not_ready_says_why_and_what_to_do(case: str) -> None:
+    found, reason, fix = TROUBLES[case]
+    verdict = judge("homelab", found, False)
+    assert not verdict.ready
+    assert reason in verdict.reason
+    assert fix in verdict.fix
+    (finding,) = findings([verdict], 12.4)
+    assert (finding.severity, finding.subject) == ("error", "node homelab")
+    assert finding.found.endswith(", after 12 s")
+
+
+def test_a_ready_node_has_no_finding_and_tells_its_labels() -> None:
+    verdict = judge("homelab", node("homelab"), False)
+    assert findings([verdict], 5) == []
+    assert as_data([verdict]) == {
+        "homelab": {"ready": True, "reason": "", "asleep": False, "schedulable": True, "labels": {"zone": "attic"}}
+    }
+
+
+def test_a_cordoned_node_is_ready_and_not_schedulable() -> None:
+    verdict = judge("homelab", node("homelab", unschedulable=True), False)
+    assert (verdict.ready, verdict.schedulable) == (True, False)
+
+
+@pytest.mark.parametrize("found", [node("homelab", "Unknown", SILENT), None], ids=["silent", "never joined"])
+def test_a_host_that_sleeps_is_called_asleep_and_is_no_error(found: dict[str, Any] | None) -> None:
+    verdict = judge("homelab", found, True)
+    (finding,) = findings([verdict], 40)
+    assert verdict.is_asleep
+    assert (finding.severity, finding.found.startswith("asleep")) == ("info", True)
+
+
+def test_a_host_that_was_to_sleep_and_is_ready_is_ready() -> None:
+    verdict = judge("homelab", node("homelab"), True)
+    assert (verdict.ready, verdict.is_asleep) == (True, False)
+
+
+def test_verdicts_come_in_the_order_of_the_names() -> None:
+    verdicts = judge_all([node("b"), node("a"), node("stranger")], ["a", "c", "b"], [])
+    assert [(verdict.name, verdict.ready) for verdict in verdicts] == [("a", True), ("c", False), ("b", True)]
+
+
+class Cluster:
+    """A reader of scripted lists: each is given once, the last one for ever. An exception is raised."""
+
+    server = "https://192.168.4.63:6443"
+
+    def __init__(self, *rounds: list[dict[str, Any]] | Refusal) -> None:
+        self.rounds, self.calls = list(rounds), 0
+
+    def items(self, api_version: str, kind: str) -> Iterator[dict[str, Any]]:
+        assert (api_version, kind) == ("v1", "Node")
+        self.calls += 1
+        one = self.rounds.pop(0) if len(self.rounds) > 1 else self.rounds[0]
+        if isinstance(one, Refusal):
+            raise one
+        yield from one
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = 1000.0
+
+    def now(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.time += seconds
+
+
+BUSY = Unavailable("Kubernetes API", "HTTP status 503", "HTTP status 200", "Wait.")
+
+
+def test_waiting_ends_with_the_last_node_and_asks_once_a_look() -> None:
+    cluster = Cluster([node("a", "False")], [node("a"), node("b", "Unknown")], [node("a"), node("b")])
+    outcome = wait_for_nodes(Request(("a", "b"), timeout=60), cluster, Clock())
+    assert [verdict.ready for verdict in outcome.verdicts] == [True, True]
+    assert (cluster.calls, outcome.seconds) == (3, 2.0)
+
+
+def test_waiting_ends_in_time_with_those_that_are_missing() -> None:
+    outcome = wait_for_nodes(Request(("a", "b"), timeout=10), Cluster([node("a")]), Clock())
+    assert [(verdict.name, verdict.ready) for verdict in outcome.verdicts] == [("a", True), ("b", False)]
+    assert outcome.seconds == 10
+
+
+def test_nobody_waits_for_a_sleeper() -> None:
+    outcome = wait_for_nodes(Request(("a", "b"), frozenset({"b"}), 60), Cluster([node("a"), node("b", "Unknown")]), Clock())
+    assert outcome.seconds == 0
+
+
+def test_without_time_what_stands_is_judged_at_once() -> None:
+    cluster = Cluster([node("a", "False")])
+    assert wait_for_nodes(Request(("a",), timeout=0), cluster, Clock()).seconds == 0
+    assert cluster.calls == 1
+
+
+def test_a_busy_api_server_is_asked_again() -> None:
+    assert wait_for_nodes(Request(("a",), timeout=60), Cluster(BUSY, BUSY, [node("a")]), Clock()).verdicts[0].ready
+
+
+def test_an_api_server_that_stays_away_is_what_is_reported() -> None:
+    with pytest.raises(Unavailable, match="503"):
+        wait_for_nodes(Request(("a",), timeout=5), Cluster(BUSY), Clock())
+
+
+def test_what_waiting_cannot_mend_is_not_waited_for() -> None:
+    clock = Clock()
+    with pytest.raises(Refusal, match="401"):
+        wait_for_nodes(Request(("a",), timeout=60), Cluster(Refusal("API", "HTTP status 401", "credentials", "Fetch them.")), clock)
+    assert clock.now() == 1000.0
+
+
+def test_no_names_are_no_wait() -> None:
+    assert wait_for_nodes(Request((), timeout=60), Cluster([]), Clock()).seconds == 0
+
+
+def test_options_are_read() -> None:
+    assert request({"nodes": ["Homelab", "homelab"], "asleep": ["Homelab"], "timeout": 5}) == Request(
+        ("homelab",), frozenset({"homelab"}), 5.0
+    )
+    with pytest.raises(Refusal, match="timeout"):
+        request({"nodes": [], "asleep": [], "timeout": -1})

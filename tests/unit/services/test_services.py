@@ -1,0 +1,176 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is found about Services, from what was seen of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.model import PortRange
+from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+from ansible_collections.vmstation.cluster.plugins.module_utils._services.judge import as_data, judge
+from ansible_collections.vmstation.cluster.plugins.module_utils._services.look import endpoints
+from ansible_collections.vmstation.cluster.plugins.module_utils._services.model import (
+    Answer,
+    Endpoints,
+    Node,
+    PlannedService,
+    Question,
+    Request,
+    Sight,
+    request,
+)
+
+GRAFANA = PlannedService("monitoring", "grafana", 3000, 30300, "tcp", "NodePort", "/api/health")
+KEY = ("monitoring", "grafana")
+MASTER, HOMELAB = Node("masternode", "192.168.4.63"), Node("homelab", "192.168.4.62")
+REQUEST = Request((GRAFANA,), (MASTER, HOMELAB), PortRange(30000, 32767), 5)
+SLOW, REFUSED, WELL = Answer(problem="no answer within 5 s"), Answer(problem="connection refused"), Answer(status=200)
+
+
+def service(name: str = "grafana", namespace: str = "monitoring", *, kind: str = "NodePort", **port: object) -> dict:
+    wanted = {"port": 3000, "protocol": "TCP", "nodePort": 30300, **port}
+    return {"metadata": {"name": name, "namespace": namespace}, "spec": {"type": kind, "selector": {"app": name}, "ports": [wanted]}}
+
+
+def sight(one: dict | None = None, *, master: Answer = WELL, homelab: Answer = WELL, **more: object) -> Sight:
+    answers = [(Question(MASTER, 30300, "/api/health"), master), (Question(HOMELAB, 30300, "/api/health"), homelab)]
+    seen = Sight({KEY: one or service()}, {KEY: Endpoints(ready=1)}, {GRAFANA: answers})
+    return replace(seen, **more)
+
+
+FORBIDDEN = Refusal("Kubernetes API, list of services", "HTTP status 403", "the permission to list services", "Let the user list services.")
+
+CASES = {
+    "as planned": (sight(), []),
+    "no such Service": (sight(services={}, answers={}), [("services_exist", "no Service of this name", "Run site.yml")]),
+    "no such Service, its NodePort taken": (
+        sight(services={("other", "it"): service("it", "other")}, answers={}),
+        [("services_exist", "no Service of this name", "NodePort 30300 is taken by Service other/it")],
+    ),
+    "another type": (sight(service(kind="ClusterIP")), [("services_are_of_the_planned_type", "type ClusterIP", "Correct")]),
+    "a load balancer": (sight(service(kind="LoadBalancer")), [("services_are_of_the_planned_type", "type LoadBalancer", "stays pending")]),
+    "another port": (sight(service(port=80)), [("service_ports_are_as_planned", "80/tcp", "Correct")]),
+    "another protocol": (sight(service(protocol="UDP")), [("service_ports_are_as_planned", "3000/udp", "Correct")]),
+    "another NodePort": (sight(service(nodePort=30301)), [("node_ports_are_as_planned", "NodePort 30301", "Set nodePort to 30300")]),
+    "another NodePort, as the planned one is taken": (
+        sight(services={KEY: service(nodePort=30301), ("other", "it"): service("it", "other")}),
+        [("node_ports_are_as_planned", "NodePort 30301", "30300 is taken by Service other/it")],
+    ),
+    "no Pod": (
+        sight(endpoints={KEY: Endpoints()}, master=SLOW, homelab=SLOW),
+        [("services_have_ready_endpoints", "no Pod has the labels app=grafana", "kubectl get pods -n monitoring")],
+    ),
+    "a Pod that is not ready": (
+        sight(endpoints={KEY: Endpoints(0, ("monitoring/grafana-7",))}),
+        [("services_have_ready_endpoints", "not ready: monitoring/grafana-7", "kubectl describe pod -n monitoring grafana-7")],
+    ),
+    "one node is silent": (
+        sight(homelab=SLOW),
+        [("node_ports_answer", "homelab (http://192.168.4.62:30300/api/health)", "Look at that node")],
+    ),
+    "all nodes are silent": (sight(master=SLOW, homelab=SLOW), [("node_ports_answer", "masternode", "Look at the firewalls")]),
+    "nothing listens": (sight(master=REFUSED), [("node_ports_answer", "connection refused", "kube-proxy")]),
+    "unwell": (sight(master=Answer(status=503)), [("node_ports_answer", "HTTP status 503", "logs")]),
+    "a redirect is an answer": (sight(master=Answer(status=302)), []),
+    "Services may not be listed": (
+        sight(services={}, services_are_known=False, unknown=[FORBIDDEN], homelab=SLOW),
+        [("node_ports_answer", "homelab", "Look at that node"), ("services_can_be_read", "403", "Let the user")],
+    ),
+    "endpoints may not be listed": (
+        sight(endpoints={}, endpoints_are_known=False, unknown=[FORBIDDEN]),
+        [("services_can_be_read", "403", "Let the user")],
+    ),
+    "a NodePort out of the range": (
+        sight(services={KEY: service(), ("a", "b"): service("b", "a", nodePort=29000)}),
+        [("node_ports_are_in_the_range", "NodePort 29000", "node_port_range")],
+    ),
+    "somebody's pending load balancer": (
+        sight(services={KEY: service(), ("a", "b"): service("b", "a", kind="LoadBalancer", nodePort=30001)}),
+        [("load_balancers_have_an_address", "pending", "NodePort")],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_findings(case: str) -> None:
+    seen, wanted = CASES[case]
+    found = judge(REQUEST, seen)
+    assert [finding.rule for finding in found] == [rule for rule, _found, _fix in wanted]
+    for finding, (_rule, words, fix) in zip(found, wanted, strict=True):
+        assert words in finding.found
+        assert fix in finding.fix
+
+
+def test_what_a_user_lacks_permission_for_is_unknown_and_no_error() -> None:
+    found = judge(REQUEST, sight(services={}, services_are_known=False, endpoints={}, endpoints_are_known=False, unknown=[FORBIDDEN]))
+    assert [finding.severity for finding in found] == ["warning"]
+
+
+def test_the_result_tells_what_each_node_answered() -> None:
+    told = as_data(REQUEST, sight(homelab=SLOW))[0]
+    assert told["exists"]
+    assert (told["node_port"], told["ready_endpoints"]) == (30300, 1)
+    assert [(one["node"], one["status"], one["problem"]) for one in told["answers"]] == [
+        ("masternode", 200, ""),
+        ("homelab", 0, "no answer within 5 s"),
+    ]
+
+
+def slice_of(*points: dict, name: str = "grafana") -> dict:
+    return {"metadata": {"namespace": "monitoring", "labels": {"kubernetes.io/service-name": name}}, "endpoints": list(points)}
+
+
+def endpoint(pod: str, **conditions: bool) -> dict:
+    return {"addresses": ["10.244.0.9"], "conditions": conditions, "targetRef": {"name": pod, "namespace": "monitoring"}}
+
+
+def test_a_pod_of_two_families_counts_once_and_an_absent_condition_means_ready() -> None:
+    slices = [slice_of(endpoint("a", ready=True), endpoint("b", ready=False)), slice_of(endpoint("a", ready=True), endpoint("c"))]
+    assert endpoints([*slices, slice_of(endpoint("x"), name="other")], [KEY]) == {KEY: Endpoints(2, ("monitoring/b",))}
+
+
+def test_a_slice_without_endpoints() -> None:
+    empty = {"metadata": {"namespace": "monitoring", "labels": {"kubernetes.io/service-name": "grafana"}}, "endpoints": None}
+    assert endpoints([empty], [KEY]) == {KEY: Endpoints()}
+
+
+PLANNED = {"name": "dns", "namespace": "x", "port": 53, "node_port": None, "protocol": "udp", "type": None, "health": None}
+PARAMETERS = {
+    "services": [PLANNED],
+    "nodes": [{"name": "a", "address": ["192.0.2.1", "2001:db8::1"]}, {"name": "b", "address": "192.0.2.2"}],
+    "asleep": ["b"],
+    "node_port_range": "30000-32767",
+    "timeout": 5,
+}
+
+
+def test_only_nodes_that_are_awake_are_asked_at_their_first_address() -> None:
+    read = request(PARAMETERS)
+    assert read.nodes == (Node("a", "192.0.2.1"),)
+    assert read.services[0].type == "ClusterIP"
+    assert not read.services[0].is_asked
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("timeout", 0),
+        ("node_port_range", "30000"),
+        ("node_port_range", "32767-30000"),
+        ("node_port_range", "30000-70000"),
+        ("node_port_range", "٣-5"),
+        ("nodes", [{"name": "a", "address": []}]),
+        ("nodes", [{"name": "a", "address": 7}]),
+    ],
+)
+def test_bad_input_is_named(option: str, value: object) -> None:
+    with pytest.raises(Refusal, match=option):
+        request({**PARAMETERS, option: value})
+
+
+def test_an_ipv6_node_is_written_in_brackets() -> None:
+    assert Question(Node("a", "2001:db8::1"), 30300, "/x").url == "http://[2001:db8::1]:30300/x"
+    assert Question(Node("a", "2001:db8::1"), 30300, "").url == "tcp://[2001:db8::1]:30300"
