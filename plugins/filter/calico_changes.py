@@ -1,0 +1,60 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: calico_changes
+short_description: What applying objects has changed in a cluster
+version_added: 0.1.0
+author: the vmstation.cluster contributors (@vmstation)
+description:
+  - Writes a line for each kind of which M(kubernetes.core.k8s) has made objects, and for each field that it has changed, with both values.
+  - What controllers write meanwhile, the status foremost, is no change. The module itself takes it for one.
+options:
+  _input:
+    description: The result of a task with C(diff=true).
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Apply objects
+  kubernetes.core.k8s:
+    resource_definition: "{{ objects }}"
+    apply: true
+    server_side_apply:
+      field_manager: vmstation
+  diff: true
+  register: applied
+  changed_when: applied | vmstation.cluster.calico_changes | length > 0
+"""
+
+RETURN = r"""
+_value:
+  description: The lines.
+  type: list
+  elements: str
+  sample:
+    - "DaemonSet, made: kube-system/calico-node"
+    - "IPPool default-ipv4-ippool: spec.natOutgoing: false -> true"
+"""
+
+from collections.abc import Callable
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.vmstation.cluster.plugins.module_utils._calico.changes import changes
+from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+
+
+def calico_changes(applied: object) -> list[str]:
+    try:
+        return changes(applied)
+    except Refusal as refusal:
+        raise AnsibleFilterError(str(refusal)) from refusal
+
+
+class FilterModule:
+    def filters(self) -> dict[str, Callable[..., object]]:
+        return {"calico_changes": calico_changes}

@@ -1,0 +1,102 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What applying objects has changed in a cluster, in lines, from what kubernetes.core.k8s returns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+
+# what the API server and the controllers write; a roll-out goes on while it is looked at
+_NOISE = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp")
+_NOISY_ANNOTATIONS = ("deprecated.daemonset.template.generation", "deployment.kubernetes.io/revision")
+_LENGTH = 120
+_LINES = 8  # of one object; a new release changes whole roles
+
+
+def changes(applied: object) -> list[str]:
+    """A line for each kind of new objects, and for each field of the others that is not as it was.
+
+    applied: the result of a task that ran with ``diff: true``.
+    """
+    if isinstance(applied, Mapping) and applied.get("failed"):
+        return []
+    if not isinstance(applied, Mapping) or "result" not in applied:
+        raise Refusal("calico_changes", type(applied).__name__, "the result of kubernetes.core.k8s", "Pass what the task has registered.")
+    inner = applied["result"]
+    every = inner["results"] if isinstance(inner, Mapping) and "results" in inner else [applied]
+    changed = [one for one in every if one.get("changed")]
+    made: dict[str, list[str]] = {}
+    for one in changed:
+        if _is_new(one):
+            made.setdefault(str(one["result"].get("kind", "object")), []).append(_name(one["result"]))
+    lines = [line for one in changed if not _is_new(one) for line in _of_object(one)]
+    return [*(f"{kind}, made: {', '.join(names)}" for kind, names in made.items()), *lines]
+
+
+def _is_new(one: Mapping[str, Any]) -> bool:
+    diff = one.get("diff") or {}
+    return bool(diff) and not diff.get("before")
+
+
+def _of_object(one: Mapping[str, Any]) -> Iterator[str]:
+    label = _label(one["result"])
+    diff = one.get("diff") or {}
+    if not diff:
+        yield f"{label}: changed"
+    else:
+        differences = list(_differences(_without_noise(diff["before"]), _without_noise(diff.get("after") or {}), ""))
+        for path, before, after in differences[:_LINES]:
+            yield f"{label}: {path}: {_shown(before)} -> {_shown(after)}"
+        if len(differences) > _LINES:
+            yield f"{label}: {len(differences) - _LINES} more"
+
+
+def _name(resource: Mapping[str, Any]) -> str:
+    metadata = resource.get("metadata") or {}
+    return "/".join(part for part in (metadata.get("namespace"), metadata.get("name")) if part)
+
+
+def _label(resource: Mapping[str, Any]) -> str:
+    return f"{resource.get('kind', 'object')} {_name(resource)}"
+
+
+def _without_noise(document: Mapping[str, Any]) -> dict[str, Any]:
+    metadata = {key: value for key, value in (document.get("metadata") or {}).items() if key not in _NOISE}
+    if "annotations" in metadata:
+        metadata["annotations"] = {key: value for key, value in metadata["annotations"].items() if key not in _NOISY_ANNOTATIONS}
+    kept = {key: value for key, value in document.items() if key not in {"metadata", "status"}}
+    return {**kept, **({"metadata": metadata} if metadata else {})}
+
+
+class _Absent:
+    """What is on one side only."""
+
+
+_ABSENT = _Absent()
+
+
+def _differences(before: object, after: object, path: str) -> Iterator[tuple[str, object, object]]:
+    """The scalars that differ; what has a name in a list is found by it."""
+    if isinstance(before, list) and isinstance(after, list):
+        before, after = _by_name(before), _by_name(after)
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for key in [*before, *(key for key in after if key not in before)]:
+            yield from _differences(before.get(key, _ABSENT), after.get(key, _ABSENT), f"{path}.{key}" if path else str(key))
+    elif before != after:
+        yield path, before, after
+
+
+def _by_name(entries: list[Any]) -> dict[str, Any]:
+    return {str(entry.get("name", at)) if isinstance(entry, Mapping) else str(at): entry for at, entry in enumerate(entries)}
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, _Absent):
+        return "nothing"
+    text = json.dumps(value, default=str)
+    return text if len(text) <= _LENGTH else f"{text[:_LENGTH]}..."

@@ -1,0 +1,72 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plays a role against an API server, on this machine as the controller."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.lab.cache import CHECKOUT
+from tests.lab.venv import ensure_venv
+
+
+@dataclass(frozen=True)
+class Played:
+    """What a run of a playbook left."""
+
+    status: int
+    text: str
+
+    @property
+    def changed(self) -> int:
+        return int(re.findall(r"changed=(\d+)", self.text.partition("PLAY RECAP")[2])[0])
+
+    def says(self, words: str) -> bool:
+        """Whether the words are in the output, however its lines are broken."""
+        return " ".join(words.split()) in " ".join(self.text.split())
+
+    @property
+    def tasks_changed(self) -> list[str]:
+        """The names of the tasks that changed something."""
+        found = []
+        for part in re.split(r"^TASK \[", self.text, flags=re.MULTILINE)[1:]:
+            if re.search(r"^changed: ", part, flags=re.MULTILINE):
+                found.append(part.partition("]")[0].rpartition(" : ")[2])
+        return found
+
+
+def play_role(role: str, directory: Path, variables: Mapping[str, object], *arguments: str, timeout: float = 300) -> Played:
+    """The role on localhost, beside the three hosts of the specification, of which the workers sleep at times."""
+    task = {"name": f"Play {role}", "hosts": "localhost", "gather_facts": False, "roles": [f"vmstation.cluster.{role}"]}
+    (directory / "site.yml").write_text(json.dumps([task]))
+    localhost = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+    workers = {
+        "storagenodet3500": {"ansible_host": "192.168.4.61", "mac": "b8:ac:6f:7e:6c:9d", "sleeps": True},
+        "homelab": {"ansible_host": "192.168.4.62", "mac": "d0:94:66:30:d6:63", "sleeps": True},
+    }
+    groups = {"control_plane": {"hosts": {"masternode": {"ansible_host": "192.168.4.63"}}}, "workers": {"hosts": workers}}
+    (directory / "hosts.json").write_text(json.dumps({"all": {"hosts": {"localhost": localhost}, "children": groups}}))
+    process = subprocess.run(
+        ["ansible-playbook", "-i", str(directory / "hosts.json"), "-e", json.dumps(variables), *arguments, str(directory / "site.yml")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout,
+        cwd=directory,
+        env={
+            **os.environ,
+            "PATH": f"{ensure_venv()}/bin:{os.environ['PATH']}",
+            "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
+            "ANSIBLE_HOME": str(directory / "ansible"),
+            "ANSIBLE_NOCOLOR": "1",
+            "LC_ALL": "C.UTF-8",
+        },
+    )
+    return Played(process.returncode, process.stdout + process.stderr)
