@@ -1,0 +1,51 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: dns_corefile
+short_description: The Corefile of a network plan
+version_added: 0.1.0
+author: the vmstation.cluster contributors (@vmstation)
+description:
+  - Writes the Corefile with which CoreDNS serves the plan's domain and asks the plan's upstreams for all other names.
+  - It refuses a plan that does not say what DNS needs. M(vmstation.cluster.network_plan_check) tells all its faults.
+options:
+  _input:
+    description: The network plan.
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Show it
+  ansible.builtin.debug:
+    msg: "{{ network_plan | vmstation.cluster.dns_corefile }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The text of the Corefile.
+  type: str
+"""
+
+from collections.abc import Callable
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.vmstation.cluster.plugins.module_utils._dns.corefile import corefile
+from ansible_collections.vmstation.cluster.plugins.module_utils._dns.model import dns_plan
+from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+
+
+def dns_corefile(plan: object) -> str:
+    try:
+        return corefile(dns_plan(plan))
+    except Refusal as refusal:
+        raise AnsibleFilterError(str(refusal)) from refusal
+
+
+class FilterModule:
+    def filters(self) -> dict[str, Callable[..., object]]:
+        return {"dns_corefile": dns_corefile}
