@@ -198,8 +198,9 @@ hosts:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.clock import SystemClock
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import HostCommands
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.network import HostNetwork, SystemClock, local_networks_of
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.network import HostNetwork, local_networks_of
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 from ansible_collections.vmstation.cluster.plugins.module_utils._wake.broadcast import device_to_bind, outgoing_network
 from ansible_collections.vmstation.cluster.plugins.module_utils._wake.request import read_request

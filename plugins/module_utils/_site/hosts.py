@@ -23,6 +23,16 @@ def sleeping_hosts(hosts: object, names: Iterable[str]) -> list[dict[str, Any]]:
     ]
 
 
+def asleep_hosts(hostvars: object) -> list[str]:
+    """The names of the hosts that a wake run has found asleep and could not wake, as it registered them in ``site_wake``."""
+    if not isinstance(hostvars, Mapping):
+        raise Refusal("asleep_hosts", repr(hostvars), "the variable hostvars", "Write `hostvars | vmstation.cluster.asleep_hosts`.")
+    asleep = {
+        entry["name"] for name in hostvars for entry in (hostvars[name].get("site_wake") or {}).get("hosts") or () if not entry["is_up"]
+    }
+    return sorted(asleep)
+
+
 def node_identities(hostvars: object, names: Iterable[str]) -> list[dict[str, Any]]:
     """What the gathered facts of the named hosts tell of their identity; a host without facts is left out."""
     if not isinstance(hostvars, Mapping):

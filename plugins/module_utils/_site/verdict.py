@@ -11,7 +11,7 @@ from typing import Any
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
-NETWORK, WAKE, FAILURE = "site_network", "site_wake", "site_failure"
+NETWORK, WAKE, FAILURE, NODES, DNS = "site_network", "site_wake", "site_failure", "site_nodes", "site_dns"
 PREFLIGHT, FIREWALL, NIC, RUNTIME = "_node_preflight", "_node_firewall", "_node_nic", "_node_runtime"
 """The variables in which the plays before have registered what they saw."""
 
@@ -46,13 +46,13 @@ def _of_host(host: Mapping[str, Any], seen: Mapping[str, Any], predicted: bool) 
         planned = (((seen.get(NETWORK) or {}).get("derived") or {}).get("ports") or {}).get(host.get("role")) or ()
         return [f"{name}: asleep, left alone; awake it would open", *(f"  {_opening(entry)}" for entry in planned)]
     preflight, firewall, runtime = (seen.get(key) or {} for key in (PREFLIGHT, FIREWALL, RUNTIME))
-    against = [*(preflight.get("findings") or ()), *((seen.get(NIC) or {}).get("findings") or ())]
+    against = [finding for key in (PREFLIGHT, NIC, DNS) for finding in (seen.get(key) or {}).get("findings") or ()]
     findings = [f"  {finding['severity']}: {finding['subject']}: {finding['found']}" for finding in against]
     accepted = [f"  accepted: {finding['subject']}: {finding['found']}" for finding in preflight.get("accepted") or ()]
     if not preflight and not seen.get(FAILURE):
         return [f"{name}: not reached"]
     failure = seen.get(FAILURE)
-    if failure or "backend" not in firewall:
+    if "backend" not in firewall or ("stdout" not in runtime and failure):
         at = f", ended at: {failure['task']}" if failure else ", see its failed task above"
         return [f"{name}: NOT prepared{at}", *findings, *accepted]
     if firewall["backend"] == "none":
@@ -61,7 +61,19 @@ def _of_host(host: Mapping[str, Any], seen: Mapping[str, Any], predicted: bool) 
     else:
         openings = [f"  {_opening(entry)}" for entry in firewall.get("ports") or ()]
         headline = f"{firewall['backend']}, {len(openings)} openings{' as they would stand' if predicted else ''}"
-    return [f"{name}: {headline}; {_runtime(runtime)}", *openings, *_trusted(firewall), *findings, *accepted]
+    stands = "; ".join([headline, _runtime(runtime), *_membership(host["name"], seen)])
+    return [f"{name}: {stands}", *openings, *_trusted(firewall), *findings, *accepted]
+
+
+def _membership(name: str, seen: Mapping[str, Any]) -> list[str]:
+    """What the host is to the cluster; nothing in a run that did not ask."""
+    failure, node = seen.get(FAILURE), ((seen.get(NODES) or {}).get("nodes") or {}).get(name)
+    words = [f"NOT in order, ended at: {failure['task']}"] if failure else []
+    if node:
+        words.append("node ready" if node["ready"] else f"node NOT ready: {node['reason']}")
+    if (seen.get(DNS) or {}).get("answers"):
+        words.append("DNS answers" if not seen[DNS].get("findings") else "DNS does NOT answer as it should")
+    return words
 
 
 def _runtime(runtime: Mapping[str, Any]) -> str:

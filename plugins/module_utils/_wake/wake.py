@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.clock import Clock
 from ansible_collections.vmstation.cluster.plugins.module_utils._wake.packet import magic_packet
 from ansible_collections.vmstation.cluster.plugins.module_utils._wake.request import Request, Target
 from ansible_collections.vmstation.cluster.plugins.module_utils._wake.vigil import Heard, HostState, Vigil
@@ -26,14 +27,6 @@ class Lan(Protocol):
 
     def send(self, payloads: Sequence[bytes]) -> None:
         """Broadcast one datagram each."""
-
-
-class Clock(Protocol):
-    def now(self) -> float:
-        """Seconds since some fixed moment, never going back."""
-
-    def sleep(self, seconds: float) -> None:
-        """Let time pass."""
 
 
 @dataclass(frozen=True)

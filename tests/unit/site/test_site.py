@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
-from ansible_collections.vmstation.cluster.plugins.module_utils._site.hosts import node_identities, sleeping_hosts
+from ansible_collections.vmstation.cluster.plugins.module_utils._site.hosts import asleep_hosts, node_identities, sleeping_hosts
 from ansible_collections.vmstation.cluster.plugins.module_utils._site.verdict import finding_lines, site_verdict
 
 HOMELAB = {"name": "homelab", "address": "192.168.4.62", "mac": "d0:94:66:30:d6:63", "role": "worker", "sleeps": True}
@@ -35,6 +35,24 @@ def test_what_is_no_list_of_hosts_is_refused(wrong: object) -> None:
         sleeping_hosts(wrong, [])
     with pytest.raises(Refusal):
         site_verdict({}, wrong if wrong != ["homelab"] else None)
+    with pytest.raises(Refusal):
+        asleep_hosts(["homelab"])
+
+
+@pytest.mark.parametrize(
+    ("hostvars", "wanted"),
+    [
+        ({}, []),
+        ({"masternode": {}, "homelab": {"site_wake": {"skipped": True}}}, []),
+        ({"homelab": {"site_wake": {"hosts": [{"name": "homelab", "is_up": True}]}}}, []),
+        (
+            {name: {"site_wake": {"hosts": [{"name": "storage", "is_up": False}, {"name": "homelab", "is_up": False}]}} for name in "ab"},
+            ["homelab", "storage"],
+        ),
+    ],
+)
+def test_only_hosts_that_did_not_get_up_are_asleep(hostvars: dict, wanted: list[str]) -> None:
+    assert asleep_hosts(hostvars) == wanted
 
 
 def test_identities_come_from_gathered_facts() -> None:
@@ -55,6 +73,8 @@ ASLEEP = {
     "site_network": {"derived": {"ports": {"worker": FIREWALL["ports"]}}},
 }
 HEAD = "homelab (worker, 192.168.4.62): "
+STANDING = {"_node_preflight": {"findings": []}, "_node_firewall": {"backend": "none"}, "_node_runtime": {"stdout": VERSION}}
+READY = {"nodes": {"homelab": {"ready": True, "reason": ""}}}
 VERDICTS = {
     "prepared": (
         {"_node_preflight": {"findings": []}, "_node_firewall": FIREWALL, "_node_runtime": {"stdout": VERSION}},
@@ -90,6 +110,25 @@ VERDICTS = {
             "  warning: interface eth0: in use",
             "  accepted: swap on /x: in use",
         ],
+    ),
+    "a node that is ready and resolves names": (
+        {**STANDING, "site_nodes": READY, "site_dns": {"answers": [{}], "findings": []}},
+        [HEAD + "no firewall in force, nothing to open; containerd 1.6.20~ds1; node ready; DNS answers"],
+    ),
+    "a node that is not ready": (
+        {**STANDING, "site_nodes": {"nodes": {"homelab": {"ready": False, "reason": "no CNI"}}}, "site_dns": {"skipped": True}},
+        [HEAD + "no firewall in force, nothing to open; containerd 1.6.20~ds1; node NOT ready: no CNI"],
+    ),
+    "a node without DNS": (
+        {**STANDING, "site_nodes": READY, "site_dns": {"answers": [{}], "findings": [{**SWAP, "subject": "DNS 10.233.0.3"}]}},
+        [
+            HEAD + "no firewall in force, nothing to open; containerd 1.6.20~ds1; node ready; DNS does NOT answer as it should",
+            "  error: DNS 10.233.0.3: in use",
+        ],
+    ),
+    "failed when it was to join": (
+        {**STANDING, "site_failure": {"task": "Join", "msg": "x"}, "site_nodes": {"skipped": True}},
+        [HEAD + "no firewall in force, nothing to open; containerd 1.6.20~ds1; NOT in order, ended at: Join"],
     ),
     "never reached": ({}, [HEAD + "not reached"]),
 }
