@@ -9,8 +9,10 @@ import argparse
 import sys
 
 from tests.cluster.build import build
+from tests.cluster.calico_images import calico_images
 from tests.cluster.images import make_images
 from tests.cluster.programs import PROGRAMS, known, version
+from tests.cluster.source import make_source
 from tests.lab.say import LabError, say
 
 
@@ -20,8 +22,12 @@ def build_command(options: argparse.Namespace) -> None:
 
 
 def images_command(_options: argparse.Namespace) -> None:
-    for path in make_images():
+    for path in [*make_images(), *calico_images().values()]:
         print(path)
+
+
+def source_command(_options: argparse.Namespace) -> None:
+    print(make_source())
 
 
 def versions_command(_options: argparse.Namespace) -> None:
@@ -35,8 +41,10 @@ def main() -> int:
     command = commands.add_parser("build", help="compile programs (default: all) and print their paths")
     command.add_argument("programs", nargs="*", metavar="PROGRAM", help=" ".join(PROGRAMS))
     command.set_defaults(function=build_command)
-    command = commands.add_parser("images", help="make the image archives that kubeadm asks for and print their paths")
+    command = commands.add_parser("images", help="make the image archives that kubeadm and Calico's manifest ask for and print their paths")
     command.set_defaults(function=images_command)
+    command = commands.add_parser("source", help="make the installation source of the lab, a directory, and print its path")
+    command.set_defaults(function=source_command)
     command = commands.add_parser("versions", help="print what is pinned")
     command.set_defaults(function=versions_command)
     options = parser.parse_args()

@@ -64,7 +64,7 @@ def _compile(program: Program, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # what Go has compiled is in its own cache at once, so that an interrupted build goes on where it was
     part = path.with_name(f".{path.name}.part")
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off"}
+    environment = {**os.environ, "CGO_ENABLED": "1" if program.c else "0", "GOWORK": "off"}
     argv = ["nice", "go", "build", *FLAGS, "-ldflags", linker_flags(program), "-o", str(part), program.package]
     quietly(argv, env=environment, cwd=HERE / program.directory, timeout=PATIENCE)
     part.rename(path)

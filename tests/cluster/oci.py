@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CHUNK = 1 << 20
 
 
@@ -25,6 +26,7 @@ class Image:
     files: Mapping[str, Path]
     rootfs: Path | None = None  # a tar that comes first
     user: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
     capabilities: Mapping[str, bytes] = field(default_factory=dict)
     architecture: str = "amd64"
 
@@ -42,6 +44,7 @@ def _entry(name: str, size: int = 0, kind: bytes = tarfile.REGTYPE, mode: int = 
 def _layer(image: Image, path: Path) -> None:
     with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as layer:
         made = set()
+        first: dict[Path, str] = {}  # a program under two names is there once
         if image.rootfs:
             with tarfile.open(image.rootfs) as base:
                 for member in base:
@@ -52,7 +55,13 @@ def _layer(image: Image, path: Path) -> None:
                 if str(parent) not in made:
                     made.add(str(parent))
                     layer.addfile(_entry(str(parent), kind=tarfile.DIRTYPE))
+            if source in first:
+                entry = _entry(name, kind=tarfile.LNKTYPE)
+                entry.linkname = first[source]
+                layer.addfile(entry)
+                continue
             entry = _entry(name, source.stat().st_size)
+            first[source] = entry.name
             if name in image.capabilities:
                 entry.pax_headers["SCHILY.xattr.security.capability"] = image.capabilities[name].decode("ascii")
             with source.open("rb") as content:
@@ -84,7 +93,7 @@ def write_archive(image: Image, path: Path) -> None:
                 "created": "1970-01-01T00:00:00Z",
                 "config": {
                     "Entrypoint": list(image.entrypoint),
-                    "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+                    "Env": [f"{name}={value}" for name, value in {"PATH": PATH, **image.environment}.items()],
                     "WorkingDir": "/",
                     **({"User": image.user} if image.user else {}),
                 },

@@ -26,6 +26,9 @@ class Program:
     package: str
     module: str  # whose version is the program's
     stamped: tuple[str, ...] = ()  # packages with the variables gitVersion, gitMajor, ...
+    release: str = ""  # the release's own name, if that is not how go.mod calls it
+    told: tuple[str, ...] = ()  # variables that hold the version
+    c: bool = False  # has C in it: a static program of a C compiler
 
 
 def _of_kubernetes(name: str) -> Program:
@@ -35,6 +38,23 @@ def _of_kubernetes(name: str) -> Program:
 
 def _of_etcd(name: str, package: str) -> Program:
     return Program(name, "etcd", package, package)
+
+
+def _of_calico(name: str, package: str, module: str = "github.com/projectcalico/calico", c: bool = False) -> Program:
+    # its only module version is a pseudo-version; all that its images carry is stamped with the release, as upstream does
+    told = (
+        "main.VERSION",
+        "github.com/projectcalico/calico/node/pkg/lifecycle/startup.VERSION",
+        "github.com/projectcalico/calico/node/buildinfo.GitVersion",
+        "github.com/projectcalico/calico/calicoctl/calicoctl/commands.VERSION",
+        "github.com/projectcalico/calico/calicoctl/calicoctl/commands/common.VERSION",
+        "github.com/containernetworking/plugins/pkg/utils/buildversion.BuildVersion",
+    )
+    return Program(name, "calico", f"{module}/{package}", module, release="v3.28.5", told=told, c=c)
+
+
+def _of_cni_plugins(name: str, kind: str) -> Program:
+    return _of_calico(name, f"plugins/{kind}/{name}", "github.com/containernetworking/plugins")
 
 
 # in the order of building: first what an API server needs
@@ -48,6 +68,16 @@ PROGRAMS = {
         Program("coredns", "coredns", "github.com/coredns/coredns", "github.com/coredns/coredns"),
         _of_etcd("etcdctl", "go.etcd.io/etcd/etcdctl/v3"),
         _of_etcd("etcdutl", "go.etcd.io/etcd/etcdutl/v3"),
+        _of_calico("calico-node", "node/cmd/calico-node"),
+        _of_calico("calico-mountns", "node/cmd/mountns", c=True),
+        _of_calico("calico-cni", "cni-plugin/cmd/calico"),
+        _of_calico("calico-cni-install", "cni-plugin/cmd/install"),
+        _of_calico("calico-kube-controllers", "kube-controllers/cmd/kube-controllers"),
+        _of_calico("calico-check-status", "kube-controllers/cmd/check-status"),
+        _of_calico("calicoctl", "calicoctl/calicoctl"),
+        _of_cni_plugins("host-local", "ipam"),
+        _of_cni_plugins("loopback", "main"),
+        *(_of_cni_plugins(name, "meta") for name in ("bandwidth", "portmap", "tuning")),
     )
 }
 API_SERVER = ("etcd", "kubeadm", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
@@ -78,16 +108,20 @@ def _pins(directory: str) -> dict[str, str]:
 
 
 def version(program: Program) -> str:
-    """The version that go.mod pins, as in ``v1.36.4``."""
+    """The version that go.mod pins, as in ``v1.36.4``, or the release that this version is."""
     try:
-        return _pins(program.directory)[program.module]
+        pinned = _pins(program.directory)[program.module]
     except KeyError:
         raise LabError(f"{HERE / program.directory / 'go.mod'} requires no {program.module}: `go mod tidy` there") from None
+    return program.release or pinned
 
 
 def linker_flags(program: Program) -> str:
-    """No symbol table, and in Kubernetes' programs the version that its own release tools would stamp."""
+    """No symbol table, and the version where the release tools of Kubernetes and of Calico would stamp it."""
     pinned = version(program)
     major, minor = pinned.removeprefix("v").split(".")[:2]
     stamp = {"gitVersion": pinned, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
-    return " ".join(["-s -w", *(f"-X {package}.{name}={value}" for package in program.stamped for name, value in stamp.items())])
+    values = {f"{package}.{name}": value for package in program.stamped for name, value in stamp.items()}
+    values |= dict.fromkeys(program.told, pinned)
+    static = ["-linkmode external", "-extldflags -static"] if program.c else []
+    return " ".join(["-s -w", *(f"-X {variable}={value}" for variable, value in values.items()), *static])

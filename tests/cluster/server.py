@@ -194,6 +194,7 @@ class Cluster:
             f"--service-account-key-file={pki}/sa.pub", f"--service-account-signing-key-file={pki}/sa.key",
             f"--service-cluster-ip-range={self.ranges.service_cidr}", f"--service-node-port-range={self.ranges.node_port_range}",
             "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction", "--enable-bootstrap-token-auth",
+            "--allow-privileged=true",
         ]  # fmt: skip
 
     def _manager_arguments(self) -> list[str]:

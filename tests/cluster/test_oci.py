@@ -78,3 +78,12 @@ def test_nothing_half_made_stays(image: Image, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         write_archive(replace(image, files={"/absent": tmp_path / "absent"}), tmp_path / "image.tar")
     assert [path.name for path in tmp_path.iterdir()] == ["program"]
+
+
+def test_a_program_under_two_names_is_there_once(image: Image, tmp_path: Path) -> None:
+    (program,) = image.files.values()
+    program.write_bytes(bytes(1 << 20))
+    write_archive(replace(image, files={"/bin/one": program, "/usr/bin/two": program}, capabilities={}), tmp_path / "image.tar")
+    assert (tmp_path / "image.tar").stat().st_size < 1.1 * (1 << 20)
+    unpack_layer(tmp_path / "image.tar", tmp_path / "unpacked")
+    assert (tmp_path / "unpacked" / "usr" / "bin" / "two").read_bytes() == program.read_bytes()

@@ -1,0 +1,88 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab's installation source: a directory with everything that a cluster is installed from, as a user without a network would have."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from tests.cluster.build import build
+from tests.cluster.busybox import busybox
+from tests.cluster.calico_images import calico_images, calico_manifest
+from tests.cluster.images import HOST_PROGRAMS, archive, make_images, wanted
+from tests.cluster.programs import PROGRAMS, go, version
+from tests.lab.cache import cache, digest, installation_source, locked
+from tests.lab.say import step
+
+INSTALLED = ("kubeadm", *sorted(HOST_PROGRAMS))
+
+
+def _kubernetes() -> list[tuple[str, Path]]:
+    make_images()
+    return [(name, archive(name)) for name in wanted()]
+
+
+# each makes what is missing, and returns image names with their archives
+IMAGES: tuple[Callable[[], Iterable[tuple[str, Path]]], ...] = (_kubernetes, lambda: calico_images().items(), lambda: [busybox()])
+
+
+def make_source() -> Path:
+    """The directory, complete; what it needs is built first."""
+    images = [image for made in IMAGES for image in made()]
+    files = {f"bin/{path.name}": path for path in build(INSTALLED)}
+    files["manifests/calico.yaml"] = calico_manifest()
+    files |= {f"images/{_file_name(name)}": path for name, path in images}
+    description = {
+        "kubernetes": version(PROGRAMS["kubeadm"]).removeprefix("v"),
+        "architecture": go("env", "GOARCH"),
+        "calico": version(PROGRAMS["calico-node"]).removeprefix("v"),
+        "images": {_file_name(name): [name] for name, _path in images},
+    }
+    text = json.dumps(description, indent=1, sort_keys=True) + "\n"
+    # the paths are named after what the files are made from
+    directory = cache() / "cluster" / f"source-{digest(text, *(f'{name} {path}' for name, path in files.items()))}"
+    with locked("cluster-source"):
+        if not directory.exists():
+            with step(f"installation source {directory}"):
+                _assemble(directory, files, text)
+        link = installation_source()
+        part = link.with_name(f".{link.name}.part")
+        part.unlink(missing_ok=True)
+        part.symlink_to(directory.name)
+        part.rename(link)
+    return directory
+
+
+def _file_name(image: str) -> str:
+    return f"{image.replace('/', '_').replace(':', '_')}.tar"
+
+
+def _assemble(directory: Path, files: dict[str, Path], description: str) -> None:
+    part = directory.with_name(f".{directory.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    for name, path in files.items():
+        (part / name).parent.mkdir(parents=True, exist_ok=True)
+        _link(path, part / name)
+    (part / "source.json").write_text(description)
+    sums = {name: _sha256(part / name) for name in sorted([*files, "source.json"])}
+    (part / "SHA256SUMS").write_text("".join(f"{total}  {name}\n" for name, total in sums.items()))
+    part.rename(directory)
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(source, target)
+        target.chmod(0o755 if os.access(source, os.X_OK) else 0o644)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
