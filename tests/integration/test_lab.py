@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import random
-import re
 import signal
 import subprocess
 import sys
@@ -16,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import SPECIFIED_HOSTS, Host, Lab, machine
+from tests.integration.lab_traces import machine_state, traces
+from tests.lab import SPECIFIED_HOSTS, Host, Lab
 from tests.lab.cache import CHECKOUT
 from tests.lab.hosts import FIREWALLS
 
@@ -171,47 +171,6 @@ def lab_command(name: str, *words: str) -> subprocess.Popen[str]:
         [sys.executable, "-m", "tests.lab", "--name", name, *words], cwd=CHECKOUT, text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
-
-
-def output_of(*argv: str) -> str:
-    return subprocess.run(argv, capture_output=True, text=True, check=True, env={**os.environ, "PATH": machine.path()}).stdout
-
-
-def machine_state() -> dict[str, object]:
-    """What of the machine's own no lab may touch."""
-
-    def rules(program: str) -> list[str]:
-        return [line for line in output_of(program).splitlines() if not line.startswith("#")]
-
-    sysctls = ["kernel.pid_max", "kernel.panic", "vm.overcommit_memory", "vm.swappiness", "fs.file-max", "net.ipv4.ip_forward"]
-    return {
-        "interfaces": re.sub(r"(valid_lft|preferred_lft) \S+", "", output_of("ip", "address")),
-        "routes": output_of("ip", "route", "show", "table", "all"),
-        "netfilter": [rules("iptables-save"), rules("ip6tables-save")],
-        "sysctls": [Path("/proc/sys", *name.split(".")).read_text() for name in sysctls],
-    }
-
-
-def traces(name: str, containers: list[str], namespace: int) -> list[str]:
-    """What there is of a lab on this machine."""
-    listed = {
-        "netns": output_of("ip", "netns").split(),
-        "container": output_of("podman", "ps", "-a", "--format", "{{.Names}}").split(),
-        "mount": output_of("cat", "/proc/mounts").splitlines(),
-    }
-    ours = (f"/run/netns/{name} ", f"{name}-", *containers)
-    found = [f"{kind} {line}" for kind, lines in listed.items() for line in lines if line == name or any(one in line for one in ours)]
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            network = (process / "ns" / "net").stat().st_ino
-        except OSError:
-            continue  # it has ended meanwhile
-        if network == namespace or any(one in words for one in containers):
-            found.append(f"process {process.name} {words}")
-    if Lab(name).directory.exists():
-        found.append(f"directory {Lab(name).directory}")
-    return found
 
 
 def test_lab_down_leaves_nothing(own_name: str) -> None:

@@ -13,9 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.build import build
 from tests.lab import Lab
 from tests.lab.archive import build_and_install
 from tests.lab.hosts import Host
+from tests.unit.installation.sources import make_source
+from tests.unit.installation.test_installation_signing_key import FINGERPRINT, PROLONGED
 
 NAME, ADDRESS, MAC = "reused", "192.168.4.241", "02:00:c0:a8:04:f1"
 
@@ -40,6 +43,10 @@ PLAYBOOK = """
         plan: "{{ my_plan }}"
         hosts: "{{ my_hosts }}"
       register: plan
+    - vmstation.cluster.installation_source_check:
+        source: "{{ my_source }}"
+        kubernetes_version: "{{ my_plan.kubernetes_version }}"
+      register: source
     - vmstation.cluster.wake_on_lan:
         hosts: "{{ my_hosts | vmstation.cluster.sleeping_hosts(['reused']) }}"
         broadcast: "{{ plan.derived.broadcast }}"
@@ -52,6 +59,11 @@ PLAYBOOK = """
           - hostvars | vmstation.cluster.cluster_hosts(dict(workers=groups.kube_workers)) | map(attribute='name') == ['reused']
           - plan.findings | vmstation.cluster.finding_lines | length == plan.findings | length
           - hostvars | vmstation.cluster.site_verdict([my_hosts[0]]) | first is search('not reached')
+          - hostvars | vmstation.cluster.asleep_hosts == []
+          - my_plan | vmstation.cluster.network_plan_service_cidrs == []
+    - vmstation.cluster.corefile_check:
+        corefile: "{{ my_plan | vmstation.cluster.dns_corefile }}"
+        plan: "{{ my_plan }}"
 
 - name: Use single modules
   hosts: kube_workers
@@ -67,6 +79,12 @@ PLAYBOOK = """
         name: mine
         ports: [{port: 8443, comment: my own}]
         confirm_within: 60
+    - vmstation.cluster.package_signing_key:
+        path: /etc/apt/keyrings/mine.asc
+        url: file:///var/tmp/key.asc
+        fingerprint: "{{ my_key }}"
+    - vmstation.cluster.installed_programs_info:
+        programs: "{{ hostvars.localhost.source.installation.programs }}"
 
 - name: Use the role
   hosts: kube_workers
@@ -79,24 +97,41 @@ PLAYBOOK = """
           - {name: reused, address: 192.168.4.241, role: worker}
           - {name: elsewhere, address: 192.168.4.240, role: control_plane}
         node_role: worker
-        node_preflight_accept: [encapsulation_modules_can_be_loaded]
+        node_installation_source: "{{ my_source }}"
+        node_preflight_accept: [encapsulation_modules_can_be_loaded, cgroup_version_is_2]
         node_containerd_restrict_oom_score_adj: true
         node_containerd_disable_apparmor: true
+
+- name: Use what the role has installed
+  hosts: kube_workers
+  tasks:
+    - vmstation.cluster.container_images:
+        images: "{{ hostvars.localhost.source.installation.images.worker }}"
+        directory: /nowhere
 """
+# these are used with a real one in tests/cluster and tests/site
+NEED_A_CLUSTER = {
+    "modules": {
+        "calico_preflight_check", "cluster_dns_check", "coredns_check", "kubeadm_control_plane", "kubeadm_join_token", "kubeadm_reset",
+        "kubeadm_worker", "node_ready_check", "rollout_check", "service_check",
+    },
+    "filter": {"calico_changes", "calico_manifest", "kubeadm_init_configuration"},
+}  # fmt: skip
 PLAN = {
     "node_cidr": "192.168.4.0/24",
     "gateway": "192.168.4.1",
     "pod_cidr": "172.30.0.0/16",
     "service_cidr": "10.96.0.0/12",
     "dns_service_ip": "10.96.0.10",
-    "kubernetes_version": "1.35",
+    "kubernetes_version": "1.36",
     "encapsulation": "VXLAN",
 }
 
 
 @pytest.fixture(scope="module")
 def host(lab: Lab) -> Iterator[Host]:
-    made = lab.start(NAME, address=ADDRESS, mac=MAC, firewall="nftables")
+    made = lab.start(NAME, address=ADDRESS, mac=MAC, firewall="nftables", kubernetes=True)
+    made.write("/var/tmp/key.asc", PROLONGED.decode())
     yield made
     lab.remove(made)
 
@@ -111,11 +146,14 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def project(lab: Lab, host: Host, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Someone else's project directory."""
     directory = tmp_path_factory.mktemp("project")
+    programs = {path.name: path for path in build(["kubeadm", "kubelet", "kubectl"])}
     variables = {
         "ansible_user": "root",
         "ansible_ssh_private_key_file": str(lab.key),
         "ansible_ssh_common_args": "-o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no -o LogLevel=ERROR",
         "my_plan": PLAN,
+        "my_source": {"kind": "directory", "path": str(make_source(directory / "source", programs))},
+        "my_key": FINGERPRINT,
     }
     (directory / "my_hosts.json").write_text(json.dumps({"all": {"vars": variables, "children": HOSTS}}))
     (directory / "my_playbook.yml").write_text(PLAYBOOK)
@@ -133,11 +171,19 @@ def changed(process: subprocess.CompletedProcess[str]) -> dict[str, int]:
     return {name: int(count) for name, count in re.findall(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)", process.stdout, re.MULTILINE)}
 
 
-def test_the_playbook_uses_every_module_and_filter(installed: Path) -> None:
+def test_the_playbook_uses_every_module_and_filter_that_needs_no_cluster(installed: Path) -> None:
     for kind in ("modules", "filter"):
         names = {path.stem for path in (installed / "plugins" / kind).glob("*.py")} - {"__init__"}
-        assert names
-        assert {name for name in names if f"vmstation.cluster.{name}" not in PLAYBOOK} == set()
+        assert names > NEED_A_CLUSTER[kind]
+        assert {name for name in names if f"vmstation.cluster.{name}" not in PLAYBOOK} == NEED_A_CLUSTER[kind]
+
+
+@pytest.mark.parametrize("kind", ["module", "filter"])
+def test_those_that_need_one_are_documented_in_the_archive(lab: Lab, installed: Path, project: Path, kind: str) -> None:
+    names = sorted(NEED_A_CLUSTER["modules" if kind == "module" else kind])
+    environment = {"ANSIBLE_COLLECTIONS_PATH": str(installed.parents[2]), "ANSIBLE_CONFIG": str(project / "ansible.cfg")}
+    documented = lab.run(["ansible-doc", "-t", kind, "-j", *(f"vmstation.cluster.{name}" for name in names)], env=environment)
+    assert sorted(json.loads(documented.stdout)) == [f"vmstation.cluster.{name}" for name in names]
 
 
 def test_it_runs_from_the_archive_alone(lab: Lab, installed: Path, project: Path, host: Host) -> None:

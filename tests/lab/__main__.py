@@ -10,31 +10,22 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from tests.lab import gate, machine, picture
 from tests.lab.cache import CHECKOUT, cache, locked
 from tests.lab.hosts import SPECIFIED_HOSTS
-from tests.lab.image import ensure_image, remove_images
+from tests.lab.image import remove_images
 from tests.lab.lab import Lab, remove_abandoned_labs
 from tests.lab.say import LabError, aloud, say, step
+from tests.lab.setup import set_up
 from tests.lab.venv import ensure_venv, renew_pins
 
 OVERLAY = CHECKOUT / "tests" / "lab" / "inventory"
 
 
-def set_up(*, hosts: bool = True) -> None:
-    """What a command needs, made side by side. hosts: whether it needs any."""
-    machine.install_missing(hosts=hosts)
-    with ThreadPoolExecutor() as pool:
-        for made in [pool.submit(ensure_venv), *([pool.submit(ensure_image, "debian12")] if hosts else [])]:
-            made.result()
-
-
 def up(name: str, *, asleep: bool = True) -> Lab:
     """The lab and its three hosts; workers that are new are asleep, unless all are wanted awake."""
-    set_up()
     lab = Lab(name)
     try:
         _make_hosts(lab, asleep=asleep)
@@ -69,6 +60,7 @@ def site(lab: Lab, playbook: str, arguments: Sequence[str]) -> int:
 def lab_command(options: argparse.Namespace) -> int:
     # a killed `make` may leave its lab command behind; the next one waits for its end
     with locked(f"make-{options.name}"):
+        set_up(cluster=True)
         lab = up(options.name)
         status = site(lab, "site.yml", options.arguments)
         picture.show(lab)
@@ -80,6 +72,7 @@ def lab_command(options: argparse.Namespace) -> int:
 
 def hosts_command(options: argparse.Namespace) -> int:
     with locked(f"make-{options.name}"):
+        set_up()
         picture.show(up(options.name, asleep=not options.awake))
     return 0
 
@@ -101,6 +94,7 @@ def remove_hosts_command(options: argparse.Namespace) -> int:
 
 
 def site_command(options: argparse.Namespace) -> int:
+    set_up(cluster=True)
     return site(Lab(options.name), options.playbook, options.arguments)
 
 
@@ -140,8 +134,13 @@ def run_command(options: argparse.Namespace) -> int:
     os.execvpe(argv[0], argv, lab.environment())
 
 
+def kubectl_command(options: argparse.Namespace) -> int:
+    options.arguments = [*Lab(options.name).kubectl(), *options.arguments]
+    return run_command(options)
+
+
 def molecule_command(options: argparse.Namespace) -> int:
-    set_up()
+    set_up(cluster=True)
     return gate.molecule(options.arguments or ["test"])
 
 
@@ -152,13 +151,17 @@ def setup_command(_options: argparse.Namespace) -> int:
 
 
 def test_command(options: argparse.Namespace) -> int:
-    set_up(hosts=not gate.HOSTLESS.issuperset(options.arguments or gate.PHASES))
     return gate.run(options.arguments)
 
 
 def bench_command(options: argparse.Namespace) -> int:
     set_up()
     return gate.bench(options.arguments)
+
+
+def ipip_command(_options: argparse.Namespace) -> int:
+    set_up()
+    return gate.ipip()
 
 
 def pins_command(_options: argparse.Namespace) -> int:
@@ -178,10 +181,12 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str]] = {
     "down": (down_command, "remove the lab; images and cache stay"),
     "clean": (clean_command, "remove all labs, images and the cache"),
     "run": (run_command, "run a command on the lab's controller"),
+    "kubectl": (kubectl_command, "ask the lab's cluster (arguments go to kubectl)"),
     "setup": (setup_command, "make packages, virtual environment and host image, print where the former is"),
     "molecule": (molecule_command, "run molecule's default scenario (arguments go to molecule; default: test)"),
     "test": (test_command, f"run phases of the tests: {' '.join(gate.PHASES)} (default: all)"),
     "bench": (bench_command, "run the benchmarks, or those named"),
+    "ipip": (ipip_command, "let packets of protocol 4 through every firewall, between two emulated hosts with Debian's kernel"),
     "pins": (pins_command, "renew requirements/development.txt"),
 }
 

@@ -25,6 +25,11 @@ def cache() -> Path:
     return directory
 
 
+def installation_source() -> Path:
+    """Where the lab's hosts install Kubernetes from: a link to what tests.cluster.source has made last."""
+    return cache() / "cluster" / "source"
+
+
 def digest(*parts: str | bytes) -> str:
     """Twelve hexadecimal digits that stand for all parts."""
     total = hashlib.sha256()

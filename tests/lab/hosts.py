@@ -9,8 +9,11 @@ import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.lab import kernel
+from tests.lab.cache import cache, digest, write
 from tests.lab.say import LabError
 
 if TYPE_CHECKING:
@@ -61,6 +64,7 @@ firewall-cmd -q --query-service=ssh
 class HostSpec:
     """A host to create. firewall: a key of FIREWALLS; image: a release, ``debian12`` or ``debian13``.
 
+    kubernetes: whether containerd, kubelet and privileged pods can run on it. Such a host may do more and is heavier.
     recipe: set by the lab, stands for all that the host was made of; another one means that it has to be made anew.
     """
 
@@ -70,6 +74,7 @@ class HostSpec:
     image: str = "debian12"
     firewall: str = "none"
     sleeps: bool = False
+    kubernetes: bool = False
     recipe: str = ""
 
     def as_dict(self) -> dict[str, object]:
@@ -78,17 +83,14 @@ class HostSpec:
 
 # The specification gives masternode no MAC; this one is locally administered and spells its address.
 SPECIFIED_HOSTS = (
-    HostSpec("masternode", "192.168.4.63", "02:00:c0:a8:04:3f", firewall="ufw"),
-    HostSpec("storagenodet3500", "192.168.4.61", "b8:ac:6f:7e:6c:9d", firewall="nftables", sleeps=True),
-    HostSpec("homelab", "192.168.4.62", "d0:94:66:30:d6:63", firewall="firewalld", sleeps=True),
+    HostSpec("masternode", "192.168.4.63", "02:00:c0:a8:04:3f", firewall="ufw", kubernetes=True),
+    HostSpec("storagenodet3500", "192.168.4.61", "b8:ac:6f:7e:6c:9d", firewall="nftables", sleeps=True, kubernetes=True),
+    HostSpec("homelab", "192.168.4.62", "d0:94:66:30:d6:63", firewall="firewalld", sleeps=True, kubernetes=True),
 )
 
 
 def creation_options(lab: Lab, spec: HostSpec) -> list[str]:
-    """The options of ``podman create``, all that makes a container a host of the lab.
-
-    Not privileged and without SYS_ADMIN: with either, systemd mounts cgroup hierarchies for the whole machine.
-    """
+    """The options of ``podman create``, all that makes a container a host of the lab."""
     return [
         "--name", lab.container(spec.name), "--hostname", spec.name,
         "--label", f"vmstation.lab={lab.name}", "--annotation", f"vmstation.lab={lab.name}",
@@ -96,10 +98,38 @@ def creation_options(lab: Lab, spec: HostSpec) -> list[str]:
         # podman's hosts file is a mount, which nothing can replace, and is written anew at every start
         "--no-hosts",
         "--systemd=always", "--stop-timeout", "1",
-        "--cap-add=NET_ADMIN,NET_RAW,SYS_BOOT",
+        # beside the machine's own processes: in podman's group all hosts together would get as much of the processors as one of these
+        "--cgroup-parent=/",
         "--volume", f"{lab.kernel_modules()}:/lib/modules:ro",
         "--volume", f"{lab.key}.pub:/root/.ssh/authorized_keys:ro",
+        *(_kubernetes_options(lab, spec) if spec.kubernetes else ["--cap-add=NET_ADMIN,NET_RAW,SYS_BOOT"]),
     ]  # fmt: skip
+
+
+def _kubernetes_options(lab: Lab, spec: HostSpec) -> list[str]:
+    """What kubelet and containerd need beyond systemd.
+
+    Not --privileged, and a cgroup namespace: without the latter systemd changes how the machine's own cgroups are mounted.
+    """
+    return [
+        "--cap-add=SYS_ADMIN,SYS_PTRACE,NET_ADMIN,NET_RAW,SYS_BOOT,MKNOD,AUDIT_WRITE",
+        "--cgroupns=private", "--device-cgroup-rule", "a *:* rwm",
+        # the layers of pods' images cannot lie on the overlay that the host itself lies on
+        "--volume", f"{lab.volume(spec.name)}:/var:dev,suid",
+        "--volume", f"{_kubernetes_init()}:{KUBERNETES_INIT}:ro", "--entrypoint", KUBERNETES_INIT,
+    ]  # fmt: skip
+
+
+KUBERNETES_INIT = "/usr/local/sbin/kubernetes-init"
+
+
+def _kubernetes_init() -> Path:
+    """A copy of the script, because sleeping hosts may outlive this checkout."""
+    script = Path(__file__).with_name("kubernetes_init.sh").read_text()
+    path = cache() / f"kubernetes-init-{digest(script)}"
+    if not path.exists():
+        write(path, script, mode=0o755)
+    return path
 
 
 class Host:
@@ -142,8 +172,8 @@ class Host:
     def is_up(self) -> bool:
         return self._state("{{.State.Running}}") == "true"
 
-    def stop(self, timeout: float = 30) -> None:
-        """Power it off as its owner would; back when it is really down."""
+    def stop(self, timeout: float = 120) -> None:
+        """Power it off as its owner would; back when it is really down. systemd gives a pod that does not listen 90 s."""
         if not self.is_up():
             return
         self.lab.close_connections(self.address)
@@ -165,14 +195,18 @@ class Host:
 
     def wait_until_up(self, timeout: float = 180) -> None:
         """Wait until systemd says that everything has been started, SSH included."""
-        started = ("running", "degraded")
         try:
-            self.lab.wait_for(
-                lambda: self.run(["systemctl", "is-system-running"], check=False).stdout.strip() in started, f"{self.name} to boot", timeout
-            )
+            self.lab.wait_for(self._has_booted, f"{self.name} to boot", timeout)
         except LabError as error:
             journal = self.run(["journalctl", "-q", "--no-pager", "-n", "15"], check=False).stdout
             raise LabError(f"{error}; the end of its journal:\n{journal}") from error
+
+    def _has_booted(self) -> bool:
+        process = self.run(["systemctl", "is-system-running"], check=False)
+        if process.returncode and not self.is_up():
+            status = self._state("{{.State.ExitCode}}")
+            raise LabError(f"{self.name} ended with status {status} while it booted.{kernel.why_no_systemd_starts()}")
+        return process.stdout.strip() in ("running", "degraded")
 
     def _state(self, template: str) -> str:
         # between two states podman answers with an error now and then

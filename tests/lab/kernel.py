@@ -1,7 +1,11 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A /lib/modules for the hosts: the machine's own, or a list of what its kernel has built in, so that modprobe answers rightly."""
+"""What hosts have of the machine's kernel.
+
+A /lib/modules: the machine's own, or a list of what its kernel has built in, so that modprobe answers rightly. And a share of its inotify
+instances, of which a kernel gives root 128 for all hosts together.
+"""
 
 from __future__ import annotations
 
@@ -51,3 +55,17 @@ def modules(image: str) -> Path:
                 (directory / release / name).write_text(text)
             Podman().run("run", "--rm", "--network=none", "-v", f"{directory}:/lib/modules", image, "depmod", release)
     return directory
+
+
+def why_no_systemd_starts() -> str:
+    """A sentence, if the machine has no inotify instances left: systemd cannot start without."""
+    limit = int(Path("/proc/sys/fs/inotify/max_user_instances").read_text())
+    used = 0
+    for process in Path("/proc").glob("[0-9]*/fd"):
+        try:
+            used += sum(os.readlink(descriptor) == "anon_inode:inotify" for descriptor in process.iterdir())
+        except OSError:
+            continue  # it has ended meanwhile
+    if used < limit - 5:
+        return ""
+    return f" {used} of this machine's {limit} inotify instances are in use (fs.inotify.max_user_instances): remove hosts, or raise it."

@@ -23,7 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.lab import kernel, machine
-from tests.lab.cache import CHECKOUT, cache, digest, locked, write
+from tests.lab.cache import CHECKOUT, cache, digest, installation_source, locked, write
 from tests.lab.hosts import FIREWALLS, Host, HostSpec, creation_options
 from tests.lab.image import ensure_image
 from tests.lab.podman import Podman
@@ -43,6 +43,7 @@ class Lab:
         self.name = self.namespace = name
         self.directory = cache() / "labs" / name
         self.packets = self.directory / "packets.jsonl"
+        self.kubeconfig = self.directory / "kubeconfig"
         self.key = cache() / "key"
         self.podman = Podman(self.directory, self.namespace)
 
@@ -50,6 +51,10 @@ class Lab:
 
     def container(self, host: str) -> str:
         return f"{self.name}-{host}"
+
+    def volume(self, host: str) -> str:
+        """Podman's volume that a Kubernetes host has as its /var."""
+        return f"{self.container(host)}-var"
 
     @property
     def network(self) -> str:
@@ -96,9 +101,12 @@ class Lab:
             self._ensure_bridge()
             self._ensure_power()
 
-    def start(self, name: str, *, address: str, mac: str, image: str = "debian12", firewall: str = "none", sleeps: bool = False) -> Host:
+    def start(
+        self, name: str, *, address: str, mac: str, image: str = "debian12", firewall: str = "none", sleeps: bool = False,
+        kubernetes: bool = False,
+    ) -> Host:  # fmt: skip
         """Create a host, or find it as wanted already; back when it has booted, or, with ``sleeps``, when it is ready and off."""
-        return self.start_as(HostSpec(name, address, mac.lower(), image, firewall, sleeps))
+        return self.start_as(HostSpec(name, address, mac.lower(), image, firewall, sleeps, kubernetes))
 
     def start_as(self, spec: HostSpec) -> Host:
         """Create a host, or find it as wanted already."""
@@ -115,10 +123,14 @@ class Lab:
                 host.boot()
             return host
         self._forget(spec.name)
-        self._remove_container(self.podman, host.container)
+        self._remove_host(host)
+        # of the cluster that the host was part of
+        self.kubeconfig.unlink(missing_ok=True)
+        if spec.kubernetes:
+            self.podman.run("volume", "create", "--label", f"vmstation.lab={self.name}", self.volume(spec.name))
         self.podman.run("run", "-d", *options, image)
         host.wait_until_up()
-        host.run(["sh", "-ec", FIREWALLS[spec.firewall]])
+        host.run(["sh", "-ec", FIREWALLS[spec.firewall]], timeout=180)
         if spec.sleeps:
             host.stop()
         # last: what is listed is ready
@@ -128,7 +140,7 @@ class Lab:
     def remove(self, host: Host) -> None:
         self.close_connections(host.address)
         self._forget(host.name)
-        self._remove_container(self.podman, host.container)
+        self._remove_host(host)
 
     def down(self) -> None:
         """Remove hosts, network, namespace and processes; images and the cache stay."""
@@ -226,7 +238,14 @@ class Lab:
             "ANSIBLE_SSH_CONTROL_PATH": "%(directory)s/%%h",
             "VMSTATION_LAB": self.name,
             "VMSTATION_LAB_KEY": str(self.key),
+            "VMSTATION_LAB_INVENTORY": str(CHECKOUT / "inventory"),
+            "VMSTATION_LAB_KUBECONFIG": str(self.kubeconfig),
+            "VMSTATION_LAB_SOURCE": str(installation_source()),
         }
+
+    def kubectl(self) -> list[str]:
+        """The command that asks this lab's cluster, for ``run``."""
+        return [str(installation_source() / "bin" / "kubectl"), "--kubeconfig", str(self.kubeconfig)]
 
     def magic_packets(self) -> list[dict[str, object]]:
         """What the power control has seen and done, oldest first."""
@@ -312,9 +331,17 @@ class Lab:
         self.wait_for(lambda: self._power_pid() is None, "the end of its power control", 10)
 
     def _remove_containers(self, podman: Podman) -> None:
-        listed = podman.run("ps", "-a", "-q", "--filter", f"label=vmstation.lab={self.name}").split()
-        for container in listed:
+        ours = ("--filter", f"label=vmstation.lab={self.name}")
+        for container in podman.run("ps", "-a", "-q", *ours).split():
             self._remove_container(podman, container)
+        # one without its container is what a kill left between the two
+        for volume in podman.run("volume", "ls", "-q", *ours).split():
+            podman.run("volume", "rm", "-f", volume)
+
+    def _remove_host(self, host: Host) -> None:
+        self._remove_container(self.podman, host.container)
+        if self.podman.succeeds("volume", "exists", self.volume(host.name)):
+            self.podman.run("volume", "rm", self.volume(host.name))
 
     def _remove_container(self, podman: Podman, container: str) -> None:
         # on a busy machine podman may find its own mount of a container that is just ending in its way; the next try succeeds

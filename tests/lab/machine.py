@@ -24,6 +24,10 @@ NEEDED = {
     "ip": "iproute2",
 }
 HOSTLESS = {"git": "git"}
+# for the programs and images of a cluster, beside Go, which Debian has in older releases only
+CLUSTER = {"gcc": "gcc", "/usr/include/stdlib.h": "libc6-dev", "mmdebstrap": "mmdebstrap"}
+# for hosts with a kernel of their own
+EMULATION = {"qemu-system-x86_64": "qemu-system-x86", "mkfs.ext4": "e2fsprogs"}
 SBIN = ":/usr/local/sbin:/usr/sbin:/sbin"
 
 
@@ -35,9 +39,9 @@ def _has(program: str) -> bool:
     return Path(program).exists() if program.startswith("/") else shutil.which(program, path=path()) is not None
 
 
-def missing_packages(*, hosts: bool = True) -> list[str]:
-    """The Debian packages that must come before there can be a virtual environment and, with ``hosts``, a lab."""
-    needed = {**HOSTLESS, **(NEEDED if hosts else {})}
+def missing_packages(*, hosts: bool = True, cluster: bool = False, emulation: bool = False) -> list[str]:
+    """The Debian packages that must come before there can be a virtual environment and whatever else is asked for."""
+    needed = {**HOSTLESS, **(NEEDED if hosts else {}), **(CLUSTER if cluster else {}), **(EMULATION if emulation else {})}
     missing = [package for program, package in needed.items() if not _has(program)]
     ensurepip = subprocess.run([sys.executable, "-c", "import ensurepip"], capture_output=True, check=False)
     if ensurepip.returncode:
@@ -55,9 +59,9 @@ def why_no_lab() -> str | None:
     return None
 
 
-def install_missing(*, hosts: bool) -> None:
+def install_missing(*, hosts: bool, cluster: bool = False, emulation: bool = False) -> None:
     """Install what is missing, with apt; elsewhere name it."""
-    packages = missing_packages(hosts=hosts)
+    packages = missing_packages(hosts=hosts, cluster=cluster, emulation=emulation)
     if not packages:
         return
     if os.geteuid() != 0:

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 
-SHARED = ["/proc/sys/abi", "/proc/sys/debug", "/proc/sys/dev", "/proc/sys/fs", "/proc/sys/kernel", "/proc/sys/vm"]
+SHARED = [entry.path for entry in os.scandir("/proc/sys") if entry.name != "net"]
 
 configuration = json.load(sys.stdin)
 paths = configuration["linux"].get("readonlyPaths") or []

@@ -16,10 +16,11 @@ from tests.lab import SPECIFIED_HOSTS, HostSpec
 
 SSH = "-o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no -o LogLevel=ERROR -o ControlMaster=auto -o ControlPersist=60s"
 
-# Which of a host's ports its neighbours reach. Nothing listens on most of them yet: an answer is a refusal too.
-CONTROL_PLANE = {22: True, 179: True, 6443: True, 9100: True, 10250: True, 10257: True, 10259: True, 30000: True, 32767: True}
-WORKER = {22: True, 179: True, 9100: True, 10250: True, 30300: True, 6443: False}
-STALE = {8472: False, 10251: False, 10252: False, 2381: False, 29999: False, 32768: False}
+# Which of a host's ports its neighbours reach. Nothing listens on many of them: an answer is a refusal too.
+CONTROL_PLANE = {22: True, 6443: True, 9100: True, 10250: True, 10257: True, 10259: True, 30000: True, 32767: True}
+WORKER = {22: True, 9100: True, 10250: True, 30300: True, 6443: False}
+# 179 is for BGP, which the lab's VXLAN does without
+STALE = {179: False, 8472: False, 10251: False, 10252: False, 2381: False, 29999: False, 32768: False}
 
 PROBE = """
 import errno, socket, sys
@@ -30,20 +31,6 @@ for port in sys.argv[2:]:
     except OSError as error:
         heard = error.errno == errno.ECONNREFUSED
     print(port, heard)
-"""
-LISTEN_FOR_ONE = """
-import socket
-wire = socket.socket(socket.AF_INET, socket.SOCK_RAW, 4)
-wire.settimeout(30)
-print("ready", flush=True)
-packet, sender = wire.recvfrom(65535)
-print(sender[0], packet[20:].decode())
-"""
-
-
-SEND_ONE = """
-import socket, sys
-socket.socket(socket.AF_INET, socket.SOCK_RAW, 4).sendto(b"passes", (sys.argv[1], 0))
 """
 SYSCTLS = ("net.ipv4.ip_forward", "net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables")
 
@@ -103,12 +90,7 @@ def test_neighbours_reach_what_the_plan_needs_and_nothing_else(sender: HostSpec,
     assert {int(port): heard == "True" for port, heard in (line.split() for line in output.splitlines())} == expected
 
 
-def test_ip_in_ip_passes_from_a_neighbour(host: testinfra.host.Host, spec: HostSpec) -> None:
-    sender = next(other for other in SPECIFIED_HOSTS if other != spec)
-    unit = "lab-protocol-4"
-    host.run("systemctl reset-failed %s", unit)
-    host.check_output("systemd-run -q --unit=%s -p StandardOutput=file:/run/%s.out python3 -c %s", unit, unit, LISTEN_FOR_ONE)
-    host.check_output("timeout 20 sh -c 'until grep -q ready /run/lab-protocol-4.out; do sleep 0.1; done'")
-    connect(sender).check_output("python3 -c %s %s", SEND_ONE, spec.address)
-    host.check_output("timeout 20 sh -c 'while systemctl is-active -q lab-protocol-4; do sleep 0.1; done'")
-    assert f"{sender.address} passes" in host.file("/run/lab-protocol-4.out").content_string
+def test_the_tunnel_of_the_pods_leads_to_both_neighbours(host: testinfra.host.Host, spec: HostSpec) -> None:
+    neighbours = [other.address for other in SPECIFIED_HOSTS if other != spec]
+    forwarding = host.check_output("bridge fdb show dev vxlan.calico")
+    assert {line.split()[2] for line in forwarding.splitlines() if " dst " in f" {line} "} == set(neighbours)
