@@ -1,0 +1,25 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The whole site: three hosts in a lab of their own, from bare to a cluster and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.conftest import lab
+from tests.lab import Lab
+from tests.site.whole_site import Site
+
+__all__ = ["lab", "site"]
+
+
+@pytest.fixture(scope="session")
+def site(lab: Lab) -> Iterator[Site]:
+    """The site as its owner finds it on the first day: bare hosts, the workers asleep."""
+    made = Site(lab)
+    made.make_hosts()
+    yield made
+    made.remove_hosts()

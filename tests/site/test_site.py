@@ -1,0 +1,174 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""site.yml from bare hosts to a cluster that works, through interruptions and damage, and back to bare hosts; in this order."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.lab.say import say
+from tests.site import pods
+from tests.site.whole_site import Site
+
+NODES = ["homelab", "masternode", "storagenodet3500"]
+DNS = "10.233.0.3"
+# in the gate; VMSTATION_CYCLES=25 is `make endurance`
+CYCLES = int(os.environ.get("VMSTATION_CYCLES", "5"))
+KILLS = 10
+FIREWALL_IS_SHUT = {
+    "masternode": (["ufw", "status", "verbose"], "Default: deny (incoming), allow (outgoing), deny (routed)"),
+    "storagenodet3500": (["nft", "list", "table", "inet", "filter"], "hook forward priority filter; policy drop;"),
+    "homelab": (["firewall-cmd", "--state"], "running"),
+}
+
+
+@pytest.fixture(scope="module")
+def probes(site: Site):
+    pods.start(site, NODES)
+    yield pods.addresses(site)
+    pods.remove(site)
+
+
+def test_a_run_that_is_killed_at_ten_tasks_is_completed_by_the_next(site: Site) -> None:
+    whole = site.count_tasks("site.yml")
+    killed = [site.play_and_kill(whole * number // (KILLS + 1)) for number in range(1, KILLS + 1)]
+    say(f"killed at: {'; '.join(str(task) for task in killed)}")
+    assert all(killed), "a run came to its end before it was killed"
+    run = site.play()
+    assert run.status == 0, run.failed
+    assert site.ready_nodes() == NODES
+
+
+def test_a_second_run_changes_nothing(site: Site) -> None:
+    run = site.play()
+    assert run.status == 0, run.failed
+    assert run.changed == []
+
+
+def test_check_mode_of_a_live_site_predicts_nothing(site: Site) -> None:
+    run = site.play("site.yml", "--check", "--diff")
+    assert run.status == 0, run.failed
+    assert run.changed == []
+
+
+@pytest.mark.parametrize("host", NODES)
+def test_the_firewall_is_on_and_shut(site: Site, host: str) -> None:
+    argv, wanted = FIREWALL_IS_SHUT[host]
+    assert wanted in site.hosts[host].run(argv).stdout
+
+
+@pytest.mark.parametrize("host", NODES)
+def test_a_port_that_nobody_opened_is_shut(site: Site, host: str) -> None:
+    listener = site.hosts[host].start_process(["nc", "-l", "-k", "-p", "5999"])
+    try:
+        site.lab.wait_for(lambda: ":5999" in site.hosts[host].run(["ss", "-ltn"]).stdout, f"a listener on {host}", 10)
+        answer = site.lab.run(["python3", "-c", CONNECT, site.hosts[host].address, "5999"], check=False)
+        assert answer.stdout.strip() in ("TimeoutError", "OSError 113", "ConnectionRefusedError"), answer
+    finally:
+        site.hosts[host].run(["sh", "-c", "kill $(pgrep -x nc)"], check=False)
+        listener.kill()
+
+
+CONNECT = """
+import socket, sys
+try:
+    socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=2)
+    print("connected")
+except TimeoutError:
+    print("TimeoutError")
+except OSError as error:
+    print("OSError", error.errno)
+"""
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_pods_of_all_nodes_reach_each_other(site: Site, probes: dict[str, str], node: str) -> None:
+    for other, address in probes.items():
+        answer = site.in_pod(pods.pod_name(node), ["wget", "-q", "-O", "-", f"http://{address}:{pods.PORT}/"])
+        assert answer.stdout.strip() == other
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_names_resolve_from_a_pod_on_every_node(site: Site, probes: dict[str, str], node: str) -> None:
+    assert f"nameserver {DNS}" in site.in_pod(pods.pod_name(node), ["cat", "/etc/resolv.conf"]).stdout
+    answer = site.in_pod(pods.pod_name(node), ["nslookup", "kubernetes.default.svc.cluster.local"])
+    assert DNS in answer.stdout
+    assert "10.96.0.1" in answer.stdout
+    unknown = site.in_pod(pods.pod_name(node), ["nslookup", "nobody.default.svc.cluster.local"], check=False)
+    assert unknown.returncode != 0
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_services_answer_inside_and_on_every_nodes_port(site: Site, probes: dict[str, str], node: str) -> None:
+    answer = site.in_pod(pods.pod_name(node), ["wget", "-q", "-O", "-", "http://probe.default.svc.cluster.local/"])
+    assert answer.stdout.strip() in NODES
+    url = f"http://{site.hosts[node].address}:{pods.NODE_PORT}/"
+    outside = site.lab.run(["python3", "-c", f"import urllib.request; print(urllib.request.urlopen({url!r}, timeout=5).read().decode())"])
+    assert outside.stdout.strip() in NODES
+
+
+def test_a_worker_that_slept_is_woken_and_ready_again(site: Site) -> None:
+    pods.remove(site)
+    site.hosts["homelab"].stop()
+    run = site.play()
+    assert run.status == 0, run.failed
+    assert run.result("Wake the hosts that sleep")["masternode"]["changed"]
+    assert site.ready_nodes() == NODES
+
+
+DAMAGES = {
+    "a deleted DaemonSet": lambda site: site.kubectl("delete", "daemonset", "-n", "kube-system", "calico-node"),
+    "an edited Corefile": lambda site: site.kubectl(
+        "patch", "configmap", "-n", "kube-system", "coredns", "--type=merge", "-p", '{"data": {"Corefile": ".:53 {\\n    errors\\n}\\n"}}'
+    ),
+    "a closed port": lambda site: site.hosts["homelab"].run(["firewall-cmd", "--zone=public", "--remove-service=vmstation-worker"]),
+    "a deleted node": lambda site: site.kubectl("delete", "node", "homelab"),
+    "a worker that was reset": lambda site: site.hosts["storagenodet3500"].run(["kubeadm", "reset", "-f"], timeout=120),
+    "a stopped kubelet": lambda site: site.hosts["homelab"].run(["systemctl", "disable", "--now", "kubelet"]),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_the_next_run_repairs(site: Site, damage: str) -> None:
+    DAMAGES[damage](site)
+    run = site.play()
+    assert run.status == 0, run.failed
+    say(f"after {damage}: {'; '.join(run.changed)}")
+    assert run.changed
+    assert site.ready_nodes() == NODES
+    again = site.play()
+    assert (again.status, again.changed) == (0, []), again.failed
+
+
+def test_a_worker_that_is_cut_off_fails_alone_and_converges_later(site: Site) -> None:
+    cut = site.hosts["homelab"]
+    cut.run(["systemctl", "disable", "--now", "kubelet"])
+    cut.run(["iptables", "-I", "OUTPUT", "-p", "tcp", "-d", "192.168.4.63", "--dport", "6443", "-j", "DROP"])
+    try:
+        run = site.play()
+        assert run.status != 0
+        assert {entry.partition(":")[0] for entry in run.failed} == {"homelab"}
+    finally:
+        cut.run(["iptables", "-D", "OUTPUT", "-p", "tcp", "-d", "192.168.4.63", "--dport", "6443", "-j", "DROP"])
+    run = site.play()
+    assert run.status == 0, run.failed
+    assert site.ready_nodes() == NODES
+
+
+@pytest.mark.parametrize("cycle", range(1, CYCLES + 1))
+def test_reset_and_site_again(site: Site, cycle: int) -> None:
+    reset = site.play("playbooks/reset.yml", "-e", "confirm=vmstation")
+    assert reset.status == 0, reset.failed
+    run = site.play()
+    assert run.status == 0, run.failed
+    assert site.ready_nodes() == NODES
+    pods.start(site, NODES)
+    try:
+        for node in NODES:
+            answer = site.in_pod(pods.pod_name(node), ["nslookup", "kubernetes.default.svc.cluster.local"])
+            assert "10.96.0.1" in answer.stdout
+    finally:
+        pods.remove(site)
