@@ -139,9 +139,7 @@ def _node(index: int, entry: Mapping[str, Any]) -> Node:
 
 
 def _range(text: str) -> PortRange:
-    required, next_step = "two ports, like 30000-32767", "Pass network_plan.node_port_range."
-    if "-" not in text:
-        raise Refusal("node_port_range", repr(text), required, next_step)
+    required, next_step = "ports like 30000-32767", "Pass network_plan.node_port_range."
     try:
         return port_range(text)
     except Misread as misread:

@@ -158,7 +158,7 @@ def test_only_nodes_that_are_awake_are_asked_at_their_first_address() -> None:
     ("option", "value"),
     [
         ("timeout", 0),
-        ("node_port_range", "30000"),
+        ("node_port_range", "30000/tcp"),
         ("node_port_range", "32767-30000"),
         ("node_port_range", "30000-70000"),
         ("node_port_range", "٣-5"),
