@@ -9,7 +9,7 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,16 +42,23 @@ class Played:
         return found
 
 
-def play_role(role: str, directory: Path, variables: Mapping[str, object], *arguments: str, timeout: float = 300) -> Played:
-    """The role on localhost, beside the three hosts of the specification, of which the workers sleep at times."""
+WORKERS = {
+    "storagenodet3500": {"ansible_host": "192.168.4.61", "mac": "b8:ac:6f:7e:6c:9d", "sleeps": True},
+    "homelab": {"ansible_host": "192.168.4.62", "mac": "d0:94:66:30:d6:63", "sleeps": True},
+}
+
+
+def play_role(
+    role: str, directory: Path, variables: Mapping[str, object], *arguments: str, workers: Iterable[str] = WORKERS, timeout: float = 300
+) -> Played:
+    """The role on localhost, beside the hosts of the specification, of which the workers sleep at times."""
     task = {"name": f"Play {role}", "hosts": "localhost", "gather_facts": False, "roles": [f"vmstation.cluster.{role}"]}
     (directory / "site.yml").write_text(json.dumps([task]))
     localhost = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
-    workers = {
-        "storagenodet3500": {"ansible_host": "192.168.4.61", "mac": "b8:ac:6f:7e:6c:9d", "sleeps": True},
-        "homelab": {"ansible_host": "192.168.4.62", "mac": "d0:94:66:30:d6:63", "sleeps": True},
+    groups = {
+        "control_plane": {"hosts": {"masternode": {"ansible_host": "192.168.4.63"}}},
+        "workers": {"hosts": {name: WORKERS[name] for name in workers}},
     }
-    groups = {"control_plane": {"hosts": {"masternode": {"ansible_host": "192.168.4.63"}}}, "workers": {"hosts": workers}}
     (directory / "hosts.json").write_text(json.dumps({"all": {"hosts": {"localhost": localhost}, "children": groups}}))
     process = subprocess.run(
         ["ansible-playbook", "-i", str(directory / "hosts.json"), "-e", json.dumps(variables), *arguments, str(directory / "site.yml")],

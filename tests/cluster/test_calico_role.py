@@ -9,11 +9,8 @@ import hashlib
 import http.server
 import json
 import os
-import re
-import subprocess
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,45 +18,21 @@ from typing import Any
 import pytest
 
 from tests.cluster.calico_images import calico_manifest
+from tests.cluster.play import Played, play_role
 from tests.cluster.server import Cluster
-from tests.lab.cache import CHECKOUT
 from tests.lab.say import LabError
-from tests.lab.venv import ensure_venv
 from tests.unit.network_plan.plans import plan
 
 pytest.importorskip("kubernetes")
 
-PLAYBOOK = """
-- name: Install Calico
-  hosts: localhost
-  gather_facts: false
-  roles:
-    - vmstation.cluster.calico
-"""
 MANIFEST = "manifests/calico.yaml"
 VERSION = "3.28.5"
 POOL = "ippool.crd.projectcalico.org/default-ipv4-ippool"
 DAEMON_SET = "daemonset/calico-node"
 
 
-@dataclass
-class Run:
-    """What a run of the playbook said."""
-
-    status: int
-    text: str
-
-    @property
-    def changed(self) -> int:
-        return int(re.findall(r"changed=(\d+)", self.text.partition("PLAY RECAP")[2])[0])
-
-    def says(self, words: str) -> bool:
-        """Whether the words are in the output, however its lines are broken."""
-        return " ".join(words.split()) in " ".join(self.text.split())
-
-
 class Site:
-    """A controller with a kubeconfig, an installation source, and the playbook."""
+    """A controller with a kubeconfig and an installation source."""
 
     def __init__(self, cluster: Cluster, directory: Path) -> None:
         self.cluster = cluster
@@ -67,13 +40,6 @@ class Site:
         self.source = directory / "source"
         (self.source / "manifests").mkdir(parents=True)
         self.write_manifest(calico_manifest().read_text())
-        (directory / "site.yml").write_text(PLAYBOOK)
-        localhost = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
-        groups = {
-            "control_plane": {"hosts": {"masternode": {"ansible_host": "192.168.4.63"}}},
-            "workers": {"hosts": {"homelab": {"ansible_host": "192.168.4.62", "sleeps": True}}},
-        }
-        (directory / "hosts.json").write_text(json.dumps({"all": {"hosts": {"localhost": localhost}, "children": groups}}))
 
     def write_manifest(self, text: str) -> None:
         (self.source / MANIFEST).write_text(text)
@@ -82,7 +48,7 @@ class Site:
     def write_sum(self, digest: str) -> None:
         (self.source / "SHA256SUMS").write_text(f"{digest}  {MANIFEST}\n")
 
-    def play(self, *arguments: str, **variables: object) -> Run:
+    def play(self, *arguments: str, **variables: object) -> Played:
         given = {
             "network_plan": plan(),
             "cluster_kubeconfig": str(self.cluster.kubeconfig),
@@ -91,19 +57,8 @@ class Site:
             "calico_wait_for_rollout": False,
             **variables,
         }
-        argv = ["ansible-playbook", "-i", str(self.directory / "hosts.json"), "-e", json.dumps(given), *arguments, "site.yml"]
-        environment = {
-            **os.environ,
-            "PATH": f"{ensure_venv()}/bin:{os.environ['PATH']}",
-            "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
-            "ANSIBLE_HOME": str(self.directory / "ansible"),
-            "ANSIBLE_NOCOLOR": "1",
-            "LC_ALL": "C.UTF-8",
-        }
-        process = subprocess.run(
-            argv, capture_output=True, text=True, check=False, timeout=300, cwd=self.directory, env=environment
-        )  # fmt: skip
-        return Run(process.returncode, process.stdout + process.stderr)
+        # what sleeps bears on how many calico-node Pods may be away during an update
+        return play_role("calico", self.directory, given, *arguments, workers=["homelab"])
 
     def get(self, what: str) -> dict[str, Any]:
         return json.loads(self.cluster.kubectl("get", "--namespace=kube-system", what, "--output=json").stdout)
