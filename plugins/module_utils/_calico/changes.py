@@ -49,7 +49,7 @@ def _of_object(one: Mapping[str, Any]) -> Iterator[str]:
     if not diff:
         yield f"{label}: changed"
     else:
-        differences = list(_differences(_without_noise(diff["before"]), _without_noise(diff.get("after") or {}), ""))
+        differences = sorted(_differences(_without_noise(diff["before"]), _without_noise(diff.get("after") or {}), ""), key=_depth)
         for path, before, after in differences[:_LINES]:
             yield f"{label}: {path}: {_shown(before)} -> {_shown(after)}"
         if len(differences) > _LINES:
@@ -71,6 +71,12 @@ def _without_noise(document: Mapping[str, Any]) -> dict[str, Any]:
         metadata["annotations"] = {key: value for key, value in metadata["annotations"].items() if key not in _NOISY_ANNOTATIONS}
     kept = {key: value for key, value in document.items() if key not in {"metadata", "status"}}
     return {**kept, **({"metadata": metadata} if metadata else {})}
+
+
+def _depth(difference: tuple[str, object, object]) -> tuple[int, str]:
+    """An image before the thirty variables of its container; kubernetes.core gives fields in another order in each run."""
+    path, _before, _after = difference
+    return path.count("."), path
 
 
 class _Absent:

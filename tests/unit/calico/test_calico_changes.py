@@ -56,6 +56,13 @@ def test_many_fields_of_one_object_are_counted() -> None:
     assert (len(lines), lines[-1]) == (9, "DaemonSet kube-system/calico-node: 12 more")
 
 
+def test_an_image_comes_before_the_variables_of_its_container() -> None:
+    variables = [{"name": f"V{at}", "value": "x"} for at in range(9)]
+    before = {"spec": {"containers": [{"name": "node", "env": variables, "image": "a"}]}}
+    after = {"spec": {"containers": [{"name": "node", "env": variables[:1], "image": "b"}]}}
+    assert calico_changes(result(before, after))[0] == 'DaemonSet kube-system/calico-node: spec.containers.node.image: "a" -> "b"'
+
+
 def test_without_a_diff_the_object_is_named() -> None:
     one = {key: value for key, value in result({}, {}).items() if key != "diff"}
     assert calico_changes(one) == ["DaemonSet kube-system/calico-node: changed"]
