@@ -1,0 +1,153 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads everything that is known of Calico: one list of each kind, however many nodes there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict
+from typing import Any, Optional, TypeVar
+
+from ansible_collections.vmstation.cluster.plugins.module_utils._calico.facts import (
+    NODE,
+    Facts,
+    Node,
+    NodeStatus,
+    Object,
+    Pod,
+    bgp_peer_of,
+    block_of,
+    daemon_set_of,
+    node_of,
+    pod_of,
+    pods_by_node,
+    status_of,
+)
+from ansible_collections.vmstation.cluster.plugins.module_utils._calico.pools import API_VERSION, LivePool, read_pools
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster import ClusterReader
+from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal, Unavailable
+
+# the first that serves a kind is read
+VERSIONS = ("projectcalico.org/v3", API_VERSION)
+
+T = TypeVar("T")
+
+
+def look(cluster: ClusterReader) -> Facts:
+    """What stands. A list that the API server refuses is noted as unknown; one that does not answer at all ends the look."""
+    facts = Facts()
+
+    def unless_refused(read: Callable[[], T]) -> Optional[T]:
+        try:
+            return read()
+        except Unavailable:
+            raise
+        except Refusal as refusal:
+            facts.unknown.append(refusal)
+            return None
+
+    facts.nodes = unless_refused(lambda: {one.name: one for one in map(node_of, cluster.items("v1", "Node"))})
+    facts.pods = unless_refused(lambda: pods_by_node(map(pod_of, cluster.items("v1", "Pod", label_selector=f"k8s-app={NODE}"))))
+    facts.daemon_sets = unless_refused(lambda: tuple(map(daemon_set_of, cluster.items("apps/v1", "DaemonSet"))))
+    facts.api_version = version_of(cluster, "IPPool")
+    if facts.api_version:
+        facts.pools = unless_refused(lambda: read_pools(list(_items(cluster, "IPPool"))))
+        facts.blocks = unless_refused(lambda: tuple(filter(None, map(block_of, _items(cluster, "BlockAffinity")))))
+        facts.felix = unless_refused(lambda: _default(_items(cluster, "FelixConfiguration")))
+        facts.bgp = unless_refused(lambda: _default(_items(cluster, "BGPConfiguration")))
+        facts.peers = unless_refused(lambda: tuple(map(bgp_peer_of, _items(cluster, "BGPPeer"))))
+        facts.status_version = version_of(cluster, "CalicoNodeStatus")
+        statuses = unless_refused(lambda: tuple(map(status_of, _items(cluster, "CalicoNodeStatus"))))
+        facts.statuses = None if statuses is None else _best(statuses)
+        facts.status_names = frozenset(one.name for one in statuses or ())
+    return facts
+
+
+def version_of(cluster: ClusterReader, kind: str) -> str:
+    """The version in which a kind of Calico's is read and written; empty if none is served."""
+    return next((version for version in VERSIONS if cluster.serves(version, kind)), "")
+
+
+def _items(cluster: ClusterReader, kind: str) -> Iterator[Object]:
+    version = version_of(cluster, kind)
+    return cluster.items(version, kind) if version else iter(())
+
+
+def _default(configurations: Iterable[Object]) -> Object:
+    """The configuration that holds for all nodes."""
+    return next((one.get("spec") or {} for one in configurations if one["metadata"]["name"] == "default"), {})
+
+
+def _best(statuses: Iterable[NodeStatus]) -> dict[str, NodeStatus]:
+    """One for each node: one that tells of BGP, and of these the one last written."""
+    found: dict[str, NodeStatus] = {}
+    for one in statuses:
+        if one.node and (one.node not in found or _rank(one) > _rank(found[one.node])):
+            found[one.node] = one
+    return found
+
+
+def _rank(one: NodeStatus) -> tuple[bool, float]:
+    return one.has_bgp, one.updated.timestamp() if one.updated else 0.0
+
+
+def as_data(facts: Facts) -> dict[str, Any]:
+    """The facts as calico_info returns them; null stands for what could not be read."""
+    return {
+        "api_version": facts.api_version,
+        "daemon_set": asdict(facts.daemon_set) if facts.daemon_set else None,
+        "nodes": None if facts.nodes is None else [_node_as_data(facts, one) for one in facts.nodes.values()],
+        "pools": pools_as_data(facts.pools),
+        "blocks": None if facts.blocks is None else [asdict(one) for one in facts.blocks],
+        "felix": facts.felix,
+        "bgp": facts.bgp,
+        "bgp_peers": None if facts.peers is None else [asdict(one) for one in facts.peers],
+        "unknown": [str(refusal) for refusal in facts.unknown],
+    }
+
+
+def pools_as_data(pools: Optional[Iterable[LivePool]]) -> Optional[list[dict[str, Any]]]:
+    if pools is None:
+        return None
+    return [
+        {
+            "name": one.name,
+            "cidr": str(one.cidr or ""),
+            "block_size": one.block_size,
+            "ipip_mode": one.ipip,
+            "vxlan_mode": one.vxlan,
+            "nat_outgoing": one.nat_outgoing,
+            "disabled": one.disabled,
+            "node_selector": one.node_selector,
+            "allowed_uses": list(one.allowed_uses),
+        }
+        for one in pools
+    ]
+
+
+def _node_as_data(facts: Facts, one: Node) -> dict[str, Any]:
+    pod, status = (facts.pods or {}).get(one.name), (facts.statuses or {}).get(one.name)
+    return {
+        "name": one.name,
+        "ready": str(one.ready.get("status") or "Unknown"),
+        "network_unavailable": str(one.network_unavailable.get("status") or "Unknown"),
+        "addresses": list(one.addresses.values()),
+        "tunnels": {f"{overlay}v{version}": address for (overlay, version), address in one.tunnels.items()},
+        "is_route_reflector": one.is_reflector,
+        "calico_node": _pod_as_data(pod) if pod else None,
+        "bgp": _status_as_data(status) if status else None,
+    }
+
+
+def _pod_as_data(pod: Pod) -> Mapping[str, Any]:
+    return {"name": pod.name, "namespace": pod.namespace, "ready": pod.ready, "trouble": pod.trouble, "restarts": pod.restarts}
+
+
+def _status_as_data(status: NodeStatus) -> Mapping[str, Any]:
+    return {
+        "updated": status.updated.isoformat() if status.updated else "",
+        "bird": {f"v{version}": state for version, state in status.bird.items()},
+        "established": sorted(status.established),
+        "not_established": [{"peer": peer, "state": one.state, "since": one.since} for peer, one in sorted(status.others.items())],
+    }
