@@ -92,7 +92,7 @@ def _judge_sessions(outcome: Outcome, plan: Plan, facts: Facts, unwell: set[str]
             peer_says_up = down.peer in outcome.sessions and _is_up(down, facts)
             (contradicted if peer_says_up else pairs).setdefault(frozenset((name, down.peer)), []).append(down)
     for group, verdict in ((contradicted, "unknown"), (pairs, "error")):
-        for name in {name for pair in group for name in pair} & set(outcome.sessions):
+        for name in {name for pair in group for name in pair} & set(outcome.verdicts):
             outcome.verdicts[name] = verdict
     after = " Pods may still reach each other: Felix sets the routes of IP-in-IP in this release." if _felix_routes(plan, facts) else ""
     for subject, downs, fix in _blamed(pairs, outcome.sessions, facts):

@@ -1,0 +1,429 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The verdict on Calico: a healthy cluster, and one fault at a time, each found on the right object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from ansible_collections.vmstation.cluster.plugins.module_utils._calico import checking, node_statuses, survey
+from ansible_collections.vmstation.cluster.plugins.module_utils._calico.verdict import Verdict, judge
+from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding
+from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+
+from tests.unit.calico.clusters import ADDRESSES, NOW, PLANNED, World, WorldReader, block, pool, stamp, status
+from tests.unit.network_plan.plans import DUAL, plan
+
+MASTER, STORAGE, HOMELAB = ADDRESSES
+
+
+def check(world: World, *, one_plan: dict[str, Any] | None = None, asleep: tuple[str, ...] = (), forbidden: str = "") -> Verdict:
+    request = checking.request({"plan": one_plan or plan(), "nodes": PLANNED, "asleep": list(asleep)})
+    return judge(request, survey.look(WorldReader(world, forbidden)), NOW)
+
+
+def changed(*changes: Callable[[World], object]) -> World:
+    world = World()
+    for change in changes:
+        change(world)
+    return world
+
+
+def words(verdict: Verdict) -> dict[str, str]:
+    return {node["name"]: node["verdict"] for node in verdict.nodes}
+
+
+def only(verdict: Verdict) -> Finding:
+    assert len(verdict.findings) == 1, [str(one) for one in verdict.findings]
+    return verdict.findings[0]
+
+
+def vxlan(world: World) -> None:
+    world.put("IPPool", pool(ipipMode="Never", vxlanMode="Always"))
+    world.objects["CalicoNodeStatus"].clear()
+    for node in world.objects["Node"].values():
+        notes = node["metadata"]["annotations"]
+        notes["projectcalico.org/IPv4VXLANTunnelAddr"] = notes.pop("projectcalico.org/IPv4IPIPTunnelAddr")
+    for one in world.objects["DaemonSet"].values():
+        one["spec"]["template"]["spec"]["containers"][0]["readinessProbe"]["exec"]["command"].remove("-bird-ready")
+
+
+HEALTHY: dict[str, tuple[World, dict[str, Any]]] = {
+    "ours": (World(), {}),
+    "VXLAN, and nobody speaks BGP": (changed(vxlan), {"one_plan": plan(encapsulation="VXLAN")}),
+    "unencapsulated": (
+        changed(
+            lambda w: w.put("IPPool", pool(ipipMode="Never")),
+            *[lambda w, name=name: w.annotate(name, "IPv4IPIPTunnelAddr", None) for name in ADDRESSES],
+        ),
+        {"one_plan": plan(encapsulation="None")},
+    ),
+    "one sleeps": (changed(lambda w: w.switch_off(HOMELAB)), {"asleep": (HOMELAB,)}),
+    "one sleeps that never joined": (
+        changed(
+            *[lambda w, kind=kind: w.drop(kind, HOMELAB) for kind in ("Node", "CalicoNodeStatus")],
+            lambda w: w.objects["BlockAffinity"].pop("homelab-10-244-0-128-26"),
+            lambda w: w.drop("Pod", "calico-node-homelab"),
+            *[lambda w, name=name: w.report(name, HOMELAB, None) for name in (MASTER, STORAGE)],
+        ),
+        {"asleep": (HOMELAB,)},
+    ),
+    "one is said to sleep, and is awake": (World(), {"asleep": (HOMELAB,)}),
+    "restarted with its host": (changed(lambda w: w.restarted(HOMELAB, 2, 3, "Unknown", 255)), {}),
+    "restarted long ago": (changed(lambda w: w.restarted(HOMELAB, 120, 1, "OOMKilled", 137)), {}),
+    "restarted after a long life": (changed(lambda w: w.restarted(HOMELAB, 2, 5000, "Completed", 0)), {}),
+    "a block given up": (changed(lambda w: w.put("BlockAffinity", block("gone", "10.244.9.0/26", deleted="true"))), {}),
+    "a block of LoadBalancers": (changed(lambda w: w.put("BlockAffinity", block("load-balancer", "10.1.0.0/26", type="virtual"))), {}),
+    "an old Pod goes": (
+        changed(
+            lambda w: w.put(
+                "Pod",
+                {
+                    "metadata": {"name": "old", "namespace": "kube-system", "deletionTimestamp": stamp(1)},
+                    "spec": {"nodeName": HOMELAB},
+                    "status": {},
+                },
+            )
+        ),
+        {},
+    ),
+    "a router as a peer of all": (
+        changed(
+            lambda w: w.put("BGPPeer", {"metadata": {"name": "router"}, "spec": {"peerIP": "192.168.4.1:179", "asNumber": 64513}}),
+            *[
+                lambda w, name=name: w.put(
+                    "CalicoNodeStatus", status(name, dict.fromkeys([*w.others(ADDRESSES[name]), "192.168.4.1"], "Established"))
+                )
+                for name in ADDRESSES
+            ],
+        ),
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize(("world", "options"), HEALTHY.values(), ids=HEALTHY)
+def test_what_is_well_brings_no_finding(world: World, options: dict[str, Any]) -> None:
+    verdict = check(world, **options)
+    assert [str(finding) for finding in verdict.findings] == []
+    down = (
+        {HOMELAB} & set(options.get("asleep", ())) if world.objects["Node"].get(HOMELAB, {}) != World().objects["Node"][HOMELAB] else set()
+    )
+    assert words(verdict) == {name: "asleep" if name in down else "ok" for name in ADDRESSES}
+
+
+def test_what_was_judged_is_told() -> None:
+    verdict = check(World())
+    assert verdict.nodes[0] == {
+        "name": MASTER, "verdict": "ok", "node_ready": True, "calico_node_ready": True, "calico_node": "calico-node-masternode",
+        "restarts": 0, "address": "192.168.4.63", "tunnel_addresses": ["10.244.0.0"], "blocks": 1, "blocks_confirmed": 1,
+        "bgp": {"verdict": "ok", "expected": 2, "established": 2, "down": []},
+    }  # fmt: skip
+    assert verdict.encapsulation == "IPIP"
+    assert verdict.pools is not None
+    assert verdict.pools[0]["ipip_mode"] == "Always"
+
+
+# change, rule, severity, subject, words of the finding, nodes whose verdict it spoils
+FAULTS: dict[str, tuple[Callable[[World], object], str, str, str, tuple[str, ...], tuple[str, ...]]] = {
+    "node silent": (
+        lambda w: w.switch_off(HOMELAB),
+        "nodes_are_ready", "error", "node homelab", ("silent since", "playbooks/wake.yml"), (HOMELAB,),
+    ),
+    "no Pod": (
+        lambda w: w.drop("Pod", "calico-node-homelab"),
+        "calico_runs_on_every_node", "error", "node homelab", ("kubectl describe daemonset --namespace kube-system",), (HOMELAB,),
+    ),
+    "Pod not ready": (
+        lambda w: w.unready(HOMELAB),
+        "calico_runs_on_every_node", "error", "node homelab",
+        ("readiness probe does not pass", "kubectl describe pod --namespace kube-system calico-node-homelab"), (HOMELAB,),
+    ),
+    "Pod in a crash loop": (
+        lambda w: w.unready(HOMELAB, state={"waiting": {"reason": "CrashLoopBackOff"}}),
+        "calico_runs_on_every_node", "error", "node homelab", ("CrashLoopBackOff", "kubectl logs --previous"), (HOMELAB,),
+    ),
+    "Pod restarts": (
+        lambda w: w.restarted(HOMELAB, 2, 1, "Error", 1),
+        "calico_node_keeps_running", "error", "node homelab", ("4 restarts", "after 60 s", "kubectl logs --previous"), (HOMELAB,),
+    ),
+    "Pod out of memory": (
+        lambda w: w.restarted(HOMELAB, 2, 600, "OOMKilled", 137),
+        "calico_node_keeps_running", "error", "node homelab", ("OOMKilled",), (HOMELAB,),
+    ),
+    "network unavailable": (
+        lambda w: w.condition(HOMELAB, "NetworkUnavailable", "True", "Calico is shutting down"),
+        "networks_are_available", "error", "node homelab", ("Calico is shutting down",), (HOMELAB,),
+    ),
+    "wrong interface": (
+        lambda w: (
+            w.annotate(HOMELAB, "IPv4Address", "172.17.0.1/16"),
+            [w.report(name, HOMELAB, None) for name in (MASTER, STORAGE)],
+            [w.report(HOMELAB, name, "Active") for name in (MASTER, STORAGE)],
+        ),
+        "calico_uses_the_planned_address", "error", "node homelab",
+        ("address 172.17.0.1", "expected 192.168.4.62", "IP_AUTODETECTION_METHOD"), (HOMELAB,),
+    ),
+    "no tunnel": (
+        lambda w: w.annotate(HOMELAB, "IPv4IPIPTunnelAddr", None),
+        "tunnels_have_addresses_of_their_own", "error", "node homelab", ("no address of the IPIP tunnel",), (HOMELAB,),
+    ),
+    "tunnel of elsewhere": (
+        lambda w: w.annotate(HOMELAB, "IPv4IPIPTunnelAddr", "192.168.77.1"),
+        "tunnels_have_addresses_of_their_own", "error", "node homelab", ("192.168.77.1", "pod_cidr"), (HOMELAB,),
+    ),
+    "tunnel of another": (
+        lambda w: w.annotate(HOMELAB, "IPv4IPIPTunnelAddr", "10.244.0.0"),
+        "tunnels_have_addresses_of_their_own", "error", "node homelab", ("as on node masternode",), (HOMELAB,),
+    ),
+    "block pending": (
+        lambda w: w.put("BlockAffinity", block(HOMELAB, "10.244.0.128/26", state="pending")),
+        "blocks_are_confirmed", "error", "node homelab", ("block 10.244.0.128/26: pending",), (HOMELAB,),
+    ),
+    "blocks of a Node that has gone": (
+        lambda w: w.put("BlockAffinity", block("ghost", "10.244.9.0/26")),
+        "blocks_belong_to_nodes", "warning", "node ghost", ("10.244.9.0/26", "calicoctl ipam release"), (),
+    ),
+    "pool of another network": (
+        lambda w: w.put("IPPool", pool(cidr="10.10.0.0/16", ipipMode="Always")),
+        "pools_have_the_planned_network", "error", "IPPool default-ipv4-ippool", ("10.10.0.0/16", "10.244.0.0/16"), (),
+    ),
+    "no pool": (
+        lambda w: w.drop("IPPool", "default-ipv4-ippool"),
+        "pools_exist", "error", "network_plan.pod_cidr", ("no IPPool of 10.244.0.0/16", "site.yml"), (),
+    ),
+    "pool of another encapsulation": (
+        lambda w: (
+            w.put("IPPool", pool(ipipMode="Never", vxlanMode="Always")),
+            [w.objects["Node"][name]["metadata"]["annotations"].update({"projectcalico.org/IPv4VXLANTunnelAddr": f"10.244.3.{at}"})
+             for at, name in enumerate(ADDRESSES)],
+        ),
+        "pools_have_the_planned_encapsulation", "error", "IPPool default-ipv4-ippool", ("ipipMode Never, vxlanMode Always",), (),
+    ),
+    "pool of another scope": (
+        lambda w: w.put("IPPool", pool(ipipMode="CrossSubnet")),
+        "pools_have_the_planned_scope", "error", "IPPool default-ipv4-ippool", ("IPIP CrossSubnet", "site.yml"), (),
+    ),
+    "pool of another block size": (
+        lambda w: w.put("IPPool", pool(blockSize=24)),
+        "pools_have_the_planned_block_size", "error", "IPPool default-ipv4-ippool", ("blockSize 24",), (),
+    ),
+    "pool disabled": (
+        lambda w: w.put("IPPool", pool(disabled=True)),
+        "pools_serve_pods_of_every_node", "error", "IPPool default-ipv4-ippool", ("disabled true",), (),
+    ),
+    "foreign pool": (
+        lambda w: w.put("IPPool", pool("foreign", cidr="10.99.0.0/16")),
+        "pools_are_planned", "warning", "IPPool foreign", ("10.99.0.0/16",), (),
+    ),
+    "foreign pool across ours": (
+        lambda w: w.put("IPPool", pool("foreign", cidr="10.244.128.0/17")),
+        "pools_do_not_meet", "error", "IPPool foreign", ("10.244.128.0/17, across IPPool default-ipv4-ippool",), (),
+    ),
+    "one session down": (
+        lambda w: w.session(MASTER, HOMELAB, "Active"),
+        "bgp_sessions_are_established", "error", "nodes homelab and masternode",
+        ("homelab says of masternode: Active", "masternode says of homelab: Active", "masternode connects to homelab",
+         "`nc -vz 192.168.4.62 179` on masternode", "open 179/tcp"), (MASTER, HOMELAB),
+    ),
+    "one session down, one end reports": (
+        lambda w: (w.session(MASTER, HOMELAB, "Connect"), w.drop("CalicoNodeStatus", HOMELAB)),
+        "bgp_sessions_are_established", "error", "nodes homelab and masternode", ("masternode says of homelab: Connect",),
+        (MASTER, HOMELAB),
+    ),
+    "a node without any session": (
+        lambda w: [w.session(name, HOMELAB, "Active") for name in (MASTER, STORAGE)],
+        "bgp_sessions_are_established", "error", "node homelab",
+        ("Look at homelab first", "179/tcp pass to and from masternode and storagenodet3500"), (MASTER, STORAGE, HOMELAB),
+    ),
+    "nobody has a session": (
+        lambda w: [w.session(*pair, "Active") for pair in ((MASTER, STORAGE), (MASTER, HOMELAB), (STORAGE, HOMELAB))],
+        "bgp_sessions_are_established", "error", "BGP mesh", ("the firewalls", "179/tcp"), (MASTER, STORAGE, HOMELAB),
+    ),
+    "a session that is not agreed on": (
+        lambda w: w.session(MASTER, HOMELAB, "OpenSent"),
+        "bgp_sessions_are_established", "error", "nodes homelab and masternode", ("AS numbers", "passwords of homelab and masternode"),
+        (MASTER, HOMELAB),
+    ),
+    "a peer that BIRD does not know": (
+        lambda w: (w.report(MASTER, HOMELAB, None), w.report(HOMELAB, MASTER, "Connect")),
+        "bgp_sessions_are_established", "error", "nodes homelab and masternode", ("masternode says of homelab: not configured",),
+        (MASTER, HOMELAB),
+    ),
+    "ends that contradict each other": (
+        lambda w: w.report(MASTER, HOMELAB, "Active"),
+        "bgp_ends_agree", "warning", "nodes homelab and masternode", ("the other end says Established",), (),
+    ),
+    "BIRD not ready": (
+        lambda w: w.objects["CalicoNodeStatus"][HOMELAB]["status"]["agent"]["birdV4"].update(state="NotReady"),
+        "bird_is_ready", "error", "node homelab", ("BIRD for IPv4: NotReady",), (HOMELAB,),
+    ),
+    "no status": (
+        lambda w: w.drop("CalicoNodeStatus", HOMELAB),
+        "bgp_sessions_are_known", "warning", "node homelab", ("no CalicoNodeStatus", "create_status: true"), (),
+    ),
+    "no status anywhere": (
+        lambda w: w.objects["CalicoNodeStatus"].clear(),
+        "bgp_sessions_are_known", "warning", "nodes masternode, storagenodet3500 and homelab", ("no CalicoNodeStatus",), (),
+    ),
+    "a status never written": (
+        lambda w: w.objects["CalicoNodeStatus"][HOMELAB].pop("status"),
+        "bgp_sessions_are_known", "warning", "node homelab", ("has not written yet",), (),
+    ),
+    "a status older than the Pod": (
+        lambda w: w.objects["CalicoNodeStatus"][HOMELAB]["status"].update(lastUpdated=stamp(700)),
+        "bgp_sessions_are_known", "warning", "node homelab", ("before its calico-node was started",), (),
+    ),
+    "a status that is not kept up": (
+        lambda w: w.objects["CalicoNodeStatus"][HOMELAB]["spec"].update(updatePeriodSeconds=0),
+        "bgp_sessions_are_known", "warning", "node homelab", ("updatePeriodSeconds is 0",), (),
+    ),
+    "a status of something else": (
+        lambda w: w.objects["CalicoNodeStatus"][HOMELAB]["spec"].update(classes=["Agent"]),
+        "bgp_sessions_are_known", "warning", "node homelab", ("without the class BGP",), (),
+    ),
+    "no mesh and no peers": (
+        lambda w: (
+            w.objects["BGPConfiguration"]["default"]["spec"].update(nodeToNodeMeshEnabled=False),
+            [w.objects["CalicoNodeStatus"][name]["status"]["bgp"].update(peersV4=[]) for name in ADDRESSES],
+        ),
+        "bgp_has_peers", "error", "BGPConfiguration default", ("nodeToNodeMeshEnabled",), (),
+    ),
+    "peers by selector": (
+        lambda w: (
+            w.objects["BGPConfiguration"]["default"]["spec"].update(nodeToNodeMeshEnabled=False),
+            w.put("BGPPeer", {"metadata": {"name": "racks"}, "spec": {"nodeSelector": "all()", "peerSelector": "rr == 'true'"}}),
+        ),
+        "bgp_peers_are_derivable", "warning", "BGPPeer racks", ("selectors",), (),
+    ),
+    "a Node of nobody's plan": (
+        lambda w: (
+            w.put("Node", World({"stray": "192.168.4.99"}).objects["Node"]["stray"]),
+            w.annotate("stray", "IPv4IPIPTunnelAddr", "10.244.7.1"),
+            w.put("Pod", World({"stray": ""}).objects["Pod"]["calico-node-stray"]),
+            w.put("CalicoNodeStatus", status("stray", dict.fromkeys(ADDRESSES.values(), "Established"))),
+            [w.put("CalicoNodeStatus", status(name, dict.fromkeys([*w.others(ip), "192.168.4.99"], "Established")))
+             for name, ip in ADDRESSES.items()],
+        ),
+        "nodes_are_planned", "warning", "node stray", ("kubectl delete node stray",), (),
+    ),
+    "no DaemonSet": (
+        lambda w: (w.drop("DaemonSet", "calico-node"), w.objects["Pod"].clear()),
+        "calico_is_installed", "error", "DaemonSet calico-node", ("site.yml",), (),
+    ),
+    "a probe that does not ask BIRD": (
+        lambda w: w.objects["DaemonSet"]["calico-node"]["spec"]["template"]["spec"]["containers"][0]["readinessProbe"]["exec"][
+            "command"].remove("-bird-ready"),
+        "readiness_asks_bird", "warning", "DaemonSet kube-system/calico-node", ("-felix-ready",), (),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "rule", "severity", "subject", "said", "spoiled"), FAULTS.values(), ids=FAULTS)
+def test_a_fault_is_found_on_its_object(
+    change: Callable[[World], object], rule: str, severity: str, subject: str, said: tuple[str, ...], spoiled: tuple[str, ...]
+) -> None:
+    verdict = check(changed(change))
+    finding = next(one for one in verdict.findings if one.rule == rule)
+    assert {one.rule for one in verdict.findings if one.severity == "error"} <= {rule}
+    assert (finding.severity, finding.subject) == (severity, subject)
+    for phrase in said:
+        assert phrase in str(finding)
+    errors = {name for name, word in words(verdict).items() if word == "error"}
+    assert errors == set(spoiled)
+
+
+@pytest.mark.parametrize("name", [name for name in FAULTS if name not in {"one session down, one end reports"}])
+def test_a_fault_brings_one_finding(name: str) -> None:
+    only(check(changed(FAULTS[name][0])))
+
+
+@pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault[1] in {"bgp_sessions_are_known", "bgp_ends_agree"}])
+def test_sessions_that_nobody_knows_are_unknown_and_never_ok(name: str) -> None:
+    verdict = check(changed(FAULTS[name][0]))
+    assert words(verdict)[HOMELAB] == "unknown"
+    assert next(node for node in verdict.nodes if node["name"] == HOMELAB)["bgp"]["verdict"] == "unknown"
+
+
+@pytest.mark.parametrize("kind", ["Node", "Pod", "DaemonSet", "IPPool", "BlockAffinity", "BGPConfiguration", "BGPPeer", "CalicoNodeStatus"])
+def test_a_list_that_may_not_be_read_is_unknown_and_the_rest_is_judged(kind: str) -> None:
+    verdict = check(World(), forbidden=kind)
+    finding = only(verdict)
+    assert (finding.rule, finding.severity) == ("calico_can_be_read", "warning")
+    assert f"the permission to list {kind}" in str(finding)
+    # which pods there are, is known without the DaemonSet
+    assert set(words(verdict).values()) == ({"ok"} if kind == "DaemonSet" else {"unknown"})
+    faulty = check(changed(lambda w: w.put("IPPool", pool(blockSize=24)), lambda w: w.restarted(HOMELAB, 2, 1, "Error", 1)), forbidden=kind)
+    still = {one.rule for one in faulty.findings if one.severity == "error"}
+    lost = {"Node": {"calico_node_keeps_running"}, "Pod": {"calico_node_keeps_running"}, "IPPool": {"pools_have_the_planned_block_size"}}
+    assert still == {"calico_node_keeps_running", "pools_have_the_planned_block_size"} - lost.get(kind, set())
+
+
+def test_without_calico_that_is_the_one_thing_to_say() -> None:
+    request = checking.request({"plan": plan(), "nodes": PLANNED, "asleep": []})
+    world = changed(lambda w: w.objects["DaemonSet"].clear(), lambda w: w.objects["Pod"].clear())
+    verdict = judge(request, survey.look(WorldReader(world, version="")), NOW)
+    assert only(verdict).rule == "calico_is_installed"
+    assert set(words(verdict).values()) == {"unknown"}
+
+
+def test_a_sleeper_explains_its_sessions_and_no_other() -> None:
+    world = changed(lambda w: w.switch_off(HOMELAB), lambda w: w.session(MASTER, STORAGE, "Active"))
+    verdict = check(world, asleep=(HOMELAB,))
+    assert only(verdict).subject == "nodes masternode and storagenodet3500"
+    assert words(verdict) == {MASTER: "error", STORAGE: "error", HOMELAB: "asleep"}
+
+
+def test_felix_routes_without_bgp_from_its_release_on() -> None:
+    world = changed(lambda w: w.session(MASTER, HOMELAB, "Active"))
+    assert "Felix sets the routes" not in only(check(world)).fix
+    world.objects["DaemonSet"]["calico-node"]["spec"]["template"]["spec"]["containers"][0]["image"] = "quay.io/calico/node:v3.33.0"
+    assert "Felix sets the routes" in only(check(world)).fix
+
+
+def test_both_families_of_a_dual_stack_are_judged() -> None:
+    wanted = {**DUAL, "encapsulation": "None"}
+    world = changed(lambda w: w.objects["IPPool"].clear())
+    world.put("IPPool", pool(ipipMode="Never"))
+    world.put("IPPool", pool("default-ipv6-ippool", cidr="fd00:10:244::/56", blockSize=122, ipipMode="Never"))
+    for number, name in enumerate(ADDRESSES):
+        world.objects["Node"][name]["metadata"]["annotations"]["projectcalico.org/IPv6Address"] = f"fd00:4::{number + 1}/64"
+        world.objects["CalicoNodeStatus"][name]["status"]["agent"]["birdV6"]["state"] = "Ready"
+        peers = [{"peerIP": f"fd00:4::{other + 1}", "state": "Established"} for other in range(3) if other != number]
+        world.objects["CalicoNodeStatus"][name]["status"]["bgp"]["peersV6"] = peers
+    assert check(world, one_plan=wanted).findings == []
+    assert check(world, one_plan=wanted).nodes[0]["bgp"]["expected"] == 4
+    world.objects["CalicoNodeStatus"][HOMELAB]["status"]["agent"]["birdV6"]["state"] = "NotReady"
+    assert "BIRD for IPv6: NotReady" in only(check(world, one_plan=wanted)).found
+
+
+def test_statuses_are_made_for_nodes_without() -> None:
+    world = changed(lambda w: w.drop("CalicoNodeStatus", HOMELAB), lambda w: w.drop("CalicoNodeStatus", STORAGE))
+    # the usual name is taken by another node's
+    world.put("CalicoNodeStatus", {**status(MASTER, {}), "metadata": {"name": HOMELAB}})
+    request = checking.request({"plan": plan(), "nodes": PLANNED, "asleep": []})
+    facts = survey.look(WorldReader(world))
+    wanted = node_statuses.missing(request.plan, facts)
+    assert [(one["metadata"]["name"], one["spec"]["node"]) for one in wanted] == [(STORAGE, STORAGE), ("homelab-bgp", HOMELAB)]
+    assert wanted[0]["spec"]["classes"] == ["Agent", "BGP", "Routes"]
+    assert node_statuses.missing(checking.request({"plan": plan(encapsulation="VXLAN"), "nodes": [], "asleep": []}).plan, facts) == []
+
+
+def test_a_refused_status_is_unknown_once() -> None:
+    class Refusing:
+        def create(self, _document: dict[str, Any]) -> bool:
+            raise Refusal("create CalicoNodeStatus", "HTTP status 403", "the permission to create", "Let the user create them.")
+
+    request = checking.request({"plan": plan(), "nodes": PLANNED, "asleep": []})
+    facts = survey.look(WorldReader(changed(lambda w: w.objects["CalicoNodeStatus"].clear())))
+    assert node_statuses.create(node_statuses.missing(request.plan, facts), Refusing(), facts) == []
+    assert len(facts.unknown) == 1
+
+
+@pytest.mark.parametrize("address", ["masternode", [], [""]])
+def test_an_address_that_is_none_is_refused(address: object) -> None:
+    with pytest.raises(Refusal, match=r"nodes\[0\]\.address"):
+        checking.request({"plan": plan(), "nodes": [{"name": "a", "address": address}], "asleep": []})
