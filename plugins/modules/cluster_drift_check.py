@@ -13,16 +13,16 @@ author: the vmstation.cluster contributors (@vmstation)
 description:
   - Puts each value of the network plan beside the same value of the running cluster, wherever it stands there, and reports where the two
     differ. It answers whether somebody has changed the plan without the cluster, or the cluster without the plan.
-  - It reads kubeadm's ConfigMaps C(kubeadm-config), C(kubelet-config) and C(kube-proxy), the flags of the static Pods of the API server and the
-    controller manager, the API server's version, ServiceCIDR objects, the DNS Service, other Services that pass for it, the Corefile,
-    Calico's IP pools, and Node objects with their addresses, their kubelets' versions and whether they are cordoned.
+  - It reads kubeadm's ConfigMaps C(kubeadm-config), C(kubelet-config) and C(kube-proxy), the flags of the static Pods of the API server
+    and the controller manager, the API server's version, ServiceCIDR objects, the DNS Service, other Services that pass for it, the
+    Corefile, Calico's IP pools, and Node objects with their addresses, their kubelets' versions and whether they are cordoned.
   - With O(kubelets) it also asks each kubelet for the configuration that it really runs with, all at once, through the API server's
     C(/api/v1/nodes/NAME/proxy/configz). That needs the permission to C(get nodes/proxy). A node of O(asleep), and one whose kubelet has
     fallen silent, is not asked.
   - Hosts that are no node, and nodes that are no host of the inventory, are found.
   - It changes nothing. But for one request for each kubelet, the number of requests does not grow with the number of nodes.
-  - What the API server does not permit to read is V(unknown) and a finding of severity C(warning) that names the missing permission, and the
-    rest is compared. When the API server does not answer at all, the task fails.
+  - What the API server does not permit to read is V(unknown) and a finding of severity C(warning) that names the missing permission, and
+    the rest is compared. When the API server does not answer at all, the task fails.
 attributes:
   platform:
     platforms: all
