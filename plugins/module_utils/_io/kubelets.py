@@ -41,7 +41,7 @@ class KubeletVisitor:
             except queue.Empty:
                 break
             found[node] = answer
-        return {node: found.get(node) or _no_answer(node, seconds) for node in nodes}
+        return {node: found[node] if node in found else _no_answer(node, seconds) for node in nodes}
 
     def _answer(self, waiting: queue.SimpleQueue[str], answers: queue.SimpleQueue[tuple[str, Answer]]) -> None:
         while True:
