@@ -77,7 +77,7 @@ def places(request: Request, facts: Facts) -> list[Place]:
         blocks.setdefault(block.node, []).append(block)
     holders: dict[str, str] = {}
     shared: dict[str, dict[str, str]] = {}
-    for node in nodes.values():
+    for node in sorted(nodes.values(), key=lambda one: one.name):
         for address in node.tunnels.values():
             if holders.setdefault(address, node.name) != node.name:
                 shared.setdefault(node.name, {})[address] = holders[address]

@@ -62,8 +62,8 @@ FAULTS: dict[str, Fault] = {
         "tunnels_have_addresses_of_their_own", "error", "node homelab", ("192.168.77.1", "pod_cidr"), (HOMELAB,),
     ),
     "tunnel of another": (
-        lambda w: w.annotate(HOMELAB, "IPv4IPIPTunnelAddr", "10.244.0.0"),
-        "tunnels_have_addresses_of_their_own", "error", "node homelab", ("as on node masternode",), (HOMELAB,),
+        lambda w: w.annotate(MASTER, "IPv4IPIPTunnelAddr", "10.244.0.128"),
+        "tunnels_have_addresses_of_their_own", "error", "node masternode", ("as on node homelab",), (MASTER,),
     ),
     "block pending": (
         lambda w: w.put("BlockAffinity", block(HOMELAB, "10.244.0.128/26", state="pending")),
