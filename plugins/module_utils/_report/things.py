@@ -1,0 +1,148 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What each check has looked at, whether or not it found anything against it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.vmstation.cluster.plugins.module_utils._report.model import Entry, Mark
+
+Result = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Thing:
+    """Something that was looked at, and what is to be said of it if there is no finding. host: whose it is, if a host's."""
+
+    subject: str
+    mark: Mark
+    text: str
+    expected: str = ""
+    fix: str = ""
+    host: str = ""
+
+
+def things(entry: Entry) -> list[Thing]:
+    """Those of a check that ran."""
+    return list(_LOOKED_AT[entry.check](entry.host, entry.result)) if entry.check in _LOOKED_AT else []
+
+
+def ran(entry: Entry) -> bool:
+    """Whether the check came to a judgement."""
+    if entry.check in _WITHOUT_FINDINGS:
+        return bool(entry.result) and not entry.result.get("failed") and not entry.result.get("unreachable")
+    return "findings" in entry.result
+
+
+def _plan(_host: str, result: Result) -> Iterator[Thing]:
+    ports = (result.get("derived") or {}).get("ports") or {}
+    counted = ", ".join(f"{len(ports[role])} openings for a {role.replace('_', ' ')}" for role in ports)
+    yield Thing("network plan", "ok", f"no contradiction; {counted or 'no openings'}")
+
+
+def _reached(host: str, _result: Result) -> Iterator[Thing]:
+    yield Thing(f"host {host}", "ok", "awake, and Ansible can work on it", host=host)
+
+
+def _preflight(host: str, _result: Result) -> Iterator[Thing]:
+    yield Thing(f"host {host}: software and leftovers", "ok", "nothing stands against it", host=host)
+
+
+def _firewall(host: str, result: Result) -> Iterator[Thing]:
+    """What a run of firewall_ports in check mode would change."""
+    backend, shut, superfluous = result.get("backend", ""), result.get("added") or [], result.get("removed") or []
+    site = f"`ansible-playbook site.yml --limit {host}` puts it right."
+    subject = f"firewall of {host} ({backend})"
+    if shut:
+        yield Thing(subject, "error", f"shut: {', '.join(shut)}", "open, as the plan needs it", site, host)
+    if superfluous:
+        yield Thing(subject, "warning", f"open, but needed by nothing in the plan: {', '.join(superfluous)}", "shut", site, host)
+    if backend == "none":
+        yield Thing(f"firewall of {host}", "ok", "none in force, so nothing is shut", host=host)
+    elif not shut and not superfluous:
+        yield Thing(subject, "ok", f"{len(result.get('ports') or [])} openings, as the plan derives them", host=host)
+
+
+def _nodes(_host: str, result: Result) -> Iterator[Thing]:
+    for name, node in (result.get("nodes") or {}).items():
+        subject = f"node {name}"
+        if node.get("asleep"):
+            yield Thing(subject, "asleep", node.get("reason") or "asleep", host=name)
+        elif not node.get("ready"):
+            yield Thing(subject, "error", node.get("reason") or "not ready", "ready", f"See `kubectl describe node {name}`.", name)
+        elif not node.get("schedulable", True):
+            yield Thing(subject, "warning", "ready, but cordoned", "ready for new Pods", f"`kubectl uncordon {name}`", name)
+        else:
+            yield Thing(subject, "ok", "ready, and takes Pods", host=name)
+
+
+def _calico(_host: str, result: Result) -> Iterator[Thing]:
+    for name, node in (result.get("nodes") or {}).items():
+        verdict = str(node.get("verdict") or "unknown")
+        known: dict[str, Mark] = {"ok": "ok", "warning": "warning", "error": "error", "broken": "error", "asleep": "asleep"}
+        yield Thing(f"node {name}", known.get(verdict, "unknown"), _calico_text(verdict, node), host=name)
+
+
+def _calico_text(verdict: str, node: Result) -> str:
+    if verdict == "ok":
+        return "its pods reach the other nodes' as planned"
+    return "asleep" if verdict == "asleep" else str(node.get("reason") or f"verdict {verdict}")
+
+
+def _rollout(_host: str, result: Result) -> Iterator[Thing]:
+    for one in result.get("workloads") or ():
+        subject = f"{one['kind']} {one['namespace']}/{one['name']}"
+        if one.get("rolled_out"):
+            yield Thing(subject, "ok", f"{one.get('available', 0)} of {one.get('desired', 0)} Pods available")
+
+
+def _coredns(_host: str, result: Result) -> Iterator[Thing]:
+    ready = [one for one in result.get("replicas") or () if one.get("is_ready")]
+    nodes = ", ".join(sorted({one["node"] for one in ready if one.get("node")}))
+    yield Thing("cluster DNS", "ok", f"at the planned address; {len(ready)} Pods of CoreDNS ready{f' on {nodes}' if nodes else ''}")
+
+
+def _dns(host: str, result: Result) -> Iterator[Thing]:
+    yield Thing(f"DNS from {host}", "ok", f"{len(result.get('answers') or ())} answers, all as they should be", host=host)
+
+
+def _services(_host: str, result: Result) -> Iterator[Thing]:
+    for one in result.get("services") or ():
+        answers = one.get("answers") or ()
+        port = f" at NodePort {one['node_port']}" if one.get("node_port") else ""
+        text = f"answers{port} on {', '.join(answer['node'] for answer in answers)}" if answers else f"exists{port}"
+        yield Thing(f"Service {one['namespace']}/{one['name']}", "ok", f"{text}; {one.get('ready_endpoints', 0)} ready endpoints")
+
+
+def _pod_network(_host: str, _result: Result) -> Iterator[Thing]:
+    yield Thing("pod network", "ok", "every pair of nodes reaches each other's Pods, Services and DNS")
+
+
+def _drift(_host: str, result: Result) -> Iterator[Thing]:
+    yield Thing("plan and cluster", "ok", f"{_counted(result.get('compared'))} compared, and the same")
+
+
+def _counted(compared: object) -> str:
+    count = len(compared) if isinstance(compared, (list, tuple, dict)) else compared if isinstance(compared, int) else 0
+    return f"{count} values"
+
+
+_LOOKED_AT: dict[str, Callable[[str, Result], Iterator[Thing]]] = {
+    "network_plan_check": _plan,
+    "ping": _reached,
+    "node_preflight_check": _preflight,
+    "firewall_ports": _firewall,
+    "node_ready_check": _nodes,
+    "calico_check": _calico,
+    "rollout_check": _rollout,
+    "coredns_check": _coredns,
+    "cluster_dns_check": _dns,
+    "service_check": _services,
+    "pod_network_check": _pod_network,
+    "cluster_drift_check": _drift,
+}
+_WITHOUT_FINDINGS = {"ping", "wake_on_lan", "firewall_ports"}
