@@ -152,7 +152,7 @@ findings:
       description: The next step.
       type: str
       returned: always
-      sample: "Look at the firewall of homelab, which must let in 4789/udp from the other hosts, and at its calico-node Pod."
+      sample: "Look at the firewall of homelab, which must let in 4789/udp from the other hosts and forward pods' packets both ways."
 matrix:
   description:
     - What each node's pod asked, in the order of O(nodes). Nodes that are asleep have no line.

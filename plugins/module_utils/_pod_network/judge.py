@@ -10,8 +10,10 @@ from typing import Any
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding, Severity
 from ansible_collections.vmstation.cluster.plugins.module_utils._pod_network.model import Outcome, Request, Row
+from ansible_collections.vmstation.cluster.plugins.module_utils._pod_network.programs import DNS_MEANINGS
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
+NO_SUCH_NAME = DNS_MEANINGS["nxd"]
 _EVERY_POD = "an answer from the pod on every other node"
 
 
@@ -132,14 +134,12 @@ def _of_dns(request: Request, asked: Sequence[Row], lonely: Collection[str]) -> 
     told = [row for row in rows if row.source not in lonely] or rows
     sources = list(dict.fromkeys(row.source for row in told))
     broken = [row for row in told if not row.ok]
-    by_name = {name: [row for row in told if row.target == name] for name in dict.fromkeys(row.target for row in broken)}
-    missing = [
-        name for name, those in by_name.items() if not any(row.ok for row in those) and all("no such name" in row.detail for row in those)
-    ]
-    for name in missing:
-        fix = "Correct the name, or what serves its zone; vmstation.cluster.coredns_check looks at the Corefile."
-        yield Finding("names_resolve_from_pods", "error", f"name {name}", _details(by_name[name]), "an address", fix)
-    broken = [row for row in broken if row.target not in missing]
+    for name in dict.fromkeys(row.target for row in broken):
+        denied = [row for row in broken if row.target == name and NO_SUCH_NAME in row.detail]
+        if denied and not any(row.ok for row in told if row.target == name):
+            fix = "Correct the name, or what serves its zone; vmstation.cluster.coredns_check looks at the Corefile."
+            yield Finding("names_resolve_from_pods", "error", f"name {name}", _details(denied), "an address", fix)
+            broken = [row for row in broken if row not in denied]
     if not broken:
         return
     silent = list(dict.fromkeys(row.source for row in broken))
@@ -184,8 +184,8 @@ def _is_of_another(outcome: Outcome, row: Row) -> bool:
 
 def _look_at(request: Request, node: str) -> str:
     return (
-        f"Look at the firewall of {node}, which must let in {_ports(request)} from the other hosts, and at its calico-node Pod: "
-        f"`kubectl get pods -n kube-system -l k8s-app=calico-node --field-selector spec.nodeName={node}`. site.yml puts both right."
+        f"Look at the firewall of {node}, which must let in {_ports(request)} from the other hosts and forward pods' packets both ways, "
+        f"and at its calico-node Pod: `kubectl get pods -n kube-system -l k8s-app=calico-node --field-selector spec.nodeName={node}`."
     )
 
 

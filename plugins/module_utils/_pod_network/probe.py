@@ -125,8 +125,11 @@ class _Probing:
             event = said.get(pod["metadata"]["name"], "") if pod else ""
             seen = self._outcome.nodes[node]
             seen.state = "not_started"
-            seen.reason = f"{waited}: {obstacle.state if obstacle else 'the Pod has gone'}" + (f"; {event}" if event else "")
-            seen.fix = _what_to_do(node, obstacle.state if obstacle else "", event)
+            state = obstacle.state if obstacle else "the Pod has gone"
+            # elsewhere the state tells it already
+            is_vague = "ContainerCreating" in state or "not taken it up" in state
+            seen.reason = f"{waited}: {state}" + (f"; {event}" if event and is_vague else "")
+            seen.fix = _what_to_do(node, state, event)
 
     def _ask(self, asked: Mapping[str, Sequence[Check]]) -> None:
         patches = {pod: manifests.questions_patch(answers.as_lines(checks)) for pod, checks in asked.items()}
@@ -173,25 +176,26 @@ def _nodes(request: Request, cluster: ClusterReader) -> dict[str, NodeSeen]:
 def _remove(cluster: ProbeCluster, clock: Clock, namespace: str) -> Optional[Refusal]:
     """Until it is gone. Pods whose node does not confirm their end are taken out after half of the time; they end by themselves."""
     deadline = clock.now() + manifests.REMOVAL_SECONDS
-    fix = f"Remove it: `kubectl delete namespace {namespace}`."
-    forced = False
+    found = f"there after {manifests.REMOVAL_SECONDS:g} s"
+    asked = forced = False
     while True:
         try:
-            cluster.delete_namespace(namespace)
-            while (there := cluster.get("v1", "Namespace", namespace)) and clock.now() < deadline:
-                if not forced and deadline - clock.now() < manifests.REMOVAL_SECONDS / 2:
-                    forced = True
-                    cluster.end_pods(namespace)
-                clock.sleep(PAUSE)
+            if not cluster.get("v1", "Namespace", namespace):
+                return None
+            if not asked:
+                cluster.delete_namespace(namespace)
+                asked = True
+            elif not forced and deadline - clock.now() < manifests.REMOVAL_SECONDS / 2:
+                cluster.end_pods(namespace)
+                forced = True
+        except Unavailable as silence:
+            found = f"not removed: {silence.found}"
         except Refusal as refusal:
-            if isinstance(refusal, Unavailable) and clock.now() < deadline:
-                clock.sleep(PAUSE)
-                continue
-            return Refusal(f"Namespace {namespace}", f"not removed: {refusal.found}", "no remains of this check", fix)
-        if there is None:
-            return None
-        phase = (there.get("status") or {}).get("phase", "there")
-        return Refusal(f"Namespace {namespace}", f"{phase} after {manifests.REMOVAL_SECONDS:g} s", "no remains of this check", fix)
+            found, deadline = f"not removed: {refusal.found}", clock.now()
+        if clock.now() >= deadline:
+            fix = f"Remove it: `kubectl delete namespace {namespace}`."
+            return Refusal(f"Namespace {namespace}", found, "no remains of this check", fix)
+        clock.sleep(PAUSE)
 
 
 def _fill(request: Request, outcome: Outcome) -> None:
@@ -211,7 +215,7 @@ def _why_not_asked(outcome: Outcome, source: str, target: str) -> str:
     for name in (source, target):
         one = outcome.nodes.get(name)
         if one and one.state in {"not_ready", "not_started"}:
-            return f"no probe pod on {name}: {one.reason}"
+            return f"no probe pod on {name}"
     return f"not asked: {outcome.refusal.found}" if outcome.refusal else "not asked"
 
 

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._pod_network import answers, manifests, programs
@@ -144,6 +145,14 @@ def test_a_failure_beside_a_node_that_is_cut_off_is_told_of() -> None:
     seen = outcome(both(cut_off(H), way(M, S)), (M, H, S, "fourth"))
     subjects = [finding.subject for finding in judge(asked((M, H, S, "fourth")), seen)]
     assert subjects == [f"node {H}", f"pods from {M} to {S}"]
+
+
+def test_a_name_that_does_not_exist_hides_no_silence() -> None:
+    seen = outcome(lambda _source, _target, kind: kind == "dns", dns_says="no such name (NXDOMAIN)")
+    seen.rows = [
+        Row(one.source, one.target, one.kind, one.ok, "no answer") if (one.source, one.kind) == (H, "dns") else one for one in seen.rows
+    ]
+    assert [finding.subject for finding in judge(asked(), seen)] == [f"name {NAME}", f"node {H}"]
 
 
 def test_a_kubelet_with_another_dns_address() -> None:
