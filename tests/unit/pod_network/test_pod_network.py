@@ -149,9 +149,7 @@ def test_a_failure_beside_a_node_that_is_cut_off_is_told_of() -> None:
 
 def test_a_name_that_does_not_exist_hides_no_silence() -> None:
     seen = outcome(lambda _source, _target, kind: kind == "dns", dns_says="no such name (NXDOMAIN)")
-    seen.rows = [
-        Row(one.source, one.target, one.kind, one.ok, "no answer") if (one.source, one.kind) == (H, "dns") else one for one in seen.rows
-    ]
+    seen.rows = [replace(one, detail="no answer") if (one.source, one.kind) == (H, "dns") else one for one in seen.rows]
     assert [finding.subject for finding in judge(asked(), seen)] == [f"name {NAME}", f"node {H}"]
 
 
