@@ -88,9 +88,7 @@ class Lab:
             self.podman.configure()
             if not (self.directory / "network").exists():
                 write(self.directory / "network", f"{self.name}-{os.urandom(4).hex()}")
-            if not self.key.exists():
-                self.key.with_suffix(".pub").unlink(missing_ok=True)
-                self._do(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "vmstation lab", "-f", str(self.key)])
+            self._ensure_key()
             if not Path(f"/run/netns/{self.namespace}").exists():
                 self._do(["ip", "netns", "add", self.namespace])
             self.run(["ip", "link", "set", "lo", "up"])
@@ -283,6 +281,13 @@ class Lab:
 
     def bridge(self) -> str:
         return json.loads(self.podman.run("network", "inspect", self.network))[0]["network_interface"]
+
+    def _ensure_key(self) -> None:
+        # one for all labs, and several are prepared at once
+        with locked("key"):
+            if not self.key.exists():
+                self.key.with_suffix(".pub").unlink(missing_ok=True)
+                self._do(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "vmstation lab", "-f", str(self.key)])
 
     def _ensure_bridge(self) -> None:
         # Podman would make the bridge with the first host, and take it away with the last that sleeps, under the feet of controller and
