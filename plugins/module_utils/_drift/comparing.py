@@ -9,6 +9,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Optional
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._drift.model import Object
@@ -79,6 +80,7 @@ def phase_of_kubeadm(*words: str) -> str:
     return f"`kubeadm init phase {' '.join(words)} --config {CONFIGURATION}`"
 
 
+@lru_cache(maxsize=1024)
 def _normal(text: str) -> str:
     try:
         return str(ipaddress.ip_network(text, strict=False) if "/" in text else ipaddress.ip_address(text))

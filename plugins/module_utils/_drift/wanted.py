@@ -61,6 +61,8 @@ def read_wanted(params: Mapping[str, Any]) -> Wanted:
     # nothing that depends on a host is compared in these documents
     anywhere = ControlPlane("anywhere", ("127.0.0.1", "::1"), "{}.{}.0".format(*plan.kubernetes_version or (0, 0)))
     documents = init_documents(params["plan"], anywhere)
+    # it is read again for each host: without what no address depends on
+    of_addresses = {key: value for key, value in params["plan"].items() if key not in ("services", "declared_ports")}
     return Wanted(
         plan=plan,
         dns=dns_plan(params["plan"]),
@@ -68,7 +70,7 @@ def read_wanted(params: Mapping[str, Any]) -> Wanted:
         kubelet=document_of(documents, "KubeletConfiguration"),
         kube_proxy=document_of(documents, "KubeProxyConfiguration"),
         extra_ranges=tuple(extra_service_cidrs(params["plan"])),
-        hosts=tuple(_host(params["plan"], one) for one in params["nodes"]),
+        hosts=tuple(_host(of_addresses, one) for one in params["nodes"]),
         asleep=frozenset(name.lower() for name in params["asleep"]),
         ask_kubelets=params["kubelets"],
         seconds=float(params["timeout"]),
