@@ -58,7 +58,7 @@ def report(params: Mapping[str, Any]) -> Report:
         links=tuple(_links(hosts, told, str(plan.get("encapsulation") or "IPIP"))),
         services=tuple(_services(plan, told)),
         ports=tuple(_ports(params["ports"] or derived.get("ports") or {})),
-        api_calls=sum(int(entry.result.get("api_calls") or 0) for entry in entries),
+        api_calls=sum(int(entry.result.get("api_calls") or entry.result.get("calls") or 0) for entry in entries),
     )
 
 
@@ -70,7 +70,7 @@ def _host(
     node: Mapping[str, Any], told: Sequence[Line], entries: Sequence[Entry], asleep: set[str], services: Iterable[Mapping[str, Any]]
 ) -> Host:
     name = str(node["name"])
-    own = [line for line in told if line.host == name]
+    own = [line for line in told if line.is_about(name)]
     facts = [
         Fact(group, worst(line.mark for line in own if line.group == group), title)
         for group, title in _ON_A_CARD.items()
@@ -117,7 +117,7 @@ def _links(hosts: Sequence[Host], told: Sequence[Line], encapsulation: str) -> I
 def _verdict(calico: Sequence[Line], name: str, hosts: Sequence[Host]) -> Mark:
     """Of a host's end of its links, without findings that are about another pair of hosts."""
     others = [host.name for host in hosts if host.name != name]
-    return worst(line.mark for line in calico if line.host == name and not any(_about_both(line, name, other) for other in others))
+    return worst(line.mark for line in calico if line.is_about(name) and not any(_about_both(line, name, other) for other in others))
 
 
 def _why(mark: Mark, blamed: str) -> str:

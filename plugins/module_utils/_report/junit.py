@@ -31,7 +31,7 @@ def _case(suite: ET.Element, line: Line) -> None:
     if line.mark in _ENDS:
         end = ET.SubElement(case, _ENDS[line.mark], message=_printable(line.finding))
         if line.mark == "error":
-            end.set("type", line.rule or line.mark)
+            end.set("type", _printable(line.rule or line.mark))
             end.text = told
     else:
         # what a warning says must not get lost, and must not fail a pipeline

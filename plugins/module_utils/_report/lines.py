@@ -44,13 +44,14 @@ def _of_entry(entry: Entry) -> Iterator[Line]:
         return
     looked_at = things(entry)
     by_subject = {thing.subject.lower(): thing for thing in looked_at}
-    covered = set()
+    covered: set[Thing] = set()
     for finding in entry.result.get("findings") or ():
         thing = by_subject.get(str(finding["subject"]).lower())
         mark = _mark(finding, thing)
-        if thing or (len(looked_at) == 1 and mark != "ok"):
-            covered.add(thing or looked_at[0])
-        yield _of_finding(entry, finding, mark, thing)
+        line = _of_finding(entry, finding, mark, thing)
+        if mark != "ok" or thing:
+            covered |= {one for one in looked_at if one is thing or len(looked_at) == 1 or (one.mark != "ok" and line.is_about(one.host))}
+        yield line
     for thing in looked_at:
         if thing not in covered:
             yield Line(entry.group, thing.subject, thing.mark, thing.text, thing.expected, thing.fix, host=thing.host or entry.host)

@@ -49,6 +49,10 @@ class Line:
     rule: str = ""
     host: str = ""
 
+    def is_about(self, name: str) -> bool:
+        """Whether it is about this host: alone, or as one end of a pair."""
+        return self.host == name or (self.subject.startswith("nodes ") and name.lower() in self.subject.lower().replace(",", " ").split())
+
 
 @dataclass(frozen=True)
 class Fact:

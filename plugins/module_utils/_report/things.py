@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._report.model import Entry, Mark
+from ansible_collections.vmstation.cluster.plugins.module_utils._report.model import MARKS, Entry, Mark
 
 Result = Mapping[str, Any]
 
@@ -81,16 +81,15 @@ def _nodes(_host: str, result: Result) -> Iterator[Thing]:
 
 
 def _calico(_host: str, result: Result) -> Iterator[Thing]:
-    for name, node in (result.get("nodes") or {}).items():
-        verdict = str(node.get("verdict") or "unknown")
-        known: dict[str, Mark] = {"ok": "ok", "warning": "warning", "error": "error", "broken": "error", "asleep": "asleep"}
-        yield Thing(f"node {name}", known.get(verdict, "unknown"), _calico_text(verdict, node), host=name)
-
-
-def _calico_text(verdict: str, node: Result) -> str:
-    if verdict == "ok":
-        return "its pods reach the other nodes' as planned"
-    return "asleep" if verdict == "asleep" else str(node.get("reason") or f"verdict {verdict}")
+    texts: dict[str, str] = {
+        "ok": "Calico runs on it, and its ways to the other nodes stand",
+        "asleep": "asleep",
+        "error": "see what is said of it above",
+        "unknown": "not all of Calico on it is known",
+    }
+    for node in result.get("nodes") or ():
+        mark: Mark = next((one for one in MARKS if one == node["verdict"]), "unknown")
+        yield Thing(f"node {node['name']}", mark, texts.get(mark, mark), host=node["name"])
 
 
 def _rollout(_host: str, result: Result) -> Iterator[Thing]:
@@ -123,12 +122,8 @@ def _pod_network(_host: str, _result: Result) -> Iterator[Thing]:
 
 
 def _drift(_host: str, result: Result) -> Iterator[Thing]:
-    yield Thing("plan and cluster", "ok", f"{_counted(result.get('compared'))} compared, and the same")
-
-
-def _counted(compared: object) -> str:
-    count = len(compared) if isinstance(compared, (list, tuple, dict)) else compared if isinstance(compared, int) else 0
-    return f"{count} values"
+    same = sum(one.get("equal") is True for one in result.get("compared") or ())
+    yield Thing("plan and cluster", "ok", f"{same} values are the same")
 
 
 _LOOKED_AT: dict[str, Callable[[str, Result], Iterator[Thing]]] = {

@@ -55,11 +55,11 @@ def healthy(nodes: list[dict[str, Any]] | None = None) -> Options:
         entry("plan", "network_plan_check", {"findings": [], "derived": judge(plan, nodes).derived}),
         entry("hosts", "wake_on_lan", {"hosts": []}),
         entry("nodes", "node_ready_check", {"findings": [], "nodes": {name: {"ready": True, "schedulable": True} for name in names}}),
-        entry("calico", "calico_check", {"findings": [], "nodes": {name: {"verdict": "ok"} for name in names}, "api_calls": 9}),
+        entry("calico", "calico_check", {"findings": [], "nodes": [{"name": name, "verdict": "ok"} for name in names], "api_calls": 9}),
         entry("dns", "rollout_check", {"findings": [], "workloads": [workload()]}),
         entry("dns", "coredns_check", {"findings": [], "replicas": [{"name": "coredns-1", "node": names[0], "is_ready": True}]}),
         entry("services", "service_check", {"findings": [], "services": [service(one, names) for one in PLAN["services"]]}),
-        entry("drift", "cluster_drift_check", {"findings": [], "compared": ["dns", "pods"], "api_calls": 7}),
+        entry("drift", "cluster_drift_check", {"findings": [], "compared": [{"equal": True}] * 40, "api_calls": 7}),
     ]
     for name in names:
         results += [
@@ -81,16 +81,16 @@ def faulty() -> Options:
     results["network_plan_check", ""]["findings"] = judge_findings()
     results["node_ready_check", ""]["nodes"]["homelab"] = {"ready": False, "asleep": True, "reason": "not ready: silent since 21:14"}
     results["node_ready_check", ""]["nodes"]["storagenodet3500"]["schedulable"] = False
-    results["calico_check", ""]["nodes"] = {
-        "masternode": {"verdict": "error"},
-        "storagenodet3500": {"verdict": "error"},
-        "homelab": {"verdict": "asleep"},
-    }
+    results["calico_check", ""]["nodes"] = [
+        {"name": "masternode", "verdict": "error"},
+        {"name": "storagenodet3500", "verdict": "error"},
+        {"name": "homelab", "verdict": "asleep"},
+    ]
     results["calico_check", ""]["findings"] = [
         finding(
-            "node masternode",
+            "nodes masternode and storagenodet3500",
             rule="bgp_sessions_are_established",
-            found="no BGP session to storagenodet3500 (192.168.4.61): Connect",
+            found="masternode says of storagenodet3500: Connect since 21:41:00",
             expected="established with every node that is awake",
             fix="Open 179/tcp on storagenodet3500: `ansible-playbook site.yml --limit storagenodet3500` does.",
         )
@@ -138,7 +138,7 @@ def hostile() -> Options:
     plan["services"] = [{"name": HOSTILE, "namespace": HOSTILE, "node_port": 30300}]
     failed = [entry("drift", "cluster_drift_check", {"failed": True, "msg": HOSTILE})]
     failed.append(entry("hosts", "ping", {"unreachable": True}, HOSTILE))
-    results = [entry("calico", "calico_check", {"findings": [told], "nodes": {HOSTILE: {"verdict": HOSTILE}}}), *failed]
+    results = [entry("calico", "calico_check", {"findings": [told], "nodes": [{"name": HOSTILE, "verdict": HOSTILE}]}), *failed]
     return options(results, nodes, plan=plan, cluster=HOSTILE, generated_at=HOSTILE, ports={HOSTILE: [port]})
 
 
