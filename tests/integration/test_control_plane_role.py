@@ -213,8 +213,8 @@ def test_an_init_that_is_killed_again_and_again_is_completed(site: Site) -> None
         assert not authority or now == authority
         authority = now
     print("killed at", killed)
-    # one of the last instants may have come too late
-    assert len(killed) >= 5, killed
+    # on a busy machine an instant may be over before it is seen
+    assert len(killed) >= 3, killed
     process = site.play("control_plane", "-v")
     assert process.returncode == 0, f"after kills at {killed}:\n{process.stdout}{process.stderr}"
     assert site.host.read("/etc/kubernetes/pki/ca.crt") == authority
