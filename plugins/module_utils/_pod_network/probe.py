@@ -263,7 +263,7 @@ def _last_warnings(events: Iterable[Object]) -> dict[str, str]:
 def _what_to_do(node: str, state: str, event: str) -> str:
     if "Image" in state or "Image" in event:
         return f"Make the image available on {node}: a registry that it reaches, or an archive in its containerd; or name another."
-    if "Sandbox" in event:
+    if "sandbox" in event.lower():
         return f"Look at the CNI plugin on {node}: its calico-node Pod in kube-system, and `journalctl -u kubelet -u containerd`."
     if "Unschedulable" in state:
         return f"Free {node} of what the scheduler names: `kubectl describe node {node}`."
