@@ -28,7 +28,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._calico.pools im
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster import ClusterReader
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal, Unavailable
 
-# the first that serves a kind is read
+# that of the aggregated API server, which newer releases serve without one, and that of the definitions
 VERSIONS = ("projectcalico.org/v3", API_VERSION)
 
 T = TypeVar("T")
@@ -50,28 +50,42 @@ def look(cluster: ClusterReader) -> Facts:
     facts.nodes = unless_refused(lambda: {one.name: one for one in map(node_of, cluster.items("v1", "Node"))})
     facts.pods = unless_refused(lambda: pods_by_node(map(pod_of, cluster.items("v1", "Pod", label_selector=f"k8s-app={NODE}"))))
     facts.daemon_sets = unless_refused(lambda: tuple(map(daemon_set_of, cluster.items("apps/v1", "DaemonSet"))))
-    facts.api_version = version_of(cluster, "IPPool")
+    calico = _Calico(cluster, facts)
+    facts.api_version, facts.status_version = calico.version_of("IPPool"), calico.version_of("CalicoNodeStatus")
     if facts.api_version:
-        facts.pools = unless_refused(lambda: read_pools(list(_items(cluster, "IPPool"))))
-        facts.blocks = unless_refused(lambda: tuple(filter(None, map(block_of, _items(cluster, "BlockAffinity")))))
-        facts.felix = unless_refused(lambda: _default(_items(cluster, "FelixConfiguration")))
-        facts.bgp = unless_refused(lambda: _default(_items(cluster, "BGPConfiguration")))
-        facts.peers = unless_refused(lambda: tuple(map(bgp_peer_of, _items(cluster, "BGPPeer"))))
-        facts.status_version = version_of(cluster, "CalicoNodeStatus")
-        statuses = unless_refused(lambda: tuple(map(status_of, _items(cluster, "CalicoNodeStatus"))))
+        facts.pools = unless_refused(lambda: read_pools(list(calico.items("IPPool"))))
+        facts.blocks = unless_refused(lambda: tuple(filter(None, map(block_of, calico.items("BlockAffinity")))))
+        facts.felix = unless_refused(lambda: _default(calico.items("FelixConfiguration")))
+        facts.bgp = unless_refused(lambda: _default(calico.items("BGPConfiguration")))
+        facts.peers = unless_refused(lambda: tuple(map(bgp_peer_of, calico.items("BGPPeer"))))
+        statuses = unless_refused(lambda: tuple(map(status_of, calico.items("CalicoNodeStatus"))))
         facts.statuses = None if statuses is None else _best(statuses)
         facts.status_names = frozenset(one.name for one in statuses or ())
     return facts
 
 
-def version_of(cluster: ClusterReader, kind: str) -> str:
-    """The version in which a kind of Calico's is read and written; empty if none is served."""
-    return next((version for version in VERSIONS if cluster.serves(version, kind)), "")
+class _Calico:
+    """Calico's kinds, each in the first version that serves it. An aggregated API server that is down leaves the definitions' version."""
 
+    def __init__(self, cluster: ClusterReader, facts: Facts) -> None:
+        self._cluster = cluster
+        self._versions = []
+        for version in VERSIONS:
+            try:
+                if cluster.serves(version, "IPPool"):
+                    self._versions.append(version)
+            except Unavailable as refusal:
+                if version == API_VERSION:
+                    raise
+                facts.unknown.append(refusal)
 
-def _items(cluster: ClusterReader, kind: str) -> Iterator[Object]:
-    version = version_of(cluster, kind)
-    return cluster.items(version, kind) if version else iter(())
+    def version_of(self, kind: str) -> str:
+        """Empty if none serves it."""
+        return next((version for version in self._versions if self._cluster.serves(version, kind)), "")
+
+    def items(self, kind: str) -> Iterator[Object]:
+        version = self.version_of(kind)
+        return self._cluster.items(version, kind) if version else iter(())
 
 
 def _default(configurations: Iterable[Object]) -> Object:
