@@ -67,11 +67,12 @@ def tall(report: Report) -> str:
     drawn.append(f'<path class="bus" d="M14 36V{last + 12:g}"/><path class="wire" d="M14 36H{left}"/>')
     drawn += [_wire(card, f"M16 {card.y + height / 2:g}H{left}") for card in cards]
     right = left + _CARD_WIDTH
+    apart = min(34.0, (width - 18 - right - 36) / max(len(cards) - 2, 1))
     for link, one, other in _linked(report, cards):
         steps = abs(cards.index(one) - cards.index(other))
         aside = _aside(steps, cards, height / 3)
         start, end = one.y + height / 2 + aside, other.y + height / 2 - aside
-        reach = right + 36 + 34 * (steps - 1)
+        reach = right + 36 + apart * (steps - 1)
         bend = min(28, reach - right)
         path = f"M{right} {start:g}H{reach - bend:g}Q{reach:g} {start:g} {reach:g} {start + bend:g}V{end - bend:g}"
         drawn.append(_tunnel(link, f"{path}Q{reach:g} {end:g} {reach - bend:g} {end:g}H{right}", reach, (start + end) / 2))
