@@ -24,6 +24,8 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import 
 from ansible_collections.vmstation.cluster.plugins.module_utils._rollout.pods import stuck
 
 PAUSE = 0.5
+# a kubelet that is busy may miss that a pod's annotations changed, and look at them again only after a minute or at the next change
+REMIND_SECONDS = 5.0
 # a container in one of these states gets no further by itself within the time of a check
 _HOPELESS = {"ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError"}
 
@@ -132,14 +134,20 @@ class _Probing:
             seen.fix = _what_to_do(node, state, event)
 
     def _ask(self, asked: Mapping[str, Sequence[Check]]) -> None:
-        patches = {pod: manifests.questions_patch(answers.as_lines(checks)) for pod, checks in asked.items()}
-        self._cluster.patch_pods(self._namespace, patches)
+        messages: dict[str, Optional[str]] = dict.fromkeys(asked)
+        handed, times = -REMIND_SECONDS, 0
         while True:
+            silent = [name for name, message in messages.items() if message is None]
+            if not silent or self._clock.now() >= self._end:
+                break
+            if self._clock.now() - handed >= REMIND_SECONDS:
+                handed, times = self._clock.now(), times + 1
+                lines = {name: answers.as_lines(asked[name]) for name in silent}
+                patches = {name: manifests.questions_patch(text, times) for name, text in lines.items()}
+                self._cluster.patch_pods(self._namespace, patches)
+            self._clock.sleep(PAUSE)
             pods = self._pods()
             messages = {name: _message(pods.get(name)) for name in asked}
-            if all(message is not None for message in messages.values()) or self._clock.now() >= self._end:
-                break
-            self._clock.sleep(PAUSE)
         for name, checks in asked.items():
             message = messages[name]
             if message is None:

@@ -43,6 +43,7 @@ class Cluster:
         self.there: dict[str, dict] = {}
         self.done: list[str] = []
         self.goes_after = 2.0
+        self.patched = self.overlooks = 0
         self._ends = float("inf")
         self.events: list[dict] = []
 
@@ -87,6 +88,9 @@ class Cluster:
 
     def patch_pods(self, namespace: str, patches: Mapping[str, str]) -> None:
         self._do("patch Pod")
+        self.patched += 1
+        if self.patched <= self.overlooks:
+            return
         for name, patch in patches.items():
             lines = json.loads(patch)["metadata"]["annotations"][CHECKS].splitlines()
             message = "nameserver 10.233.0.3\n" + "".join(f"{line.split()[0]} ok 1 1\n" for line in lines)
@@ -163,6 +167,15 @@ def test_a_pod_without_a_sandbox_is_waited_for_and_told_with_the_words_of_the_cn
     assert "after 35 s" in finding.found
     assert "plugin type=calico failed" in finding.found
     assert "CNI plugin" in finding.fix
+
+
+def test_a_kubelet_that_overlooks_the_questions_is_reminded() -> None:
+    clock = Clock()
+    cluster = Cluster(clock)
+    cluster.overlooks = 2
+    outcome = run(REQUEST, cluster, clock, SPACE)
+    assert judge(REQUEST, outcome) == []
+    assert cluster.done.count("patch Pod") == 3
 
 
 def test_an_api_server_that_is_silent_for_a_moment_is_asked_again() -> None:
