@@ -19,6 +19,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import 
 LABEL = str(CONTROL_PLANE_TAINT["key"])
 RUNS = {"ActiveState": "active", "UnitFileState": "enabled"}
 NODE_WAIT = 60.0
+KUBELET_START = 20.0
 POLL = 1.0
 _SYSTEM = "/api/v1/namespaces/kube-system"
 # what kubeadm puts into the cluster: its paths in the API, and the phase that makes it
@@ -48,7 +49,7 @@ class Repair:
                 self._host.write({CONFIGURATION: self._wanted.text}, new_mode=0o600)
         for piece in damaged(self._host.files):
             self._make(piece)
-        state = self._kubelet.state()
+        state = self._settled_kubelet()
         wrong = [f"{key} {state.get(key)}" for key, value in RUNS.items() if state.get(key) != value]
         if wrong:
             self.done.append(f"kubelet: {', '.join(wrong)}; enabled and started")
@@ -69,6 +70,16 @@ class Repair:
                 return
             node = self._registered_again(api)
         self._labels_and_taints(api, node)
+
+    def _settled_kubelet(self) -> dict[str, str]:
+        """The kubelet's unit, given the time that it takes to start, as on a host that boots."""
+        state = self._kubelet.state()
+        if _is_starting(state):
+            until = self._host.now() + KUBELET_START
+            while _is_starting(state) and self._host.now() < until:
+                self._host.sleep(POLL)
+                state = self._kubelet.state()
+        return state
 
     def _refuse_losses(self) -> None:
         gone = lost(self._host.files)
@@ -140,3 +151,7 @@ class Repair:
     def _run(self, phase: tuple[str, ...]) -> None:
         if not self._check:
             self._kubeadm.phase(*phase)
+
+
+def _is_starting(state: Mapping[str, str]) -> bool:
+    return state.get("ActiveState") == "activating" or state.get("Job", "0") != "0"

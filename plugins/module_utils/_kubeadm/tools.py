@@ -82,8 +82,8 @@ class Kubelet:
         self._commands = commands
 
     def state(self) -> dict[str, str]:
-        """ActiveState, SubState and UnitFileState."""
-        argv = ["systemctl", "show", "kubelet", "--property=ActiveState,SubState,UnitFileState"]
+        """ActiveState, SubState and UnitFileState, and Job if systemd has one for it."""
+        argv = ["systemctl", "show", "kubelet", "--property=ActiveState,SubState,UnitFileState,Job"]
         lines = self._commands.run(argv, timeout=30.0).stdout.splitlines()
         return dict(line.split("=", 1) for line in lines if "=" in line)
 

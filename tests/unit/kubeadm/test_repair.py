@@ -174,6 +174,14 @@ def test_a_kubelet_that_is_stopped_or_disabled_is_started() -> None:
     assert standing.changes == ["systemctl enable --now kubelet"]
 
 
+def test_a_kubelet_that_is_just_starting_is_given_its_time() -> None:
+    standing = StandingHost()
+    standing.unit.update(ActiveState="inactive", Job="7")
+    host = replace(standing.host(), sleep=lambda seconds: standing.unit.update(ActiveState="active", Job="0"))
+    outcome = ensure(Request(WANTED, (), timeout=20, check=False), host)
+    assert (outcome.changed, standing.changes) == (False, [])
+
+
 @pytest.mark.parametrize(
     ("spec", "schedulable", "change"),
     [
