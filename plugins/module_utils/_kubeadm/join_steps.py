@@ -236,6 +236,9 @@ def _wait_for_namesake(host: Host, wish: Wish, authority: str) -> None:
         # no Node, or no permission to see one; without an answer kubeadm has the last word
         if not is_ready(found) and (answer.status != 0 or waited >= LONGEST_WAIT_FOR_API_SERVER):
             return
+        if _unit(host.commands).get("ActiveState") in UNDER_WAY:
+            # it keeps the Node ready, with the credentials that it has read before they were lost
+            host.commands.run(["systemctl", "stop", "kubelet"])
         if waited >= LONGEST_WAIT_FOR_NODE_TO_LAPSE:
             raise Refusal(
                 f"Node {wish.node.name} of {wish.cluster.name}",

@@ -299,6 +299,8 @@ class FakeHost:
     def _do(self, line: str, stdin: str) -> None:
         if line.startswith("systemctl restart"):
             self.active = self.serving = True
+        elif line.startswith("systemctl stop"):
+            self.active = self.serving = False
         elif line.startswith("systemctl enable"):
             self.enabled = True
         elif line.startswith("kubeadm reset"):
@@ -437,6 +439,14 @@ def test_a_node_that_is_still_called_ready_is_waited_for() -> None:
     host.nodes = [of_the_api("homelab", "192.168.4.62")] * 30
     assert host.ensured() == "join"
     assert host.time == 30
+
+
+def test_a_kubelet_that_outlived_its_credentials_is_stopped_so_that_its_node_lapses() -> None:
+    host = FakeHost({"/etc/kubernetes/bootstrap-kubelet.conf": KUBECONFIG})
+    host.active = True
+    host.nodes = [of_the_api("homelab", "192.168.4.62")] * 2
+    assert host.ensured() == "rejoin"
+    assert host.events[1:4] == ["systemctl stop kubelet", f"write {MARKER}", "kubeadm reset"]
 
 
 REFUSED: dict[str, tuple[Callable[[FakeHost], None], str]] = {
