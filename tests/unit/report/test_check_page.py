@@ -56,7 +56,8 @@ frame.onload = () => {
       const frame = picture.getBoundingClientRect();
       return [...picture.querySelectorAll("text, rect, path")]
         .map(one => [one.getBoundingClientRect(), one.textContent])
-        .filter(([box]) => box.left < frame.left - 2 || box.right > frame.right + 2 || box.bottom > frame.bottom + 2).map(([box, told]) => told);
+        .filter(([box]) => box.left < frame.left - 2 || box.right > frame.right + 2 || box.bottom > frame.bottom + 2)
+        .map(([box, told]) => told);
     }),
   });
 };
