@@ -158,8 +158,8 @@ def main() -> None:
             place(placing, there, count)
             there = count
             print(f"{count} nodes placed after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-            ours = [check(cluster, count) for _ in range(REPETITIONS)]
-            theirs = [fetch(cluster) for _ in range(REPETITIONS)]
+            ours = [check(cluster, count) for _repetition in range(REPETITIONS)]
+            theirs = [fetch(cluster) for _repetition in range(REPETITIONS)]
             rows.append((count, _medians(ours), _medians(theirs)))
     report(rows)
 

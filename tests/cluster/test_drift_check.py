@@ -365,7 +365,7 @@ def test_another_service_range_in_the_plan(site: Site) -> None:
 
 def test_another_dns_address_and_version_in_the_plan(site: Site) -> None:
     found = _found(site.check(plan={**SPECIFICATION, "dns_service_ip": "10.96.0.10", "kubernetes_version": "1.35"}))
-    subjects = {(rule, subject) for rule, subject, _ in found}
+    subjects = {(rule, subject) for rule, subject, _expected in found}
     assert ("the_control_plane_has_the_planned_version", "API server") in subjects
     assert ("the_dns_service_has_the_planned_addresses", "Service kube-system/kube-dns") in subjects
     assert ("service_ranges_are_the_plans", "ServiceCIDR vmstation-10-233-0-0-24") in subjects

@@ -31,7 +31,7 @@ class KubeletVisitor:
         for node in nodes:
             waiting.put(node)
         # the API server waits longer for a node that is gone than anyone here would: such a thread ends with this process
-        for _ in range(min(AT_ONCE, len(nodes))):
+        for _worker in range(min(AT_ONCE, len(nodes))):
             threading.Thread(target=self._answer, args=(waiting, answers), daemon=True).start()
         deadline = time.monotonic() + seconds
         found: dict[str, Answer] = {}

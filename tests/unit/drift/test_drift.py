@@ -48,7 +48,7 @@ class World:
         wanted = wanted_of(plan, hosts)
         first = wanted.hosts[0]
         release = "{}.{}.4".format(*wanted.version)
-        _, cluster, kubelet, proxy = init_documents(plan, ControlPlane("masternode", list(first.addresses), release))
+        _init, cluster, kubelet, proxy = init_documents(plan, ControlPlane("masternode", list(first.addresses), release))
         services, pods = cluster["networking"]["serviceSubnet"], cluster["networking"]["podSubnet"]
         self.refused: dict[str, Refusal] = {}
         self.kubelet_answers: dict[str, Any] = {}
@@ -110,7 +110,7 @@ class World:
         return findings(compare_all(wanted, self.look(wanted)))
 
     def one(self, kind: str, name: str) -> Object:
-        return next(one for (_, a_kind), many in self.objects.items() if a_kind == kind for one in many if one["metadata"]["name"] == name)
+        return next(one for (_version, a_kind), many in self.objects.items() if a_kind == kind for one in many if one["metadata"]["name"] == name)
 
     def rewrite(self, config_map: str, old: str, new: str) -> None:
         (key,) = self.maps[config_map]
