@@ -49,7 +49,12 @@ WORKERS = {
 
 
 def play_role(
-    role: str, directory: Path, variables: Mapping[str, object], *arguments: str, workers: Iterable[str] = tuple(WORKERS), timeout: float = 300
+    role: str,
+    directory: Path,
+    variables: Mapping[str, object],
+    *arguments: str,
+    workers: Iterable[str] = tuple(WORKERS),
+    timeout: float = 300,
 ) -> Played:
     """The role on localhost, beside the hosts of the specification, of which the workers sleep at times."""
     task = {"name": f"Play {role}", "hosts": "localhost", "gather_facts": False, "roles": [f"vmstation.cluster.{role}"]}

@@ -110,7 +110,9 @@ class World:
         return findings(compare_all(wanted, self.look(wanted)))
 
     def one(self, kind: str, name: str) -> Object:
-        return next(one for (_version, a_kind), many in self.objects.items() if a_kind == kind for one in many if one["metadata"]["name"] == name)
+        return next(
+            one for (_version, a_kind), many in self.objects.items() if a_kind == kind for one in many if one["metadata"]["name"] == name
+        )
 
     def rewrite(self, config_map: str, old: str, new: str) -> None:
         (key,) = self.maps[config_map]
