@@ -6,13 +6,9 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from xdist.remote import Producer
-from xdist.scheduler import LoadScopeScheduling
 
 from tests.cluster.build import missing
 from tests.integration import firewall_behaviour as behaviour
@@ -21,24 +17,6 @@ from tests.lab.hosts import Host
 from tests.lab.lab import remove_abandoned_labs
 from tests.lab.machine import why_no_lab
 from tests.lab.say import LabError
-
-# A Kubernetes host takes 12 to 26 of the 128 inotify instances that a kernel gives root, so files that start any run one after the other.
-KUBERNETES_HOSTS = {
-    path.stem for path in Path(__file__).parent.glob("test_*.py") if re.search(r"kubernetes=True|\"kubernetes\": True", path.read_text())
-}
-
-
-class WholeFiles(LoadScopeScheduling):
-    """Each file is for one worker, and all files with Kubernetes hosts are for the same one."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        stem = Path(nodeid.partition("::")[0]).stem
-        return "kubernetes" if stem in KUBERNETES_HOSTS else stem
-
-
-# --dist loadgroup would say the same, and does nothing: pytest-xdist 3.8 writes the group into an attribute that pytest 9.2 does not read
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> WholeFiles:
-    return WholeFiles(config, log)
 
 
 @pytest.fixture(scope="session")
