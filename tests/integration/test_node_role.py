@@ -282,7 +282,8 @@ def test_a_kubelet_that_runs_is_left_alone_and_restarted_when_its_program_was_an
         site.lab.wait_for(lambda: ":10250" in host.run(["ss", "-Hltn"]).stdout, "a kubelet that serves", 120)
         untouched = site.play("--limit", host.name)
         # the program cannot be written to while it runs
-        host.run(["sh", "-c", "cp /usr/bin/kubelet /usr/bin/.kubelet && echo >> /usr/bin/.kubelet && mv /usr/bin/.kubelet /usr/bin/kubelet"])
+        other = "cp kubelet .kubelet && echo >> .kubelet && mv .kubelet kubelet"
+        host.run(["sh", "-c", f"cd /usr/bin && {other}"])
         before = host.run(["systemctl", "show", "kubelet", "--property", "MainPID"]).stdout
         repaired = site.play("--limit", host.name)
         after = host.run(["systemctl", "show", "kubelet", "--property", "MainPID"]).stdout
