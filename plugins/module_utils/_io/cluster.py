@@ -11,7 +11,7 @@ import ssl
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn, Optional, Protocol
+from typing import Any, NoReturn, Optional, Protocol, Union
 from urllib.parse import quote, urlencode
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal, Unavailable
@@ -164,23 +164,41 @@ class KubernetesApi:
         return self._resources[api_version]
 
     def _ask(self, path: str, question: _Question) -> tuple[int, Object]:
+        """Read: a busy server is asked again."""
+        again = urllib3.Retry(
+            total=RETRIES,
+            redirect=0,
+            status_forcelist=BUSY,
+            backoff_factor=0.5,
+            respect_retry_after_header=False,
+            raise_on_status=False,
+            raise_on_redirect=False,
+        )
+        return self._request("GET", path, question, again)
+
+    def _write(self, method: str, path: str, question: _Question, body: str, content_type: str = "application/json") -> tuple[int, Object]:
+        """Write. Sent once: what became of a request without an answer nobody knows."""
+        return self._request(method, path, question, False, body.encode(), {"Content-Type": content_type})
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        question: _Question,
+        retries: Union[urllib3.Retry, bool],
+        body: Optional[bytes] = None,
+        headers: Optional[Mapping[str, str]] = None,
+    ) -> tuple[int, Object]:
         """One request: its HTTP status and the JSON object of its answer; {} stands for any other answer."""
         self.calls += 1
         try:
             answer = self._pool.request(
-                "GET",
+                method,
                 self._server + path,
-                headers={"Accept": "application/json", "User-Agent": "vmstation.cluster", **self._headers},
+                headers={"Accept": "application/json", "User-Agent": "vmstation.cluster", **(headers or {}), **self._headers},
                 timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
-                retries=urllib3.Retry(
-                    total=RETRIES,
-                    redirect=0,
-                    status_forcelist=BUSY,
-                    backoff_factor=0.5,
-                    respect_retry_after_header=False,
-                    raise_on_status=False,
-                    raise_on_redirect=False,
-                ),
+                retries=retries,
+                body=body,
             )
         except urllib3.exceptions.HTTPError as error:
             raise self._silence(error, question) from error

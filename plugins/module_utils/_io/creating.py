@@ -6,14 +6,10 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from typing import Protocol
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._io import cluster
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster import KubernetesApi, Object
-
-with suppress(ImportError):  # cluster.py says so
-    import urllib3
 
 _EXISTS = 409
 
@@ -26,33 +22,13 @@ class Creator(Protocol):
 
 
 class CreatingApi(KubernetesApi):
-    """A KubernetesApi that also makes objects. Sent once: what became of a request without an answer nobody knows."""
+    """A KubernetesApi that also makes objects."""
 
     def create(self, document: Object) -> bool:
         api_version, kind, name = document["apiVersion"], document["kind"], document["metadata"]["name"]
         resource = self._resource(api_version, kind)
         question = cluster._Question(f"create {kind} {name}", "create", resource.plural)
-        self.calls += 1
-        try:
-            answer = self._pool.request(
-                "POST",
-                self._server + cluster._path(api_version, resource, ""),
-                body=json.dumps(document).encode(),
-                headers={
-                    "Accept": "application/json",
-                    "Content-Type": "application/json",
-                    "User-Agent": "vmstation.cluster",
-                    **self._headers,
-                },
-                timeout=urllib3.Timeout(connect=cluster.CONNECT_SECONDS, read=cluster.READ_SECONDS),
-                retries=False,
-            )
-        except urllib3.exceptions.HTTPError as error:
-            raise self._silence(error, question) from error
-        if answer.status >= 300 and answer.status != _EXISTS:
-            try:
-                decoded = json.loads(answer.data)
-            except ValueError:
-                decoded = {"message": answer.data[:200].decode(errors="replace").strip()}
-            self._refuse(answer.status, decoded, question)
-        return bool(answer.status != _EXISTS)
+        status, answer = self._write("POST", cluster._path(api_version, resource, ""), question, json.dumps(document))
+        if status >= 300 and status != _EXISTS:
+            self._refuse(status, answer, question)
+        return status != _EXISTS

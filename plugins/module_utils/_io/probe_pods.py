@@ -10,21 +10,18 @@ import secrets
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import NoReturn
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._io import cluster
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster import KubernetesApi, Object
-
-with suppress(ImportError):  # of which KUBERNETES_IMPORT_ERROR tells
-    import urllib3
 
 AT_ONCE = 16
 _GONE = 404
 
 
 class ProbePods(KubernetesApi):
-    """A KubernetesApi that also writes. A request that writes is sent once: what became of one without an answer nobody knows."""
+    """A KubernetesApi that also writes."""
 
     def create(self, documents: Sequence[Object], namespace: str = "") -> list[Object]:
         with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
@@ -32,46 +29,31 @@ class ProbePods(KubernetesApi):
 
     def patch_pods(self, namespace: str, patches: Mapping[str, str]) -> None:
         with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-            list(pool.map(lambda item: self._write("PATCH", "Pod", name=item[0], namespace=namespace, body=item[1]), patches.items()))
+            list(pool.map(lambda item: self._change("PATCH", "Pod", name=item[0], namespace=namespace, body=item[1]), patches.items()))
 
     def delete_namespace(self, name: str) -> None:
-        self._write("DELETE", "Namespace", name=name)
+        self._change("DELETE", "Namespace", name=name)
 
     def end_pods(self, namespace: str) -> None:
-        self._write("DELETE", "Pod", namespace=namespace, body=json.dumps({"gracePeriodSeconds": 0}))
+        self._change("DELETE", "Pod", namespace=namespace, body=json.dumps({"gracePeriodSeconds": 0}))
 
     def _create(self, document: Object, namespace: str) -> Object:
         body, called = json.dumps(document), document["metadata"]["name"]
-        return self._write("POST", document["kind"], namespace=namespace, body=body, called=called)
+        return self._change("POST", document["kind"], namespace=namespace, body=body, called=called)
 
-    def _write(self, method: str, kind: str, *, name: str = "", namespace: str = "", body: str = "", called: str = "") -> Object:
+    def _change(self, method: str, kind: str, *, name: str = "", namespace: str = "", body: str = "", called: str = "") -> Object:
         """One request. name: the object's, empty for all of its kind in the namespace. called: an object's that is to be made."""
         resource = self._resource("v1", kind)
         verb = {"POST": "create", "PATCH": "patch", "DELETE": "delete" if name else "deletecollection"}[method]
         question = cluster._Question(f"{verb} {kind} {name or called}".strip(), verb, resource.plural, namespace)
         path = cluster._path("v1", resource, namespace) + (f"/{name}" if name else "")
         kind_of_body = "application/merge-patch+json" if method == "PATCH" else "application/json"
-        self.calls += 1
-        try:
-            answer = self._pool.request(
-                method,
-                self._server + path,
-                body=body.encode(),
-                headers={"Accept": "application/json", "Content-Type": kind_of_body, "User-Agent": "vmstation.cluster", **self._headers},
-                timeout=urllib3.Timeout(connect=cluster.CONNECT_SECONDS, read=cluster.READ_SECONDS),
-                retries=False,
-            )
-        except urllib3.exceptions.HTTPError as error:
-            raise self._silence(error, question) from error
-        try:
-            decoded = json.loads(answer.data)
-        except ValueError:
-            decoded = {"message": answer.data[:200].decode(errors="replace").strip()}
+        status, answer = self._write(method, path, question, body, kind_of_body)
         # a namespace that is on its way out answers a second deletion with a conflict
-        is_going = method == "DELETE" and answer.status in {_GONE, 409}
-        if answer.status >= 300 and not is_going:
-            self._refuse(answer.status, decoded, question)
-        return dict(decoded)
+        is_going = method == "DELETE" and status in {_GONE, 409}
+        if status >= 300 and not is_going:
+            self._refuse(status, answer, question)
+        return answer
 
 
 def fresh_name(prefix: str) -> str:
