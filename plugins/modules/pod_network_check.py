@@ -245,6 +245,11 @@ calls:
   returned: when the API server answered
   type: int
   sample: 31
+api_calls:
+  description: How many requests the API server was sent.
+  returned: when the API server answered
+  type: int
+  sample: 52
 """
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -294,7 +299,7 @@ def main() -> None:
     except Refusal as refusal:
         module.fail_json(msg=str(refusal))
     found = judge.judge(request, outcome)
-    result = {"changed": outcome.is_changed, "findings": as_dicts(found), **judge.as_data(outcome), "calls": cluster.calls}
+    result = {"changed": outcome.is_changed, "findings": as_dicts(found), **judge.as_data(outcome), "api_calls": cluster.calls}
     failing = failures(found, module.params["fail_on"])
     if failing:
         module.fail_json(msg=failure_message(failing), **result)

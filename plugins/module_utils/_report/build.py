@@ -58,7 +58,7 @@ def report(params: Mapping[str, Any]) -> Report:
         links=tuple(_links(hosts, told, str(plan.get("encapsulation") or "IPIP"))),
         services=tuple(_services(plan, told)),
         ports=tuple(_ports(params["ports"] or derived.get("ports") or {})),
-        api_calls=sum(int(entry.result.get("api_calls") or entry.result.get("calls") or 0) for entry in entries),
+        api_calls=sum(int(entry.result.get("api_calls") or 0) for entry in entries),
     )
 
 
