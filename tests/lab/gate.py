@@ -69,6 +69,7 @@ def _pytest(paths: Sequence[str], *options: str) -> int:
 
 
 def unit() -> int:
+    machine.install_missing(hosts=False, browser=True)
     return _pytest(["tests/unit", "tests/architecture"], "-n", WORKERS, "-q")
 
 

@@ -23,8 +23,9 @@ NEEDED = {
     "ssh-keygen": "openssh-client",
     "ip": "iproute2",
 }
-# for the tests that need no host; a page is looked at in chromium
-HOSTLESS = {"git": "git", "chromium": "chromium"}
+HOSTLESS = {"git": "git"}
+# for the tests that look at a page
+BROWSER = {"chromium": "chromium"}
 # for the programs and images of a cluster, beside Go, which Debian has in older releases only
 CLUSTER = {"gcc": "gcc", "/usr/include/stdlib.h": "libc6-dev", "mmdebstrap": "mmdebstrap"}
 # for hosts with a kernel of their own
@@ -40,9 +41,10 @@ def _has(program: str) -> bool:
     return Path(program).exists() if program.startswith("/") else shutil.which(program, path=path()) is not None
 
 
-def missing_packages(*, hosts: bool = True, cluster: bool = False, emulation: bool = False) -> list[str]:
+def missing_packages(*, hosts: bool = True, cluster: bool = False, emulation: bool = False, browser: bool = False) -> list[str]:
     """The Debian packages that must come before there can be a virtual environment and whatever else is asked for."""
-    needed = {**HOSTLESS, **(NEEDED if hosts else {}), **(CLUSTER if cluster else {}), **(EMULATION if emulation else {})}
+    asked = ((NEEDED, hosts), (CLUSTER, cluster), (EMULATION, emulation), (BROWSER, browser))
+    needed = {**HOSTLESS, **{program: package for packages, is_asked in asked if is_asked for program, package in packages.items()}}
     missing = [package for program, package in needed.items() if not _has(program)]
     ensurepip = subprocess.run([sys.executable, "-c", "import ensurepip"], capture_output=True, check=False)
     if ensurepip.returncode:
@@ -60,9 +62,9 @@ def why_no_lab() -> str | None:
     return None
 
 
-def install_missing(*, hosts: bool, cluster: bool = False, emulation: bool = False) -> None:
+def install_missing(*, hosts: bool, cluster: bool = False, emulation: bool = False, browser: bool = False) -> None:
     """Install what is missing, with apt; elsewhere name it."""
-    packages = missing_packages(hosts=hosts, cluster=cluster, emulation=emulation)
+    packages = missing_packages(hosts=hosts, cluster=cluster, emulation=emulation, browser=browser)
     if not packages:
         return
     if os.geteuid() != 0:
