@@ -43,6 +43,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.join_id
 )
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.mark import MARKER, Mark, read_mark
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.state import digest
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.tools import Kubelet, is_queued
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 KUBELET_CONFIG = "/var/lib/kubelet/config.yaml"
@@ -166,10 +167,7 @@ def confirm(host: Host, wish: Wish) -> Standing:
 
 
 def _unit(commands: Commands) -> dict[str, str]:
-    if not commands.has("systemctl"):
-        return {}
-    shown = commands.run(["systemctl", "show", "kubelet", "--property=ActiveState,UnitFileState,Job"], timeout=20.0, check=False).stdout
-    return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+    return Kubelet(commands).state(check=False) if commands.has("systemctl") else {}
 
 
 def _settled_kubelet(host: Host) -> tuple[dict[str, str], bool]:
@@ -177,7 +175,7 @@ def _settled_kubelet(host: Host) -> tuple[dict[str, str], bool]:
     until = host.clock.now() + LONGEST_WAIT_TO_SETTLE
     while True:
         unit, is_serving = _unit(host.commands), host.web.get(KUBELET_HEALTH).status == 200
-        is_starting = unit.get("ActiveState") in UNDER_WAY or unit.get("Job", "0") != "0"
+        is_starting = unit.get("ActiveState") in UNDER_WAY or is_queued(unit)
         if is_serving or not is_starting or host.clock.now() >= until:
             return unit, is_serving
         host.clock.sleep(POLL)

@@ -13,7 +13,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.host im
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.init import Wanted, changed_identity
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.pieces import Piece, damaged, lost
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.state import ETCD_DATA, KUBELET_CONF, NodeFiles
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.tools import CONFIGURATION, Api, Kubeadm, Kubelet
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.tools import CONFIGURATION, Api, Kubeadm, Kubelet, is_queued
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 LABEL = str(CONTROL_PLANE_TAINT["key"])
@@ -154,4 +154,4 @@ class Repair:
 
 
 def _is_starting(state: Mapping[str, str]) -> bool:
-    return state.get("ActiveState") == "activating" or state.get("Job", "0") != "0"
+    return state.get("ActiveState") == "activating" or is_queued(state)

@@ -75,16 +75,21 @@ class Kubeadm:
         )
 
 
+def is_queued(state: Mapping[str, str]) -> bool:
+    """Whether systemd has work to do with a unit, such as to start it while the host boots."""
+    return state.get("Job", "0") != "0"
+
+
 class Kubelet:
     """The kubelet's systemd unit."""
 
     def __init__(self, commands: Commands) -> None:
         self._commands = commands
 
-    def state(self) -> dict[str, str]:
-        """ActiveState, SubState and UnitFileState, and Job if systemd has one for it."""
+    def state(self, *, check: bool = True) -> dict[str, str]:
+        """ActiveState, SubState and UnitFileState, and Job if systemd has one for it. Without check a host without systemd has none."""
         argv = ["systemctl", "show", "kubelet", "--property=ActiveState,SubState,UnitFileState,Job"]
-        lines = self._commands.run(argv, timeout=30.0).stdout.splitlines()
+        lines = self._commands.run(argv, timeout=30.0, check=check).stdout.splitlines()
         return dict(line.split("=", 1) for line in lines if "=" in line)
 
     def enable_and_start(self) -> None:
