@@ -174,17 +174,18 @@ class KubernetesApi:
             raise_on_status=False,
             raise_on_redirect=False,
         )
-        return self._request("GET", path, question, again)
+        return self._request("GET", path, question, retries=again)
 
     def _write(self, method: str, path: str, question: _Question, body: str, content_type: str = "application/json") -> tuple[int, Object]:
         """Write. Sent once: what became of a request without an answer nobody knows."""
-        return self._request(method, path, question, False, body.encode(), {"Content-Type": content_type})
+        return self._request(method, path, question, retries=False, body=body.encode(), headers={"Content-Type": content_type})
 
     def _request(
         self,
         method: str,
         path: str,
         question: _Question,
+        *,
         retries: Union[urllib3.Retry, bool],
         body: Optional[bytes] = None,
         headers: Optional[Mapping[str, str]] = None,
