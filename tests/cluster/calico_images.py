@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 import tarfile
 from collections.abc import Callable
@@ -22,8 +21,9 @@ from pathlib import Path
 from tests.cluster.build import build
 from tests.cluster.oci import PATH, Image, write_archive
 from tests.cluster.programs import HERE, PROGRAMS, go, version
+from tests.cluster.rootfs import rootfs
 from tests.lab.cache import cache, digest, locked, write
-from tests.lab.say import LabError, quietly, step
+from tests.lab.say import LabError, step
 
 SUITE = "bookworm"
 MODULE = PROGRAMS["calico-node"].module
@@ -74,7 +74,9 @@ def _module() -> Path:
 
 def _key() -> str:
     pins = [(HERE / "calico" / name).read_bytes() for name in ("go.mod", "go.sum")]
-    recipe = [Path(__file__).with_name(name).read_bytes() for name in ("calico_images.py", "oci.py", "programs.py", "build.py")]
+    recipe = [
+        Path(__file__).with_name(name).read_bytes() for name in ("calico_images.py", "rootfs.py", "oci.py", "programs.py", "build.py")
+    ]
     return digest(*pins, *recipe, go("env", "GOVERSION", "GOOS", "GOARCH"))
 
 
@@ -133,16 +135,7 @@ def _without_tunnel(path: Path) -> Path:
 
 def _node_rootfs() -> Path:
     links = "; ".join(f"ln -sf {target} {link}" for link, target in NODE_LINKS.items())
-    recipe = [
-        "mmdebstrap", "--quiet", "--format=tar", "--mode=root", "--variant=extract", f"--include={','.join(NODE_PACKAGES)}",
-        f'--extract-hook=set -e; cd "$1"; {links}; rm -rf {" ".join(NODE_UNUSED)}', SUITE,
-    ]  # fmt: skip
-    path = cache() / "cluster" / f"calico-node-rootfs-{digest(*recipe)}.tar"
-    if not path.exists():
-        part = path.with_name(f".{path.name}.part")
-        quietly([*recipe, str(part)], env={**os.environ, "SOURCE_DATE_EPOCH": "0"})
-        part.rename(path)
-    return path
+    return rootfs("calico-node", NODE_PACKAGES, f'set -e; cd "$1"; {links}; rm -rf {" ".join(NODE_UNUSED)}', SUITE)
 
 
 def _cni(name: str) -> Image:
@@ -156,9 +149,9 @@ def _kube_controllers(name: str) -> Image:
         "/usr/bin/kube-controllers": _program("calico-kube-controllers"),
         "/usr/bin/check-status": _program("calico-check-status"),
     }
-    rootfs = archive(name).with_name(".kube-controllers-rootfs.tar")
-    _writable(rootfs, ["status/status.json", "profiles/mem.pprof", "profiles/cpu.pprof"])
-    return Image(name, ["/usr/bin/kube-controllers"], files, rootfs, user=str(CONTROLLERS_USER), architecture=_architecture())
+    writable = archive(name).with_name(".kube-controllers-rootfs.tar")
+    _writable(writable, ["status/status.json", "profiles/mem.pprof", "profiles/cpu.pprof"])
+    return Image(name, ["/usr/bin/kube-controllers"], files, writable, user=str(CONTROLLERS_USER), architecture=_architecture())
 
 
 def _writable(path: Path, names: list[str]) -> None:

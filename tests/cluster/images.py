@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from tests.cluster.build import binary, build
 from tests.cluster.oci import NET_BIND_SERVICE, Image, write_archive
 from tests.cluster.programs import HERE, PROGRAMS, go, version
+from tests.cluster.rootfs import rootfs
 from tests.lab.cache import cache, digest, locked
 from tests.lab.say import LabError, quietly, step
 
@@ -37,7 +37,7 @@ def archive(name: str) -> Path:
 
 def _key() -> str:
     pins = [(HERE / directory / name).read_bytes() for directory in ("kubernetes", "etcd", "coredns") for name in ("go.mod", "go.sum")]
-    recipe = [Path(__file__).with_name(name).read_bytes() for name in ("images.py", "oci.py", "programs.py", "build.py")]
+    recipe = [Path(__file__).with_name(name).read_bytes() for name in ("images.py", "rootfs.py", "oci.py", "programs.py", "build.py")]
     return digest(*pins, *recipe, go("env", "GOVERSION", "GOOS", "GOARCH"))
 
 
@@ -101,16 +101,7 @@ def _proxy(name: str, tag: str) -> Image:
 def _proxy_rootfs() -> Path:
     """iptables, nft and conntrack from Debian's packages: kube-proxy has nothing of them in itself."""
     links = f'cd "$1/usr/sbin"; for name in {" ".join(PROXY_LINKS)}; do ln -sf xtables-nft-multi $name; done'
-    recipe = [
-        "mmdebstrap", "--quiet", "--format=tar", "--mode=root", "--variant=extract", f"--include={','.join(PROXY_PACKAGES)}",
-        f"--extract-hook={links}", SUITE,
-    ]  # fmt: skip
-    path = cache() / "cluster" / f"proxy-rootfs-{digest(*recipe)}.tar"
-    if not path.exists():
-        part = path.with_name(f".{path.name}.part")
-        quietly([*recipe, str(part)], env={**os.environ, "SOURCE_DATE_EPOCH": "0"})
-        part.rename(path)
-    return path
+    return rootfs("proxy", PROXY_PACKAGES, links, SUITE)
 
 
 def _pause(name: str, tag: str) -> Image:
