@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Plays a role against an API server, on this machine as the controller."""
+"""Plays roles and runs modules against an API server, on this machine as the controller."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.lab.cache import CHECKOUT
 from tests.lab.venv import ensure_venv
@@ -82,3 +83,27 @@ def play_role(
         },
     )
     return Played(process.returncode, process.stdout + process.stderr)
+
+
+def start_module(name: str, kubeconfig: Path, /, *flags: str, **options: object) -> subprocess.Popen[str]:
+    """A module that begins to run on localhost, in a session of its own."""
+    arguments = json.dumps({"kubeconfig": str(kubeconfig), **options})
+    environment = {
+        "PATH": f"{ensure_venv()}/bin:/usr/bin:/bin", "HOME": str(kubeconfig.parent), "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
+        "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json", "ANSIBLE_LOAD_CALLBACK_PLUGINS": "True",
+        "ANSIBLE_LOCALHOST_WARNING": "False", "LC_ALL": "C.UTF-8",
+    }  # fmt: skip
+    return subprocess.Popen(
+        [str(ensure_venv() / "bin/ansible"), "localhost", "-m", f"vmstation.cluster.{name}", "-a", arguments, *flags],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=CHECKOUT, env=environment, start_new_session=True,
+    )  # fmt: skip
+
+
+def module_result(output: str) -> dict[str, Any]:
+    """What the module returned."""
+    return json.loads(output[output.index("{") :])["plays"][0]["tasks"][0]["hosts"]["localhost"]
+
+
+def run_module(name: str, kubeconfig: Path, /, *flags: str, patience: float = 120, **options: object) -> dict[str, Any]:
+    output, _errors = start_module(name, kubeconfig, *flags, **options).communicate(timeout=patience)
+    return module_result(output)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,9 @@ import pytest
 import yaml
 
 from tests.cluster.calico_objects import Placing
+from tests.cluster.play import run_module
 from tests.cluster.server import Cluster
-from tests.lab.cache import CHECKOUT
 from tests.lab.say import LabError
-from tests.lab.venv import ensure_venv
 from tests.unit.calico.clusters import ADDRESSES, NOW, PLANNED, World, block
 from tests.unit.calico.faults import FAULTS, HOMELAB
 from tests.unit.network_plan.plans import plan
@@ -61,20 +59,8 @@ def _judged(kubeconfig: Path) -> tuple[Verdict, KubernetesApi]:
     return judge(checking.request(REQUEST), survey.look(api), NOW), api
 
 
-def _run(module: str, kubeconfig: Path, *flags: str, **options: object) -> dict[str, Any]:
-    arguments = {"kubeconfig": str(kubeconfig), **options}
-    argv = [str(ensure_venv() / "bin/ansible"), "localhost", "-m", f"vmstation.cluster.{module}", "-a", json.dumps(arguments), *flags]
-    environment = {
-        "PATH": f"{ensure_venv()}/bin:/usr/bin:/bin", "HOME": str(kubeconfig.parent), "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
-        "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json", "ANSIBLE_LOAD_CALLBACK_PLUGINS": "True",
-        "ANSIBLE_LOCALHOST_WARNING": "False", "LC_ALL": "C.UTF-8",
-    }  # fmt: skip
-    process = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120, cwd=CHECKOUT, env=environment)
-    return json.loads(process.stdout[process.stdout.index("{") :])["plays"][0]["tasks"][0]["hosts"]["localhost"]
-
-
 def _check(kubeconfig: Path, *flags: str, **options: object) -> dict[str, Any]:
-    return _run("calico_check", kubeconfig, *flags, **{**REQUEST, **options})
+    return run_module("calico_check", kubeconfig, *flags, **{**REQUEST, **options})
 
 
 def test_a_healthy_cluster_brings_no_finding(cluster: Cluster, calico: Placing) -> None:
@@ -206,7 +192,7 @@ def test_lists_come_in_pages(cluster: Cluster, calico: Placing, monkeypatch: pyt
 
 def test_the_facts_are_told(cluster: Cluster, calico: Placing) -> None:
     calico.place(World())
-    facts = _run("calico_info", cluster.kubeconfig)
+    facts = run_module("calico_info", cluster.kubeconfig)
     assert facts["api_version"] == "crd.projectcalico.org/v1"
     assert (facts["changed"], facts["unknown"]) == (False, [])
     assert facts["daemon_set"]["readiness"] == ["/bin/calico-node", "-felix-ready", "-bird-ready"]

@@ -23,10 +23,9 @@ from kubernetes.client.exceptions import ApiException
 
 from tests.cluster.build import missing
 from tests.cluster.hollow import HollowNodes, hollow_nodes
+from tests.cluster.play import module_result, start_module
 from tests.cluster.programs import API_SERVER
 from tests.cluster.server import Cluster, running
-from tests.lab.cache import CHECKOUT
-from tests.lab.venv import ensure_venv
 
 NODES = ["masternode", "homelab"]
 PLAN = {"dns_service_ip": "10.233.0.3", "encapsulation": "VXLAN", "pod_cidr": "10.244.0.0/16", "node_cidr": "192.168.4.0/24",
@@ -83,28 +82,14 @@ def silent_pods(cluster: Cluster) -> Iterator[None]:
     thread.join(30)
 
 
-def arguments(cluster: Cluster, **options: object) -> str:
-    given = {"kubeconfig": str(cluster.kubeconfig), "plan": PLAN, "nodes": [{"name": one} for one in NODES], "timeout": 30, **options}
-    return json.dumps(given)
-
-
 def start(cluster: Cluster, *flags: str, **options: object) -> subprocess.Popen[str]:
-    module = ["-m", "vmstation.cluster.pod_network_check", "-a", arguments(cluster, **options), *flags]
-    environment = {
-        "PATH": f"{ensure_venv()}/bin:/usr/bin:/bin", "HOME": str(cluster.kubeconfig.parent),
-        "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
-        "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json", "ANSIBLE_LOAD_CALLBACK_PLUGINS": "True",
-        "ANSIBLE_LOCALHOST_WARNING": "False", "LC_ALL": "C.UTF-8",
-    }  # fmt: skip
-    return subprocess.Popen(
-        [str(ensure_venv() / "bin/ansible"), "localhost", *module], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        cwd=CHECKOUT, env=environment, start_new_session=True,
-    )  # fmt: skip
+    given = {"plan": PLAN, "nodes": [{"name": one} for one in NODES], "timeout": 30, **options}
+    return start_module("pod_network_check", cluster.kubeconfig, *flags, **given)
 
 
 def check(cluster: Cluster, *flags: str, **options: object) -> dict:
     output, _errors = start(cluster, *flags, **options).communicate(timeout=150)
-    return json.loads(output[output.index("{") :])["plays"][0]["tasks"][0]["hosts"]["localhost"]
+    return module_result(output)
 
 
 def namespaces(cluster: Cluster) -> list[str]:

@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import http.server
 import itertools
-import json
-import subprocess
 import threading
 import uuid
 from collections.abc import Iterator
 
 import pytest
 
+from tests.cluster.play import run_module
 from tests.cluster.server import Cluster
-from tests.lab.cache import CHECKOUT
-from tests.lab.venv import ensure_venv
 
 pytest.importorskip("kubernetes")
 from kubernetes import client
@@ -77,16 +74,7 @@ def _create(cluster: Cluster, namespace: str, node_port: int, *, ready: bool = T
 
 
 def _check(cluster: Cluster, services: list[dict], **options: object) -> dict:
-    arguments = {"kubeconfig": str(cluster.kubeconfig), "services": services, "nodes": NODES, "timeout": 2, **options}
-    argv = [str(ensure_venv() / "bin/ansible"), "localhost", "-m", "vmstation.cluster.service_check", "-a", json.dumps(arguments)]
-    environment = {
-        "PATH": f"{ensure_venv()}/bin:/usr/bin:/bin", "HOME": str(cluster.kubeconfig.parent),
-        "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
-        "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json", "ANSIBLE_LOAD_CALLBACK_PLUGINS": "True",
-        "ANSIBLE_LOCALHOST_WARNING": "False", "LC_ALL": "C.UTF-8",
-    }  # fmt: skip
-    process = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120, cwd=CHECKOUT, env=environment)
-    return json.loads(process.stdout[process.stdout.index("{") :])["plays"][0]["tasks"][0]["hosts"]["localhost"]
+    return run_module("service_check", cluster.kubeconfig, services=services, **{"nodes": NODES, "timeout": 2, **options})
 
 
 def _planned(namespace: str, node_port: int, health: str = "/health", name: str = "web") -> dict:
