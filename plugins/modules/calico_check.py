@@ -264,23 +264,12 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._findings import
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.creating import CreatingApi
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+from ansible_collections.vmstation.cluster.plugins.module_utils._site.hosts import CLUSTER_HOSTS_ARGUMENTS
 
 ARGUMENTS = {
     **KUBECONFIG_ARGUMENTS,
     "plan": {"type": "dict", "required": True},
-    "nodes": {
-        "type": "list",
-        "elements": "dict",
-        "required": True,
-        "options": {
-            "name": {"type": "str", "required": True},
-            "address": {"type": "raw", "required": True},
-            "mac": {"type": "str"},
-            "role": {"type": "str"},
-            "sleeps": {"type": "bool"},
-        },
-    },
-    "asleep": {"type": "list", "elements": "str", "default": []},
+    **CLUSTER_HOSTS_ARGUMENTS,
     "create_status": {"type": "bool", "default": False},
     "fail_on": {"type": "str", "choices": ["error", "warning", "never"], "default": "error"},
 }

@@ -199,23 +199,12 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster impo
 )
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.kubelets import KubeletVisitor
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+from ansible_collections.vmstation.cluster.plugins.module_utils._site.hosts import CLUSTER_HOSTS_ARGUMENTS
 
 ARGUMENTS = {
     **KUBECONFIG_ARGUMENTS,
     "plan": {"type": "dict", "required": True},
-    "nodes": {
-        "type": "list",
-        "elements": "dict",
-        "required": True,
-        "options": {
-            "name": {"type": "str", "required": True},
-            "address": {"type": "raw", "required": True},
-            "mac": {"type": "str"},
-            "role": {"type": "str"},
-            "sleeps": {"type": "bool"},
-        },
-    },
-    "asleep": {"type": "list", "elements": "str", "default": []},
+    **CLUSTER_HOSTS_ARGUMENTS,
     "kubelets": {"type": "bool", "default": True},
     "timeout": {"type": "float", "default": 15},
     "fail_on": {"type": "str", "choices": ["error", "warning", "never"], "default": "error"},

@@ -244,6 +244,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster impo
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.node_ports import NodePortVisitor
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 from ansible_collections.vmstation.cluster.plugins.module_utils._services import judge, look, model
+from ansible_collections.vmstation.cluster.plugins.module_utils._site.hosts import CLUSTER_HOSTS_ARGUMENTS
 
 ARGUMENTS = {
     **KUBECONFIG_ARGUMENTS,
@@ -261,19 +262,7 @@ ARGUMENTS = {
             "health": {"type": "str"},
         },
     },
-    "nodes": {
-        "type": "list",
-        "elements": "dict",
-        "required": True,
-        "options": {
-            "name": {"type": "str", "required": True},
-            "address": {"type": "raw", "required": True},
-            "mac": {"type": "str"},
-            "role": {"type": "str"},
-            "sleeps": {"type": "bool"},
-        },
-    },
-    "asleep": {"type": "list", "elements": "str", "default": []},
+    **CLUSTER_HOSTS_ARGUMENTS,
     "node_port_range": {"type": "str", "default": "30000-32767"},
     "timeout": {"type": "float", "default": 5},
     "fail_on": {"type": "str", "choices": ["error", "warning", "never"], "default": "error"},

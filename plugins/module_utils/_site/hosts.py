@@ -10,6 +10,23 @@ from typing import Any
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
+# what a check takes that asks of each host of the cluster; the hosts are what the filter cluster_hosts returns
+CLUSTER_HOSTS_ARGUMENTS = {
+    "nodes": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {
+            "name": {"type": "str", "required": True},
+            "address": {"type": "raw", "required": True},
+            "mac": {"type": "str"},
+            "role": {"type": "str"},
+            "sleeps": {"type": "bool"},
+        },
+    },
+    "asleep": {"type": "list", "elements": "str", "default": []},
+}
+
 
 def sleeping_hosts(hosts: object, names: Iterable[str]) -> list[dict[str, Any]]:
     """Of the cluster's hosts those that sleep and are among ``names``, as wake_on_lan takes them; of two addresses the first."""
