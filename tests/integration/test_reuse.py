@@ -61,6 +61,15 @@ PLAYBOOK = """
           - hostvars | vmstation.cluster.site_verdict([my_hosts[0]]) | first is search('not reached')
           - hostvars | vmstation.cluster.asleep_hosts == []
           - my_plan | vmstation.cluster.network_plan_service_cidrs == []
+          - "'dns, calico' | vmstation.cluster.check_groups == ['calico', 'dns']"
+          - hostvars | vmstation.cluster.check_results([], ['plan']) | map(attribute='check') == ['network_plan_check']
+    - vmstation.cluster.check_report:
+        results:
+          - {group: plan, check: network_plan_check, result: "{{ plan }}"}
+        plan: "{{ my_plan }}"
+        nodes: "{{ my_hosts }}"
+        generated_at: "2026-01-01T00:00:00Z"
+        directory: "{{ playbook_dir }}/report"
     - vmstation.cluster.corefile_check:
         corefile: "{{ my_plan | vmstation.cluster.dns_corefile }}"
         plan: "{{ my_plan }}"
@@ -112,8 +121,9 @@ PLAYBOOK = """
 # these are used with a real one in tests/cluster and tests/site
 NEED_A_CLUSTER = {
     "modules": {
-        "calico_preflight_check", "cluster_dns_check", "coredns_check", "kubeadm_control_plane", "kubeadm_join_token", "kubeadm_reset",
-        "kubeadm_worker", "node_ready_check", "rollout_check", "service_check",
+        "calico_check", "calico_info", "calico_preflight_check", "cluster_dns_check", "cluster_drift_check", "coredns_check",
+        "kubeadm_control_plane", "kubeadm_join_token", "kubeadm_reset", "kubeadm_worker", "node_ready_check", "pod_network_check",
+        "rollout_check", "service_check",
     },
     "filter": {"calico_changes", "calico_manifest", "kubeadm_init_configuration"},
 }  # fmt: skip
