@@ -256,6 +256,12 @@ def test_metrics_listen_on_the_address_and_want_credentials(site: Site) -> None:
         assert "403" in site.host.run(["python3", "-c", script], check=False).stderr
 
 
+def test_metrics_of_etcd_and_kube_proxy_listen_on_the_address(site: Site) -> None:
+    for port, metric in (("2381", "etcd_server_has_leader"), ("10249", "kubeproxy_sync_proxy_rules")):
+        script = f"import urllib.request as r; print(r.urlopen('http://{ADDRESS}:{port}/metrics', timeout=10).read().decode())"
+        assert metric in site.host.run(["python3", "-c", script]).stdout
+
+
 def test_what_is_lost_is_made_again_and_said(site: Site) -> None:
     site.kubectl("delete", "daemonset", "kube-proxy", "--namespace=kube-system")
     site.kubectl("delete", "configmap", "kubelet-config", "--namespace=kube-system")

@@ -21,6 +21,9 @@ Sources = Literal["anyone", "hosts", "control_plane", "node_network", "ipv4_node
 KUBERNETES_PORTS = "https://kubernetes.io/docs/reference/networking/ports-and-protocols/"
 CALICO_REQUIREMENTS = "https://docs.tigera.io/calico/latest/getting-started/kubernetes/requirements"
 CALICO_OVERLAY = "https://docs.tigera.io/calico/latest/networking/configuring/vxlan-ipip"
+FELIX_METRICS = "https://docs.tigera.io/calico/latest/operations/monitor/monitor-component-metrics"
+ETCD_METRICS = "https://etcd.io/docs/latest/op-guide/monitoring/"
+KUBE_PROXY = "https://kubernetes.io/docs/reference/config-api/kube-proxy-config.v1alpha1/"
 NODE_PORTS = "https://kubernetes.io/docs/concepts/services-networking/service/#type-nodeport"
 NODE_EXPORTER = "https://github.com/prometheus/node_exporter"
 OPENSSH = "https://man.openbsd.org/sshd_config#Port"
@@ -92,6 +95,15 @@ PORT_FACTS = (
         KUBERNETES_PORTS,
     ),
     PortFact(
+        "etcd metrics",
+        "tcp",
+        PortRange(2381, 2381),
+        _CONTROL_PLANE,
+        "hosts",
+        "Prometheus scrapes its metrics, and nothing else answers there",
+        ETCD_METRICS,
+    ),
+    PortFact(
         "kubelet",
         "tcp",
         PortRange(10250, 10250),
@@ -117,6 +129,24 @@ PORT_FACTS = (
         "hosts",
         "Prometheus scrapes its metrics",
         KUBERNETES_PORTS,
+    ),
+    PortFact(
+        "kube-proxy metrics",
+        "tcp",
+        PortRange(10249, 10249),
+        ROLES,
+        "hosts",
+        "Prometheus scrapes its metrics",
+        KUBE_PROXY,
+    ),
+    PortFact(
+        "Calico Felix metrics",
+        "tcp",
+        PortRange(9091, 9091),
+        ROLES,
+        "hosts",
+        "Prometheus scrapes its metrics",
+        FELIX_METRICS,
     ),
     PortFact(
         "Calico BGP",

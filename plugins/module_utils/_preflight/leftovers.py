@@ -51,6 +51,7 @@ INTERFACE_OWNERS = {
 
 NODE_PORTS = {
     179: ("bird",),
+    9091: ("calico-node", "calico"),
     9099: ("calico-node", "calico"),
     10248: ("kubelet",),
     10249: ("kube-proxy",),
@@ -60,6 +61,7 @@ NODE_PORTS = {
 CONTROL_PLANE_PORTS = {
     2379: ("etcd",),
     2380: ("etcd",),
+    2381: ("etcd",),
     6443: ("kube-apiserver",),
     10257: ("kube-controller",),
     10259: ("kube-scheduler",),

@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm import configuration
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.configuration import (
     ControlPlane,
     Extras,
@@ -24,8 +23,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.configu
     node_addresses,
     node_registration,
 )
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.model import PortRange
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.port_facts import PORT_FACTS, PortFact
+from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.port_facts import PORT_FACTS
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 from tests.cluster.build import binary
@@ -185,17 +183,6 @@ def test_a_node_that_joins_is_registered_alike() -> None:
 
 
 def test_metrics_leave_loopback_only_where_the_plan_opens_their_ports(monkeypatch: pytest.MonkeyPatch) -> None:
-    shut = documents(DUAL, BOTH)
-    assert "etcd" not in shut["ClusterConfiguration"]
-    assert "metricsBindAddress" not in shut["KubeProxyConfiguration"]
-    scraped = [
-        PortFact(name, "tcp", PortRange(port, port), ("control_plane",), "hosts", "scraped", "document")
-        for name, port in (("etcd metrics", 2381), ("kube-proxy", 10249))
-    ]
-    monkeypatch.setattr(
-        "ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.ports.PORT_FACTS", (*PORT_FACTS, *scraped)
-    )
-    assert configuration.KUBE_PROXY_METRICS_PORT == 10249
     opened = documents()
     assert at("ClusterConfiguration.etcd.local.extraArgs.listen-metrics-urls", opened) == "http://127.0.0.1:2381,http://192.168.4.63:2381"
     assert opened["KubeProxyConfiguration"]["metricsBindAddress"] == "0.0.0.0:10249"
@@ -203,6 +190,12 @@ def test_metrics_leave_loopback_only_where_the_plan_opens_their_ports(monkeypatc
     assert at("ClusterConfiguration.etcd.local.extraArgs.listen-metrics-urls", six) == "http://[::1]:2381,http://[fd00:4::63]:2381"
     assert six["KubeProxyConfiguration"]["metricsBindAddress"] == "[::]:10249"
     validate(init_documents(SIX_FIRST, BOTH))
+    unscraped = tuple(fact for fact in PORT_FACTS if fact.name not in ("etcd metrics", "kube-proxy metrics"))
+    assert len(unscraped) == len(PORT_FACTS) - 2
+    monkeypatch.setattr("ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.ports.PORT_FACTS", unscraped)
+    shut = documents(DUAL, BOTH)
+    assert "etcd" not in shut["ClusterConfiguration"]
+    assert "metricsBindAddress" not in shut["KubeProxyConfiguration"]
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from tests.unit.network_plan.plans import DUAL, HOSTS, IPV6, IPV6_HOSTS, SPECIFI
 LAN = "192.168.4.0/24"
 NODES = ["192.168.4.61/32", "192.168.4.62/32", "192.168.4.63/32"]
 MASTER = ["192.168.4.63/32"]
-EVERY_NODE = {"22/tcp": [], "10250/tcp": NODES, "30000-32767/tcp": [], "9100/tcp": NODES}
-ONLY_CONTROL_PLANE = {"6443/tcp": [], "2379-2380/tcp": MASTER, "10257/tcp": NODES, "10259/tcp": NODES}
+EVERY_NODE = {"22/tcp": [], "10250/tcp": NODES, "30000-32767/tcp": [], "9091/tcp": NODES, "9100/tcp": NODES, "10249/tcp": NODES}
+ONLY_CONTROL_PLANE = {"6443/tcp": [], "2379-2380/tcp": MASTER, "2381/tcp": NODES, "10257/tcp": NODES, "10259/tcp": NODES}
 BGP = {"179/tcp": [LAN]}
 IPIP = {"protocol 4": [LAN]}
 VXLAN = {"4789/udp": [LAN]}

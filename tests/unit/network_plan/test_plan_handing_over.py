@@ -28,7 +28,7 @@ def test_ports_are_what_firewall_ports_takes():
     ports = ports_for(SPECIFICATION, "worker", HOSTS, 2222)
     assert [set(port) for port in ports if port["protocol"] == "4"] == [{"protocol", "sources", "comment"}]
     assert [set(port) for port in ports if port["protocol"] != "4"] == [{"port", "protocol", "sources", "comment"}] * (len(ports) - 1)
-    assert [port["port"] for port in ports if "port" in port] == [2222, 10250, 179, "30000-32767", 9100]
+    assert [port["port"] for port in ports if "port" in port] == [2222, 10250, 10249, 9091, 179, "30000-32767", 9100]
 
 
 def test_the_ssh_port_may_be_the_text_that_an_inventory_has():

@@ -27,7 +27,7 @@ from tests.unit.network_plan.plans import (
 )
 
 TWO_SERVICES = [SERVICES[0], {**SERVICES[1], "node_port": 30300}]
-DECLARED = {"workers": ["22/tcp", "179/tcp", "protocol 4", "10250/tcp", "30000-32767/tcp", "9100/tcp"]}
+DECLARED = {"workers": ["22/tcp", "179/tcp", "protocol 4", "10250/tcp", "30000-32767/tcp", "9091/tcp", "9100/tcp", "10249/tcp"]}
 
 
 def declared(*more, without=()):
