@@ -284,6 +284,8 @@ def test_the_next_run_completes_and_labels(site: Site) -> None:
     assert site.nodes() == dict.fromkeys(HOSTS, True)
     labelled = kubectl(site.control, "get", "nodes", "--selector", "node-role.kubernetes.io/worker", "-o", "name").split()
     assert labelled == ["node/join-first", "node/join-second"]
+    awake = kubectl(site.control, "get", "nodes", "--selector", "vmstation.cluster/sleeps=false", "-o", "name").split()
+    assert awake == labelled
     assert site.tokens() == ""
 
 
