@@ -1,0 +1,279 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role monitoring against a real API server and scheduler, with nodes that only say that their Pods run.
+
+Directories and the password are made on this machine, below a directory of the test. No program judges its configuration here: hollow Pods
+never end.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.build import missing
+from tests.cluster.hollow import HollowNodes, hollow_nodes
+from tests.cluster.play import Played, play_role
+from tests.cluster.programs import API_SERVER
+from tests.cluster.server import Cluster, running
+from tests.unit.network_plan.plans import SPECIFICATION
+
+pytest.importorskip("kubernetes")
+
+MASTER, STORAGE, HOMELAB = "masternode", "storagenodet3500", "homelab"
+NODE_PORTS = {"grafana": 30300, "prometheus": 30090, "loki": 31100}
+OWNERS = {"prometheus": 65534, "loki": 10001, "grafana": 472}
+
+# as an owner writes it: Ansible is to leave the braces alone
+OWN = """
+monitoring_extra_rules:
+  mine.yml:
+    - name: mine
+      rules:
+        - {alert: Mine, expr: up == 0, annotations: {summary: !unsafe "{{ $labels.job }}"}}
+monitoring_extra_dashboards:
+  mine: {title: !unsafe "{{ mine }}"}
+"""
+
+
+class Site:
+    """A cluster of its own, the playbook, and this machine in the place of the control plane host."""
+
+    def __init__(self, cluster: Cluster, nodes: HollowNodes, directory: Path) -> None:
+        self.cluster = cluster
+        self.nodes = nodes
+        self.directory = directory
+        self.data = directory / "data"
+        self.password_file = directory / "etc" / "grafana-admin-password"
+
+    def play(self, *arguments: str, **variables: object) -> Played:
+        given = {
+            "network_plan": SPECIFICATION,
+            "cluster_kubeconfig": str(self.cluster.kubeconfig),
+            "monitoring_storage_directory": str(self.data),
+            "monitoring_alloy_directory": str(self.directory / "alloy"),
+            "monitoring_grafana_password_file": str(self.password_file),
+            "monitoring_storage_sizes": {"prometheus": "1Mi", "loki": "1Mi", "grafana": "1Mi"},
+            "monitoring_validate": [],
+            "monitoring_rollout_timeout": 60,
+            # tasks that are delegated to the control plane host run here
+            "ansible_connection": "local",
+            "ansible_become": False,
+            "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+            **variables,
+        }
+        return play_role("monitoring", self.directory, given, *arguments)
+
+    def kubectl(self, *argv: str, stdin: str = "") -> str:
+        return self.cluster.kubectl("--namespace=monitoring", *argv, stdin=stdin).stdout
+
+    def get(self, what: str) -> dict[str, Any]:
+        return json.loads(self.kubectl("get", what, "--output=json"))
+
+    def names(self, kind: str) -> set[str]:
+        return {one["metadata"]["name"] for one in self.get(kind)["items"]}
+
+    def has_namespace(self) -> bool:
+        return self.cluster.kubectl("get", "namespace", "monitoring", check=False).returncode == 0
+
+    @property
+    def password(self) -> str:
+        return base64.b64decode(self.get("secret/grafana-admin")["data"]["password"]).decode()
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    if unbuilt := missing(API_SERVER):
+        pytest.skip(f"not built: {' '.join(unbuilt)}")
+    if os.geteuid() != 0:
+        pytest.skip("directories get owners, which takes root")
+    with running() as cluster, hollow_nodes(cluster) as nodes:
+        nodes.add(MASTER, control_plane=True)
+        nodes.add(STORAGE)
+        nodes.add(HOMELAB)
+        yield Site(cluster, nodes, tmp_path_factory.mktemp("monitoring"))
+
+
+@pytest.fixture(scope="module")
+def site(bare: Site) -> Site:
+    """Monitoring as the role makes it the first time. The tests of a bare cluster come first in this file."""
+    run = bare.play()
+    assert run.status == 0, run.text
+    return bare
+
+
+def test_before_there_is_a_cluster_check_mode_says_so(bare: Site) -> None:
+    run = bare.play("--check", "--diff", cluster_kubeconfig="/nowhere/kubeconfig")
+    assert (run.status, run.changed) == (0, 0), run.text
+    assert run.says("/nowhere/kubeconfig is not there yet")
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"monitoring_host": HOMELAB}, "monitoring_host: found homelab, which sleeps; required: one of masternode."),
+        ({"monitoring_host": "nas"}, "monitoring_host: found nas, which is no host of the groups control_plane and workers"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_made(bare: Site, variables: dict[str, object], said: str) -> None:
+    run = bare.play(**variables)
+    assert run.status == 2
+    assert run.says(said), run.text
+    assert not bare.has_namespace()
+    assert not bare.data.exists()
+    assert not bare.password_file.exists()
+
+
+def test_check_mode_predicts_and_makes_nothing(bare: Site) -> None:
+    run = bare.play("--check", "--diff")
+    assert run.status == 0, run.text
+    assert run.says("Namespace monitoring would be made, with Prometheus")
+    assert not bare.has_namespace()
+    assert not bare.data.exists()
+    assert not bare.password_file.exists()
+
+
+def test_everything_runs(site: Site) -> None:
+    deployments, daemon_sets = site.names("deployments"), site.names("daemonsets")
+    assert deployments == {"prometheus", "grafana", "loki", "kube-state-metrics"}
+    assert daemon_sets == {"node-exporter", "alloy"}
+    pods = site.get("pods")["items"]
+    assert {pod["spec"]["nodeName"] for pod in pods if pod["metadata"]["labels"]["app.kubernetes.io/name"] in deployments} == {MASTER}
+    for name in daemon_sets:
+        on = {pod["spec"]["nodeName"] for pod in pods if pod["metadata"]["labels"]["app.kubernetes.io/name"] == name}
+        assert on == {MASTER, STORAGE, HOMELAB}, name
+
+
+def test_node_ports_are_those_of_the_plan(site: Site) -> None:
+    services = site.get("services")["items"]
+    found = {one["metadata"]["name"]: one["spec"]["ports"][0].get("nodePort") for one in services if one["spec"]["type"] == "NodePort"}
+    assert found == NODE_PORTS
+
+
+def test_claims_are_bound_to_directories_of_the_right_owner(site: Site) -> None:
+    assert {one["metadata"]["name"]: one["status"]["phase"] for one in site.get("pvc")["items"]} == dict.fromkeys(OWNERS, "Bound")
+    for name, owner in OWNERS.items():
+        status = (site.data / name).stat()
+        assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (owner, owner, 0o750)
+        pod = site.get(f"deployment/{name}")["spec"]["template"]["spec"]
+        assert pod["securityContext"]["runAsUser"] == owner
+
+
+def test_the_password_is_in_a_file_for_root_alone_and_never_printed(site: Site) -> None:
+    password = site.password_file.read_text()
+    assert site.password_file.stat().st_mode & 0o777 == 0o600
+    assert len(password) == 32
+    assert site.password == password
+    assert password not in site.play("-vvv", "--diff").text
+
+
+def test_no_account_may_write(site: Site) -> None:
+    roles = json.loads(site.cluster.kubectl("get", "clusterroles", "--output=json").stdout)["items"]
+    ours = [one for one in roles if one["metadata"]["name"].startswith("monitoring:")]
+    assert {one["metadata"]["name"] for one in ours} == {"monitoring:prometheus", "monitoring:alloy", "monitoring:kube-state-metrics"}
+    assert {verb for one in ours for rule in one["rules"] for verb in rule["verbs"]} == {"get", "list", "watch"}
+    assert "secrets" not in {resource for one in ours for rule in one["rules"] for resource in rule.get("resources", ())}
+
+
+def test_ingress_is_denied_but_for_the_clients(site: Site) -> None:
+    policies = {one["metadata"]["name"]: one["spec"] for one in site.get("networkpolicies")["items"]}
+    assert policies["deny-ingress"] == {"podSelector": {}, "policyTypes": ["Ingress"]}
+    for name in NODE_PORTS:
+        assert "from" not in policies[name]["ingress"][0]
+    for name in ("alloy", "kube-state-metrics"):
+        assert policies[name]["ingress"][0]["from"] == [
+            {"podSelector": {"matchExpressions": [{"key": "app.kubernetes.io/name", "operator": "In", "values": ["prometheus"]}]}}
+        ]
+
+
+def test_a_second_run_changes_nothing_and_check_mode_knows(site: Site) -> None:
+    for arguments in ([], ["--check", "--diff"]):
+        run = site.play(*arguments)
+        assert (run.status, run.changed) == (0, 0), run.text
+
+
+def test_another_configuration_makes_another_pod(site: Site) -> None:
+    def generations() -> dict[str, int]:
+        workloads = [*site.get("deployments")["items"], *site.get("daemonsets")["items"]]
+        return {one["metadata"]["name"]: one["metadata"]["generation"] for one in workloads}
+
+    before = generations()
+    extra = [{"job_name": "router", "static_configs": [{"targets": ["192.168.4.1:9100"]}]}]
+    predicted = site.play("--check", monitoring_prometheus_extra_scrape_configs=extra)
+    run = site.play(monitoring_prometheus_extra_scrape_configs=extra)
+    assert run.status == 0, run.text
+    assert run.tasks_changed == predicted.tasks_changed == ["Run monitoring"], run.text
+    assert "router" in site.get("configmap/prometheus")["data"]["prometheus.yml"]
+    assert generations() == {**before, "prometheus": before["prometheus"] + 1}
+
+
+def test_rules_and_dashboards_of_ones_own_are_taken(site: Site) -> None:
+    (site.directory / "own.yml").write_text(OWN)
+    run = site.play("-e", f"@{site.directory}/own.yml")
+    assert run.status == 0, run.text
+    assert "{{ $labels.job }}" in site.get("configmap/prometheus-rules")["data"]["mine.yml"]
+    assert json.loads(site.get("configmap/grafana-dashboard-mine")["data"]["mine.json"]) == {"title": "{{ mine }}"}
+    sources = next(one for one in site.get("deployment/grafana")["spec"]["template"]["spec"]["volumes"] if one["name"] == "dashboards")
+    assert {"configMap": {"name": "grafana-dashboard-mine"}} in sources["projected"]["sources"]
+
+
+def test_what_was_changed_by_hand_is_put_right(site: Site) -> None:
+    site.play()
+    site.kubectl("scale", "deployment", "prometheus", "--replicas=0")
+    site.kubectl("delete", "service/loki", "networkpolicy/deny-ingress")
+    run = site.play()
+    assert (run.status, run.tasks_changed) == (0, ["Run monitoring"]), run.text
+    assert run.says("Deployment monitoring/prometheus: spec.replicas: 0 -> 1")
+    assert "deny-ingress" in site.names("networkpolicies")
+    assert site.get("service/loki")["spec"]["ports"][0]["nodePort"] == NODE_PORTS["loki"]
+
+
+def test_a_host_that_is_off_is_not_waited_for(site: Site) -> None:
+    site.nodes.switch_off(HOMELAB)
+    run = site.play(monitoring_asleep_hosts=[HOMELAB])
+    site.nodes.switch_on(HOMELAB)
+    assert (run.status, run.changed) == (0, 0), run.text
+
+
+def test_removed_and_made_anew_it_has_its_password_and_data(site: Site) -> None:
+    password = site.password
+    (site.data / "prometheus" / "wal").write_text("kept")
+    site.nodes.switch_off(HOMELAB)
+    predicted = site.play("--check", monitoring_state="absent", monitoring_asleep_hosts=[HOMELAB])
+    assert predicted.status == 0, predicted.text
+    assert site.has_namespace()
+    run = site.play(monitoring_state="absent", monitoring_asleep_hosts=[HOMELAB])
+    assert run.status == 0, run.text
+    assert not site.has_namespace()
+    assert "monitoring-" not in site.cluster.kubectl("get", "pv", "--output=name").stdout
+    assert "monitoring:" not in site.cluster.kubectl("get", "clusterroles,clusterrolebindings", "--output=name").stdout
+    again = site.play(monitoring_state="absent")
+    assert (again.status, again.changed) == (0, 0), again.text
+    site.nodes.switch_on(HOMELAB)
+    run = site.play()
+    assert run.status == 0, run.text
+    assert site.password == password == site.password_file.read_text()
+    assert (site.data / "prometheus" / "wal").read_text() == "kept"
+    assert {one["status"]["phase"] for one in site.get("pvc")["items"]} == {"Bound"}
+
+
+def test_a_claim_that_somebody_deleted_finds_its_data_again(site: Site) -> None:
+    site.kubectl("delete", "deployment/loki", "pvc/loki")
+    run = site.play()
+    assert run.status == 0, run.text
+    assert site.get("pvc/loki")["status"]["phase"] == "Bound"
+    assert site.play().changed == 0
+
+
+def test_data_go_only_when_asked(site: Site) -> None:
+    run = site.play(monitoring_state="absent", monitoring_remove_data=True)
+    assert run.status == 0, run.text
+    assert not site.data.exists()
+    assert site.password_file.exists()
