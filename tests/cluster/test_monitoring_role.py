@@ -12,7 +12,9 @@ from __future__ import annotations
 import base64
 import json
 import os
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +142,16 @@ def test_check_mode_predicts_and_makes_nothing(bare: Site) -> None:
     assert not bare.password_file.exists()
 
 
+def test_a_node_port_that_another_service_has_is_refused_before_damage(bare: Site) -> None:
+    bare.cluster.kubectl("--namespace=default", "create", "service", "nodeport", "thief", "--tcp=80", "--node-port=30300")
+    run = bare.play()
+    bare.cluster.kubectl("--namespace=default", "delete", "service", "thief")
+    assert run.status == 2, run.text
+    assert run.says("30300"), run.text
+    assert not bare.data.exists()
+    assert not bare.password_file.exists()
+
+
 def test_everything_runs(site: Site) -> None:
     deployments, daemon_sets = site.names("deployments"), site.names("daemonsets")
     assert deployments == {"prometheus", "grafana", "loki", "kube-state-metrics"}
@@ -222,6 +234,82 @@ def test_rules_and_dashboards_of_ones_own_are_taken(site: Site) -> None:
     assert json.loads(site.get("configmap/grafana-dashboard-mine")["data"]["mine.json"]) == {"title": "{{ mine }}"}
     sources = next(one for one in site.get("deployment/grafana")["spec"]["template"]["spec"]["volumes"] if one["name"] == "dashboards")
     assert {"configMap": {"name": "grafana-dashboard-mine"}} in sources["projected"]["sources"]
+
+
+@contextmanager
+def judges(site: Site, exits: dict[str, tuple[int, str]]) -> Iterator[list[str]]:
+    """Ends the Pods of the Job as a kubelet would: the exit code and the last words of each program. Yields the configuration they saw."""
+    from kubernetes import client  # noqa: PLC0415 - all but this works without the package
+    from kubernetes.client.exceptions import ApiException  # noqa: PLC0415 - as above
+
+    core, ended, seen = client.CoreV1Api(site.cluster.client()), threading.Event(), list[str]()
+
+    def end_pods() -> None:
+        while not ended.wait(0.2):
+            # a Pod that went meanwhile
+            with suppress(ApiException):
+                for pod in core.list_namespaced_pod("monitoring", label_selector="app.kubernetes.io/name=configuration-check").items:
+                    if pod.status.phase == "Running":
+                        seen.append(core.read_namespaced_config_map("prometheus-candidate", "monitoring").data["prometheus.yml"])
+                        core.patch_namespaced_pod_status(pod.metadata.name, "monitoring", {"status": status()})
+
+    def status() -> dict[str, Any]:
+        containers = [
+            {
+                "name": name,
+                "image": name,
+                "imageID": "",
+                "ready": False,
+                "restartCount": 0,
+                "state": {"terminated": {"exitCode": code, "message": words}},
+            }
+            for name, (code, words) in exits.items()
+        ]
+        return {"phase": "Failed" if any(code for code, _words in exits.values()) else "Succeeded", "containerStatuses": containers}
+
+    thread = threading.Thread(target=end_pods, daemon=True)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        ended.set()
+        thread.join(30)
+
+
+EXTRA = [{"job_name": "judged", "static_configs": [{"targets": ["192.168.4.1:9100"]}]}]
+
+
+def test_what_a_program_refuses_does_not_replace_what_runs(site: Site) -> None:
+    site.play()
+    before = site.get("configmap/prometheus")["data"], site.get("deployment/prometheus")["metadata"]["generation"]
+    with judges(site, {"prometheus": (1, "FAILED: parsing YAML file"), "loki": (0, "")}) as seen:
+        run = site.play(monitoring_validate=["prometheus", "loki"], monitoring_prometheus_extra_scrape_configs=EXTRA)
+    assert run.status == 2, run.text
+    assert run.says("Job monitoring/configuration-check"), run.text
+    assert run.says("'prometheus': 'FAILED: parsing YAML file'"), run.text
+    assert "judged" in seen[0]
+    assert (site.get("configmap/prometheus")["data"], site.get("deployment/prometheus")["metadata"]["generation"]) == before
+    assert not {name for name in site.names("configmaps") if "candidate" in name}
+    assert site.names("jobs") == set()
+
+
+def test_a_judge_that_does_not_end_ends_the_run_in_time(site: Site) -> None:
+    run = site.play(monitoring_validate=["prometheus"], monitoring_validation_timeout=5, monitoring_prometheus_extra_scrape_configs=EXTRA)
+    assert run.status == 2, run.text
+    assert run.says("Job was active longer than specified deadline"), run.text
+    assert "judged" not in site.get("configmap/prometheus")["data"]["prometheus.yml"]
+    assert site.names("jobs") == set()
+
+
+def test_what_the_programs_accept_is_used_and_judged_once(site: Site) -> None:
+    wanted: dict[str, object] = {"monitoring_validate": ["prometheus", "loki"], "monitoring_prometheus_extra_scrape_configs": EXTRA}
+    with judges(site, {"prometheus": (0, ""), "loki": (0, "")}) as seen:
+        run = site.play(**wanted)
+        assert run.status == 0, run.text
+        assert len(seen) == 1
+        again = site.play(**wanted)
+    assert "judged" in site.get("configmap/prometheus")["data"]["prometheus.yml"]
+    assert (again.status, again.changed, len(seen)) == (0, 0, 1), again.text
 
 
 def test_what_was_changed_by_hand_is_put_right(site: Site) -> None:
