@@ -125,7 +125,7 @@ NEED_A_CLUSTER = {
         "kubeadm_control_plane", "kubeadm_join_token", "kubeadm_reset", "kubeadm_worker", "node_ready_check", "pod_network_check",
         "rollout_check", "service_check",
     },
-    "filter": {"calico_changes", "calico_manifest", "kubeadm_init_configuration"},
+    "filter": {"object_changes", "calico_manifest", "kubeadm_init_configuration"},
 }  # fmt: skip
 PLAN = {
     "node_cidr": "192.168.4.0/24",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from ansible_collections.vmstation.cluster.plugins.filter.calico_changes import calico_changes
+from ansible_collections.vmstation.cluster.plugins.filter.object_changes import object_changes
 
 
 def result(before: dict[str, Any], after: dict[str, Any], changed: bool = True) -> dict[str, Any]:
@@ -39,20 +39,20 @@ def result(before: dict[str, Any], after: dict[str, Any], changed: bool = True) 
 def test_each_field_that_changed_has_a_line(before: dict[str, Any], after: dict[str, Any], lines: list[str]) -> None:
     wanted = [f"DaemonSet kube-system/calico-node: {line}" for line in lines]
     one = result(before, after)
-    assert calico_changes(one) == wanted
-    assert calico_changes({"changed": True, "result": {"results": [one, result({}, {}, changed=False)]}}) == wanted
+    assert object_changes(one) == wanted
+    assert object_changes({"changed": True, "result": {"results": [one, result({}, {}, changed=False)]}}) == wanted
 
 
 def test_new_objects_are_named_by_kind() -> None:
     every = [result({}, {"kind": "DaemonSet"}), result({"spec": {"a": 1}}, {"spec": {"a": 2}}), result({}, {"kind": "DaemonSet"})]
-    assert calico_changes({"changed": True, "result": {"results": every}}) == [
+    assert object_changes({"changed": True, "result": {"results": every}}) == [
         "DaemonSet, made: kube-system/calico-node, kube-system/calico-node",
         "DaemonSet kube-system/calico-node: spec.a: 1 -> 2",
     ]
 
 
 def test_many_fields_of_one_object_are_counted() -> None:
-    lines = calico_changes(result({"spec": {str(at): 0 for at in range(20)}}, {"spec": {str(at): 1 for at in range(20)}}))
+    lines = object_changes(result({"spec": {str(at): 0 for at in range(20)}}, {"spec": {str(at): 1 for at in range(20)}}))
     assert (len(lines), lines[-1]) == (9, "DaemonSet kube-system/calico-node: 12 more")
 
 
@@ -60,19 +60,19 @@ def test_an_image_comes_before_the_variables_of_its_container() -> None:
     variables = [{"name": f"V{at}", "value": "x"} for at in range(9)]
     before = {"spec": {"containers": [{"name": "node", "env": variables, "image": "a"}]}}
     after = {"spec": {"containers": [{"name": "node", "env": variables[:1], "image": "b"}]}}
-    assert calico_changes(result(before, after))[0] == 'DaemonSet kube-system/calico-node: spec.containers.node.image: "a" -> "b"'
+    assert object_changes(result(before, after))[0] == 'DaemonSet kube-system/calico-node: spec.containers.node.image: "a" -> "b"'
 
 
 def test_without_a_diff_the_object_is_named() -> None:
     one = {key: value for key, value in result({}, {}).items() if key != "diff"}
-    assert calico_changes(one) == ["DaemonSet kube-system/calico-node: changed"]
+    assert object_changes(one) == ["DaemonSet kube-system/calico-node: changed"]
 
 
 def test_a_failure_speaks_for_itself() -> None:
-    assert calico_changes({"failed": True, "msg": "no route to host"}) == []
+    assert object_changes({"failed": True, "msg": "no route to host"}) == []
 
 
 @pytest.mark.parametrize("what", ["text", {}, {"msg": "failed"}])
 def test_what_is_no_result_is_refused(what: object) -> None:
-    with pytest.raises(AnsibleFilterError, match="calico_changes: found"):
-        calico_changes(what)
+    with pytest.raises(AnsibleFilterError, match="object_changes: found"):
+        object_changes(what)

@@ -26,7 +26,7 @@ def changes(applied: object) -> list[str]:
     if isinstance(applied, Mapping) and applied.get("failed"):
         return []
     if not isinstance(applied, Mapping) or "result" not in applied:
-        raise Refusal("calico_changes", type(applied).__name__, "the result of kubernetes.core.k8s", "Pass what the task has registered.")
+        raise Refusal("object_changes", type(applied).__name__, "the result of kubernetes.core.k8s", "Pass what the task has registered.")
     inner = applied["result"]
     every = inner["results"] if isinstance(inner, Mapping) and "results" in inner else [applied]
     changed = [one for one in every if one.get("changed")]

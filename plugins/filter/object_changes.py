@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-name: calico_changes
+name: object_changes
 short_description: What applying objects has changed in a cluster
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
@@ -28,7 +28,7 @@ EXAMPLES = r"""
       field_manager: vmstation
   diff: true
   register: applied
-  changed_when: applied | vmstation.cluster.calico_changes | length > 0
+  changed_when: applied | vmstation.cluster.object_changes | length > 0
 """
 
 RETURN = r"""
@@ -44,11 +44,11 @@ _value:
 from collections.abc import Callable
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.vmstation.cluster.plugins.module_utils._calico.changes import changes
+from ansible_collections.vmstation.cluster.plugins.module_utils._objects.changes import changes
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 
-def calico_changes(applied: object) -> list[str]:
+def object_changes(applied: object) -> list[str]:
     try:
         return changes(applied)
     except Refusal as refusal:
@@ -57,4 +57,4 @@ def calico_changes(applied: object) -> list[str]:
 
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., object]]:
-        return {"calico_changes": calico_changes}
+        return {"object_changes": object_changes}
