@@ -38,6 +38,7 @@ class PortFact:
 
     name: how people call it. ports: None for an IP protocol; a string names where the number comes from (`ssh`, `node_port_range`).
     roles: hosts that listen there. sources: who may reach it. when: whether a plan needs it; wording: the same, in words.
+    carries_pods: whether packets between pods of two nodes, or the routes for them, travel there.
     """
 
     name: str
@@ -50,6 +51,7 @@ class PortFact:
     when: Callable[[Plan], bool] = lambda plan: True
     wording: str = "always"
     ports_from: Literal["fact", "ssh", "node_port_range"] = "fact"
+    carries_pods: bool = False
 
 
 def uses_ipip(plan: Plan) -> bool:
@@ -158,6 +160,7 @@ PORT_FACTS = (
         CALICO_REQUIREMENTS,
         uses_bgp,
         "encapsulation IPIP, IPIPCrossSubnet or None",
+        carries_pods=True,
     ),
     PortFact(
         "Calico IP-in-IP",
@@ -169,6 +172,7 @@ PORT_FACTS = (
         CALICO_REQUIREMENTS,
         uses_ipip,
         "encapsulation IPIP or IPIPCrossSubnet",
+        carries_pods=True,
     ),
     PortFact(
         "Calico VXLAN",
@@ -180,6 +184,7 @@ PORT_FACTS = (
         CALICO_REQUIREMENTS,
         uses_vxlan,
         "encapsulation VXLAN or VXLANCrossSubnet",
+        carries_pods=True,
     ),
     PortFact(
         "NodePorts",

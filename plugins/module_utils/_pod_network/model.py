@@ -117,7 +117,7 @@ def request(params: Mapping[str, Any]) -> Request:
             raise Refusal("names", repr(name), "a DNS name", "Correct it.")
     dns = tuple(str(one) for one in plan.dns_service_ip or ())
     asleep = frozenset(str(one) for one in params["asleep"])
-    ports = tuple(str(DeclaredPort(fact.protocol, fact.ports)) for fact in PORT_FACTS if fact.name.startswith("Calico") and fact.when(plan))
+    ports = tuple(str(DeclaredPort(fact.protocol, fact.ports)) for fact in PORT_FACTS if fact.carries_pods and fact.when(plan))
     return Request(nodes, asleep, dns, tuple(dict.fromkeys(names)), ports, str(params["image"]), seconds)
 
 
