@@ -7,7 +7,7 @@ LAB = $(PYTHON) -m tests.lab
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab site test lab-status lab-down clean lint unit archive sanity cluster integration kills molecule bench ipip pins
+.PHONY: help lab site test lab-status lab-down clean lint unit archive sanity cluster integration thorough molecule bench ipip endurance pins
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -30,7 +30,7 @@ lab-down: ## remove the lab; images and cache stay for the next one
 clean: lab-down ## remove all labs, images and the cache
 	@$(LAB) clean
 
-lint unit archive sanity cluster integration kills: ## one phase of the tests
+lint unit archive sanity cluster integration thorough: ## one phase of the tests
 	@$(LAB) test $@
 
 molecule: ## molecule's default scenario (ARGS="converge", ...)
@@ -38,6 +38,9 @@ molecule: ## molecule's default scenario (ARGS="converge", ...)
 
 bench: ## measure, against looped modules and the floor
 	@$(LAB) bench $(ARGS)
+
+endurance: ## what the gate does a few times, 25 times and more; hours
+	@$(LAB) endurance
 
 ipip: ## IP-in-IP tunnels through every firewall, between two emulated hosts with Debian's kernel
 	@$(LAB) ipip

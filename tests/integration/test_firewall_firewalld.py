@@ -44,7 +44,7 @@ nft add table inet by-hand
 EMPTY_POLICY = re.compile(r"\tchain \S*vm-\S* \{\n(?:\t\tjump \S*vm-\S*\n)*\t\}\n\n?|\t\t(?:[io]ifname \S+ )*jump \S*vm-\S*\n")
 
 
-@pytest.fixture(scope="module", params=["debian12", "debian13"])
+@pytest.fixture(scope="module", params=["debian12", pytest.param("debian13", marks=pytest.mark.thorough)])
 def hosts(request, lab):
     made = prepare(lab, "fwd", 110 if request.param == "debian12" else 114, request.param)
     host = made[0]

@@ -9,7 +9,6 @@ Then the very process that makes the change is killed, which nothing can make wh
 from __future__ import annotations
 
 import json
-import os
 import random
 from dataclasses import dataclass
 
@@ -18,7 +17,8 @@ import pytest
 from tests.integration import firewall_direct
 from tests.integration.firewall_packets import agent_on, agent_on_controller
 
-KILLS = int(os.environ.get("VMSTATION_KILLS", "200"))
+pytestmark = pytest.mark.thorough
+KILLS = 200
 KILLS_OF_THE_CHILD = KILLS // 4
 SEED = 20261122
 LOCK = "/run/vmstation-firewall.lock"

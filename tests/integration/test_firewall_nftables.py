@@ -37,7 +37,7 @@ table ip nat {
 """
 
 
-@pytest.fixture(scope="module", params=["debian12", "debian13"])
+@pytest.fixture(scope="module", params=["debian12", pytest.param("debian13", marks=pytest.mark.thorough)])
 def booted(lab, request):
     last = {"debian12": 90, "debian13": 94}[request.param]
     host = lab.start(f"nft-{last}", address=f"192.168.4.{last}", mac=f"02:00:c0:a8:04:{last:02x}", image=request.param, firewall="nftables")

@@ -27,7 +27,7 @@ iptables -I INPUT -m comment --comment 'cali:Cz_u1IQiXIMmKD4c' -j cali-INPUT
 """
 
 
-@pytest.fixture(scope="module", params=["debian12", "debian13"])
+@pytest.fixture(scope="module", params=["debian12", pytest.param("debian13", marks=pytest.mark.thorough)])
 def hosts(request, lab):
     made = prepare(lab, "ufw", 100 if request.param == "debian12" else 104, request.param)
     host = made[0]

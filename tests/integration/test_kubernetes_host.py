@@ -136,7 +136,7 @@ def pod_works(host: Host) -> bool:
 
 
 @pytest.mark.usefixtures("programs")
-@pytest.mark.parametrize("release", ["debian12", "debian13"])
+@pytest.mark.parametrize("release", ["debian12", pytest.param("debian13", marks=pytest.mark.thorough)])
 def test_pods_work_and_come_back_and_the_machine_stays_as_it_was(own_lab: Lab, release: str) -> None:
     (pause,) = [name for name in wanted() if "/pause:" in name]
     image, path = busybox()

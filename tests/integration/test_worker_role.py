@@ -20,6 +20,7 @@ from tests.integration.kubernetes_nodes import init, kubectl, network, prepare
 from tests.integration.playbook_output import flat, recap
 from tests.lab import Host, Lab
 from tests.lab.lab import SSH_OPTIONS
+from tests.rounds import rounds
 
 PLAN = {
     "node_cidr": "192.168.4.0/24",
@@ -335,7 +336,7 @@ def test_a_member_of_another_cluster_is_refused_by_both_names(site: Site) -> Non
     assert site.first.read("/etc/kubernetes/kubelet.conf") == before
 
 
-@pytest.mark.parametrize("attempt", range(5))
+@pytest.mark.parametrize("attempt", range(rounds(2, 5)))
 def test_a_killed_run_is_completed_by_the_next(site: Site, attempt: int) -> None:
     site.first.run(["kubeadm", "reset", "--force", "--cri-socket", "unix:///run/containerd/containerd.sock"])
     kubectl(site.control, "delete", "node", "join-first", "--ignore-not-found")
@@ -438,7 +439,7 @@ def test_a_worker_that_slept_through_a_reset_joins_the_new_cluster(site: Site) -
     assert site.nodes() == dict.fromkeys(HOSTS, True)
 
 
-@pytest.mark.parametrize("attempt", range(3))
+@pytest.mark.parametrize("attempt", range(rounds(1, 3)))
 def test_a_killed_reset_is_completed_by_the_next(site: Site, attempt: int) -> None:
     options = {"cluster_name": "vmstation", "name": "join-first", "pod_networks": ["10.244.0.0/16"]}
     run = site.lab.start_process(

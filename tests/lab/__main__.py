@@ -159,6 +159,10 @@ def bench_command(options: argparse.Namespace) -> int:
     return gate.bench(options.arguments)
 
 
+def endurance_command(_options: argparse.Namespace) -> int:
+    return gate.endurance()
+
+
 def ipip_command(_options: argparse.Namespace) -> int:
     set_up()
     return gate.ipip()
@@ -186,6 +190,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str]] = {
     "molecule": (molecule_command, "run molecule's default scenario (arguments go to molecule; default: test)"),
     "test": (test_command, f"run phases of the tests: {' '.join(gate.PHASES)} (default: all)"),
     "bench": (bench_command, "run the benchmarks, or those named"),
+    "endurance": (endurance_command, "do often what the gate does a few times: site.yml, resets, kills"),
     "ipip": (ipip_command, "let packets of protocol 4 through every firewall, between two emulated hosts with Debian's kernel"),
     "pins": (pins_command, "renew requirements/development.txt"),
 }

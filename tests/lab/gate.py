@@ -19,9 +19,9 @@ from tests.lab.lab import Lab
 from tests.lab.say import LabError, aloud, say
 from tests.lab.setup import set_up
 from tests.lab.venv import ensure_venv
+from tests.rounds import ENDURANCE
 
 WORKERS = "2"
-KILLS = "tests/integration/test_firewall_kill.py"
 
 
 def _tool_environment() -> dict[str, str]:
@@ -78,12 +78,12 @@ def unit() -> int:
 
 def integration() -> int:
     # Two files at a time: a Kubernetes host takes 12 to 26 of the 128 inotify instances that a kernel gives root, a file's three about 50.
-    return _pytest(["tests/integration"], "-n", WORKERS, "--dist", "loadfile", "-v", "--durations=15", f"--ignore={KILLS}")
+    return _pytest(["tests/integration"], "-n", WORKERS, "--dist", "loadfile", "-v", "--durations=15", "-m", "not thorough")
 
 
-def kills() -> int:
-    """Firewalls whose change is killed at random instants: a phase of its own, as the time of the others is short."""
-    return _tools(_pytest_command("-v", KILLS))
+def thorough() -> int:
+    """What integration shows, on another release of the host's system; and firewalls whose change is killed at random instants."""
+    return _pytest(["tests/integration"], "-n", WORKERS, "--dist", "loadfile", "-v", "--durations=15", "-m", "thorough")
 
 
 def molecule(arguments: Sequence[str] = ("test",)) -> int:
@@ -114,6 +114,13 @@ def cluster() -> int:
     return _pytest(["tests/cluster"], "-n", WORKERS, "--dist", "loadfile", "-v")
 
 
+def endurance() -> int:
+    """What the gate does a few times, often; hours, and no part of it."""
+    os.environ[ENDURANCE] = "1"
+    set_up(cluster=True)
+    return max(_pytest(["tests/site"], "-v", "--durations=0"), _tools(_pytest_command("-v", "tests/integration/test_worker_role.py")))
+
+
 def ipip() -> int:
     """The tunnel that the machine's kernel may lack, between two emulated hosts; no part of the gate."""
     machine.install_missing(hosts=True, emulation=True)
@@ -138,14 +145,14 @@ PHASES: dict[str, Callable[[], int]] = {
     "cluster": cluster,
     "integration": integration,
     "molecule": molecule,
-    "kills": kills,
     "site": site,
+    "thorough": thorough,
 }
 HOSTLESS = {"lint", "unit", "archive", "sanity"}
 
 # Whoever runs this with CI=true ends it after 90 minutes. A phase that would not come to its end by then is left out, and named.
 CI_SECONDS = 86 * 60
-LONGEST = {"integration": 48 * 60, "molecule": 15 * 60, "kills": 15 * 60, "site": 35 * 60}
+LONGEST = {"integration": 45 * 60, "molecule": 14 * 60, "site": 25 * 60, "thorough": 25 * 60}
 
 
 def run(names: Sequence[str] = ()) -> int:

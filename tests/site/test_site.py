@@ -5,19 +5,17 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from tests.lab.say import say
+from tests.rounds import rounds
 from tests.site import pods
 from tests.site.whole_site import Site
 
 NODES = ["homelab", "masternode", "storagenodet3500"]
 DNS = "10.233.0.3"
-# in the gate; VMSTATION_CYCLES=25 is `make endurance`
-CYCLES = int(os.environ.get("VMSTATION_CYCLES", "5"))
-KILLS = 10
+CYCLES = rounds(1, 25)
+KILLS = rounds(3, 10)
 FIREWALL_IS_SHUT = {
     "masternode": (["ufw", "status", "verbose"], "Default: deny (incoming), allow (outgoing), deny (routed)"),
     "storagenodet3500": (["nft", "list", "table", "inet", "filter"], "hook forward priority filter; policy drop;"),
@@ -32,7 +30,7 @@ def probes(site: Site):
     pods.remove(site)
 
 
-def test_a_run_that_is_killed_at_ten_tasks_is_completed_by_the_next(site: Site) -> None:
+def test_a_run_that_is_killed_at_tasks_all_over_is_completed_by_the_next(site: Site) -> None:
     whole = site.count_tasks("site.yml")
     killed = [site.play_and_kill(whole * number // (KILLS + 1)) for number in range(1, KILLS + 1)]
     say(f"killed at: {'; '.join(str(task) for task in killed)}")
