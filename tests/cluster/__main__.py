@@ -11,6 +11,7 @@ import sys
 from tests.cluster.build import build
 from tests.cluster.calico_images import calico_images
 from tests.cluster.images import make_images
+from tests.cluster.monitoring_images import monitoring_images
 from tests.cluster.programs import PROGRAMS, known, version
 from tests.cluster.source import make_source
 from tests.lab.say import LabError, say
@@ -22,7 +23,7 @@ def build_command(options: argparse.Namespace) -> None:
 
 
 def images_command(_options: argparse.Namespace) -> None:
-    for path in [*make_images(), *calico_images().values()]:
+    for path in [*make_images(), *calico_images().values(), *monitoring_images().values()]:
         print(path)
 
 
@@ -41,7 +42,9 @@ def main() -> int:
     command = commands.add_parser("build", help="compile programs (default: all) and print their paths")
     command.add_argument("programs", nargs="*", metavar="PROGRAM", help=" ".join(PROGRAMS))
     command.set_defaults(function=build_command)
-    command = commands.add_parser("images", help="make the image archives that kubeadm and Calico's manifest ask for and print their paths")
+    command = commands.add_parser(
+        "images", help="make the image archives that kubeadm, Calico's manifest and the roles ask for and print their paths"
+    )
     command.set_defaults(function=images_command)
     command = commands.add_parser("source", help="make the installation source of the lab, a directory, and print its path")
     command.set_defaults(function=source_command)

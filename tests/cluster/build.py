@@ -26,7 +26,7 @@ def _toolchain() -> str:
 def directory_of(program: Program) -> Path:
     """Where the programs of this go.mod, go.sum, Go and linker flags are, made or not."""
     pins = [(HERE / program.directory / name).read_bytes() for name in ("go.mod", "go.sum")]
-    key = digest(*pins, _toolchain(), *FLAGS, linker_flags(program))
+    key = digest(*pins, _toolchain(), *FLAGS, linker_flags(program), *program.tags)
     return cache() / "cluster" / f"{program.directory}-{key}" / "bin"
 
 
@@ -65,6 +65,7 @@ def _compile(program: Program, path: Path) -> None:
     # what Go has compiled is in its own cache at once, so that an interrupted build goes on where it was
     part = path.with_name(f".{path.name}.part")
     environment = {**os.environ, "CGO_ENABLED": "1" if program.c else "0", "GOWORK": "off"}
-    argv = ["nice", "go", "build", *FLAGS, "-ldflags", linker_flags(program), "-o", str(part), program.package]
+    flags = [*FLAGS, "-tags", ",".join(program.tags), "-ldflags", linker_flags(program)]
+    argv = ["nice", "go", "build", *flags, "-o", str(part), program.package]
     quietly(argv, env=environment, cwd=HERE / program.directory, timeout=PATIENCE)
     part.rename(path)

@@ -20,6 +20,8 @@ PROXY_PACKAGES = ["conntrack", "iptables", "ipset", "kmod", "nftables"]
 PROXY_LINKS = [f"{family}tables{suffix}" for family in ("ip", "ip6") for suffix in ("", "-save", "-restore")]
 SUITE = "bookworm"
 
+# what these images are made from
+DIRECTORIES = ("kubernetes", "etcd", "coredns")
 # what is no part of an image
 HOST_PROGRAMS = {"kubectl", "kubelet"}
 
@@ -36,14 +38,14 @@ def archive(name: str) -> Path:
 
 
 def _key() -> str:
-    pins = [(HERE / directory / name).read_bytes() for directory in ("kubernetes", "etcd", "coredns") for name in ("go.mod", "go.sum")]
+    pins = [(HERE / directory / name).read_bytes() for directory in DIRECTORIES for name in ("go.mod", "go.sum")]
     recipe = [Path(__file__).with_name(name).read_bytes() for name in ("images.py", "rootfs.py", "oci.py", "programs.py", "build.py")]
     return digest(*pins, *recipe, go("env", "GOVERSION", "GOOS", "GOARCH"))
 
 
 def make_images() -> list[Path]:
     """All image archives, those made that are missing; builds the programs that they need."""
-    build([name for name, program in PROGRAMS.items() if name not in HOST_PROGRAMS and program.directory != "calico"])
+    build([name for name, program in PROGRAMS.items() if name not in HOST_PROGRAMS and program.directory in DIRECTORIES])
     return [_ensure(name) for name in wanted()]
 
 

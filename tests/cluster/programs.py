@@ -29,6 +29,7 @@ class Program:
     release: str = ""  # the release's own name, if that is not how go.mod calls it
     told: tuple[str, ...] = ()  # variables that hold the version
     c: bool = False  # has C in it: a static program of a C compiler
+    tags: tuple[str, ...] = ()  # build constraints
 
 
 def _of_kubernetes(name: str) -> Program:
@@ -57,6 +58,18 @@ def _of_cni_plugins(name: str, kind: str) -> Program:
     return _of_calico(name, f"plugins/{kind}/{name}", "github.com/containernetworking/plugins")
 
 
+def _of_prometheus(name: str) -> Program:
+    # of its two dozen ways to discover targets, those of the clouds take most of the time to compile
+    return Program(
+        name, "prometheus", f"github.com/prometheus/prometheus/cmd/{name}", "github.com/prometheus/prometheus", release="v3.16.0",
+        told=("github.com/prometheus/common/version.Version",), tags=("remove_all_sd", "enable_kubernetes_sd"),
+    )  # fmt: skip
+
+
+def _of_exporters(name: str, directory: str, package: str) -> Program:
+    return Program(name, directory, package, package, told=("github.com/prometheus/common/version.Version",))
+
+
 # in the order of building: first what an API server needs
 PROGRAMS = {
     program.name: program
@@ -78,6 +91,10 @@ PROGRAMS = {
         _of_cni_plugins("host-local", "ipam"),
         _of_cni_plugins("loopback", "main"),
         *(_of_cni_plugins(name, "meta") for name in ("bandwidth", "portmap", "tuning")),
+        *map(_of_prometheus, ("prometheus", "promtool")),
+        _of_exporters("node_exporter", "prometheus", "github.com/prometheus/node_exporter"),
+        _of_exporters("kube-state-metrics", "kube_state_metrics", "k8s.io/kube-state-metrics/v2"),
+        Program("stand-in", "stand_in", "vmstation.cluster/tests/cluster/stand_in", "", release="v1.0.0"),
     )
 }
 API_SERVER = ("etcd", "kubeadm", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
@@ -109,11 +126,12 @@ def _pins(directory: str) -> dict[str, str]:
 
 def version(program: Program) -> str:
     """The version that go.mod pins, as in ``v1.36.4``, or the release that this version is."""
+    if program.release:
+        return program.release
     try:
-        pinned = _pins(program.directory)[program.module]
+        return _pins(program.directory)[program.module]
     except KeyError:
         raise LabError(f"{HERE / program.directory / 'go.mod'} requires no {program.module}: `go mod tidy` there") from None
-    return program.release or pinned
 
 
 def linker_flags(program: Program) -> str:

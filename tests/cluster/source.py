@@ -16,6 +16,7 @@ from tests.cluster.build import build
 from tests.cluster.busybox import busybox
 from tests.cluster.calico_images import calico_images, calico_manifest
 from tests.cluster.images import HOST_PROGRAMS, archive, make_images, wanted
+from tests.cluster.monitoring_images import monitoring_images
 from tests.cluster.programs import PROGRAMS, go, version
 from tests.lab.cache import cache, digest, installation_source, locked
 from tests.lab.say import step
@@ -29,7 +30,12 @@ def _kubernetes() -> list[tuple[str, Path]]:
 
 
 # each makes what is missing, and returns image names with their archives
-IMAGES: tuple[Callable[[], Iterable[tuple[str, Path]]], ...] = (_kubernetes, lambda: calico_images().items(), lambda: [busybox()])
+IMAGES: tuple[Callable[[], Iterable[tuple[str, Path]]], ...] = (
+    _kubernetes,
+    lambda: calico_images().items(),
+    lambda: monitoring_images().items(),
+    lambda: [busybox()],
+)
 
 
 def make_source() -> Path:

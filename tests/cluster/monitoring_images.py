@@ -1,0 +1,90 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The images of the roles monitoring and jellyfin: programs that go.mod pins under their own names, stand-ins under names that say so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.cluster.build import build
+from tests.cluster.oci import Image, write_archive
+from tests.cluster.programs import HERE, PROGRAMS, go, version
+from tests.lab.cache import CHECKOUT, cache, digest, locked
+from tests.lab.say import LabError, step
+
+NOBODY = "65534:65534"
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """What takes the place of a program: it answers the path by which that says that it is well, and /metrics."""
+
+    port: int
+    health: str
+    user: str
+
+    @staticmethod
+    def image(program: str) -> str:
+        return f"localhost/stand-in/{program}:1"
+
+
+# programs of each image, by their path there, as upstream has them; the first is what runs
+REAL: dict[str, dict[str, str]] = {
+    "prometheus": {"/bin/prometheus": "prometheus", "/bin/promtool": "promtool"},
+    "node_exporter": {"/bin/node_exporter": "node_exporter"},
+    "kube_state_metrics": {"/kube-state-metrics": "kube-state-metrics"},
+}
+# Grafana, Jellyfin and Alloy are no Go modules that could be had, Loki's licence is not ours to link with
+STAND_INS = {
+    "grafana": StandIn(3000, "/api/health", "472:472"),
+    "loki": StandIn(3100, "/ready", "10001:10001"),
+    "alloy": StandIn(12345, "/-/ready", "0:0"),
+    "jellyfin": StandIn(8096, "/health", "1000:1000"),
+}
+
+
+def monitoring_images() -> dict[str, Path]:
+    """The archive of every image, those made that are missing; builds the programs that they need."""
+    real = {name: archive for image, programs in REAL.items() for name, archive in [_real(image, programs)]}
+    return real | {StandIn.image(program): _stand_in(program, facts) for program, facts in STAND_INS.items()}
+
+
+def wanted(image: str) -> str:
+    """The name by which the role asks for the image of a program."""
+    defaults = CHECKOUT / "roles" / "monitoring" / "defaults" / "main.yml"
+    named = re.findall(rf"^  {image}: (\S+:\S+)$", defaults.read_text(), re.MULTILINE)
+    if len(named) != 1:
+        raise LabError(f"{defaults}: found {len(named)} images of {image}, required one")
+    return str(named[0])
+
+
+def _real(image: str, programs: Mapping[str, str]) -> tuple[str, Path]:
+    name = wanted(image)
+    pinned = {version(PROGRAMS[program]) for program in programs.values()}
+    if pinned != {name.rpartition(":")[2]}:
+        raise LabError(f"the role monitoring asks for {name}; the go.mod below {HERE} and programs.py pin {' '.join(sorted(pinned))}")
+    files = dict(zip(programs, build(list(programs.values()))))
+    return name, _ensure(Image(name, [next(iter(programs))], files, user=NOBODY, architecture=go("env", "GOARCH")))
+
+
+def _stand_in(program: str, facts: StandIn) -> Path:
+    environment = {"STAND_IN_FOR": program, "STAND_IN_PORT": str(facts.port), "STAND_IN_HEALTH": facts.health}
+    files = {"/bin/stand-in": build(["stand-in"])[0]}
+    name = StandIn.image(program)
+    return _ensure(Image(name, ["/bin/stand-in"], files, user=facts.user, environment=environment, architecture=go("env", "GOARCH")))
+
+
+def _ensure(image: Image) -> Path:
+    # programs' paths are named after what they are made from
+    facts = (str(image), Path(__file__).with_name("oci.py").read_text())
+    path = cache() / "cluster" / f"monitoring-images-{digest(*facts)}" / f"{image.name.replace('/', '_').replace(':', '_')}.tar"
+    with locked("monitoring-images"):
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with step(f"image {image.name}"):
+                write_archive(image, path)
+    return path
