@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
+from tests.cluster import dashboards
 from tests.lab.say import say
 from tests.rounds import rounds
-from tests.site import pods
+from tests.site import pods, prometheus
 from tests.site.whole_site import Site
 
 NODES = ["homelab", "masternode", "storagenodet3500"]
@@ -106,6 +109,56 @@ def test_services_answer_inside_and_on_every_nodes_port(site: Site, probes: dict
     url = f"http://{site.hosts[node].address}:{pods.NODE_PORT}/"
     outside = site.lab.run(["python3", "-c", f"import urllib.request; print(urllib.request.urlopen({url!r}, timeout=5).read().decode())"])
     assert outside.stdout.strip() in NODES
+
+
+@pytest.mark.parametrize("node", NODES)
+@pytest.mark.parametrize(("port", "path"), [(30300, "api/health"), (30090, "-/healthy"), (31100, "ready")])
+def test_monitoring_answers_on_every_nodes_port(site: Site, port: int, path: str, node: str) -> None:
+    url = f"http://{site.hosts[node].address}:{port}/{path}"
+    outside = site.lab.run(["python3", "-c", f"import urllib.request; print(urllib.request.urlopen({url!r}, timeout=5).status)"])
+    assert outside.stdout.strip() == "200"
+
+
+def test_every_target_of_prometheus_is_up(site: Site) -> None:
+    jobs = {"alloy": 3, "cadvisor": 3, "felix": 3, "kube-proxy": 3, "kubelet": 3, "node-exporter": 3, "coredns": 2, "kube-state-metrics": 2}
+    jobs |= dict.fromkeys(["apiserver", "etcd", "grafana", "kube-controller-manager", "kube-scheduler", "loki", "prometheus"], 1)
+    site.lab.wait_for(lambda: len(prometheus.labels(site, "up == 1")) == sum(jobs.values()), "every target of Prometheus", 180)
+    assert Counter(target["job"] for target in prometheus.labels(site, "up")) == jobs
+
+
+def test_every_panel_has_data(site: Site) -> None:
+    queries = [asked for path in dashboards.files() for asked in dashboards.prometheus_queries(path)]
+
+    def without_data() -> list[str]:
+        vectors = prometheus.query(site, [asked.expression for asked in queries])
+        return [f"{asked.dashboard}: {asked.panel}: {asked.expression}" for asked, vector in zip(queries, vectors) if not vector]
+
+    # a rate wants a few scrapes
+    site.lab.wait_for(lambda: not without_data(), "data of every panel", 300)
+    assert without_data() == []
+
+
+def test_no_alert_fires_on_a_site_that_is_well(site: Site) -> None:
+    assert prometheus.labels(site, 'ALERTS{alertstate="firing"}') == []
+
+
+def test_a_host_that_sleeps_is_no_alert(site: Site) -> None:
+    site.hosts["homelab"].stop()
+    asleep = {"job": "node-exporter", "node": "homelab", "sleeps": "true"}
+
+    def is_down() -> bool:
+        return any(asleep.items() <= target.items() for target in prometheus.labels(site, "up == 0"))
+
+    site.lab.wait_for(is_down, "Prometheus to miss homelab", 120)
+    # longer than the API server takes to call the node NotReady, after which no rule may as much as wait for it
+    site.lab.wait_for(lambda: "homelab" not in site.ready_nodes(), "the node homelab NotReady", 120)
+    site.lab.wait_for(lambda: not told_of(site, "homelab"), "alerts on homelab to be dropped", 120)
+    assert prometheus.labels(site, 'ALERTS{alertstate="firing"}') == []
+
+
+def told_of(site: Site, node: str) -> list[dict[str, str]]:
+    """Alerts that fire or wait to fire, with something of the node in their labels."""
+    return [alert for alert in prometheus.labels(site, "ALERTS") if node in alert.values() or f"{node}:9100" in alert.values()]
 
 
 def test_a_worker_that_slept_is_woken_and_ready_again(site: Site) -> None:
