@@ -1,0 +1,104 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a host's file systems say of a directory. A file system that does not answer, such as NFS without its server, is not waited for."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional, Protocol
+
+from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal, Unavailable
+
+
+@dataclass(frozen=True)
+class Place:
+    """A path and the file system that it is on, or would be on.
+
+    nearest: itself or its nearest parent that exists, without links. owner, group, mode: of itself, None if it does not exist.
+    free, free_inodes: for whoever is not root; free_inodes is None on a file system that does not count them.
+    """
+
+    nearest: str
+    exists: bool
+    is_directory: bool
+    is_empty: bool
+    owner: Optional[int]
+    group: Optional[int]
+    mode: Optional[int]
+    free: int
+    free_inodes: Optional[int]
+
+
+class Storage(Protocol):
+    """What the core is given to look at directories; tests pass a scripted fake."""
+
+    def place(self, path: str) -> Place:
+        """One look at an absolute path. What cannot be looked at is a Refusal."""
+
+    def mounts(self) -> str:
+        """The kernel's list of mounts."""
+
+
+class LocalStorage:
+    """The file systems of this host. seconds: how long each look may take."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def place(self, path: str) -> Place:
+        answers: list[object] = []
+
+        def look() -> None:
+            try:
+                answers.append(_look(path))
+            except OSError as error:
+                answers.append(error)
+
+        # nothing can end a call into a file system that hangs, and a daemon's thread does not keep the process
+        thread = threading.Thread(target=look, daemon=True)
+        thread.start()
+        thread.join(self._seconds)
+        answer = answers[0] if answers else None
+        if isinstance(answer, Place):
+            return answer
+        required = "a directory that answers"
+        if isinstance(answer, OSError):
+            raise Refusal(path, str(answer.strerror).lower(), required, "Look at its file system, and at the rights of who asks.")
+        raise Unavailable(
+            path,
+            f"no answer within {self._seconds:g} s",
+            required,
+            "Its file system hangs: look at its server, or at `dmesg`, and mount it anew.",
+        )
+
+    def mounts(self) -> str:
+        return Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
+
+
+def _look(path: str) -> Place:
+    nearest = os.path.realpath(path)
+    exists = os.path.lexists(nearest)
+    while not os.path.lexists(nearest):
+        nearest = os.path.dirname(nearest)
+    status = os.stat(nearest)
+    is_directory = exists and os.path.isdir(nearest)
+    is_empty = True
+    if is_directory:
+        with os.scandir(nearest) as entries:
+            is_empty = next(entries, None) is None
+    room = os.statvfs(nearest)
+    return Place(
+        nearest,
+        exists,
+        is_directory,
+        is_empty,
+        status.st_uid if exists else None,
+        status.st_gid if exists else None,
+        status.st_mode & 0o7777 if exists else None,
+        room.f_bavail * room.f_frsize,
+        room.f_favail if room.f_files else None,
+    )

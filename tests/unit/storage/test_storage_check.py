@@ -1,0 +1,225 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is found about directories, from what was seen of them, and on this machine's own file systems."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.storage import LocalStorage, Place
+from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal, Unavailable
+from ansible_collections.vmstation.cluster.plugins.module_utils._storage.judge import as_data, judge
+from ansible_collections.vmstation.cluster.plugins.module_utils._storage.look import look
+from ansible_collections.vmstation.cluster.plugins.module_utils._storage.model import Seen, Wanted, request, seconds
+from ansible_collections.vmstation.cluster.plugins.module_utils._storage.mounts import Mount, mount_of, read_mounts
+from ansible_collections.vmstation.cluster.plugins.module_utils._storage.sizes import read_size, show_size
+
+GIB = 1024**3
+MEDIA = Wanted("/srv/media", must_exist=True, mounted=True, not_empty=True)
+CONFIG = Wanted("/var/lib/jellyfin", minimum_free=2 * GIB, minimum_free_inodes=1000)
+ROOT, DISK = Mount("/", "ext4", "/dev/sda1"), Mount("/srv/media", "xfs", "/dev/sdb1")
+THERE = Place("/srv/media", True, True, False, 1000, 1000, 0o755, 100 * GIB, 5000)
+NOT_YET = Place("/var/lib", False, False, True, None, None, None, 100 * GIB, 5000)
+HANGING = Unavailable("/srv/media", "no answer within 10 s", "a directory that answers", "Look at its server.")
+
+CASES = {
+    "a library": (Seen(MEDIA, THERE, DISK), []),
+    "below a mount point": (Seen(MEDIA, THERE, Mount("/srv", "xfs", "/dev/sdb1")), []),
+    "missing": (Seen(MEDIA, replace(NOT_YET, nearest="/srv"), ROOT), [("directories_exist", "there is /srv", "mount")]),
+    "not mounted": (
+        Seen(MEDIA, replace(THERE, is_empty=True), ROOT),
+        [("directories_are_mounted", "a directory of /dev/sda1 (ext4, mounted at /)", "findmnt --target /srv/media")],
+    ),
+    "mounted on demand, and the disk is away": (
+        Seen(MEDIA, THERE, Mount("/srv/media", "autofs", "systemd-1")),
+        [("directories_are_mounted", "autofs", "")],
+    ),
+    "on a mount that nobody lists": (Seen(MEDIA, THERE, None), [("directories_are_mounted", "does not list", "fstab")]),
+    "empty": (Seen(MEDIA, replace(THERE, is_empty=True), DISK), [("directories_are_not_empty", "an empty directory", "mount it")]),
+    "a file": (Seen(MEDIA, replace(THERE, is_directory=False), DISK), [("paths_are_directories", "no directory", "Move it away")]),
+    "it hangs": (Seen(MEDIA, HANGING), [("directories_answer", "no answer within 10 s", "Look at its server.")]),
+    "room, before it exists": (Seen(CONFIG, NOT_YET, ROOT), []),
+    "exactly enough": (Seen(CONFIG, replace(NOT_YET, free=2 * GIB, free_inodes=1000), ROOT), []),
+    "a byte too little": (
+        Seen(CONFIG, replace(NOT_YET, free=2 * GIB - 1), ROOT),
+        [("directories_have_room", "1.9 GiB free on /dev/sda1", "du --one-file-system --human-readable --max-depth=2 /`")],
+    ),
+    "no inodes": (Seen(CONFIG, replace(NOT_YET, free_inodes=999), ROOT), [("directories_have_inodes", "999 inodes", "--inodes")]),
+    "inodes are not counted": (Seen(CONFIG, replace(NOT_YET, free_inodes=None), ROOT), []),
+    "both are short": (
+        Seen(replace(MEDIA, minimum_free=GIB), replace(THERE, is_empty=True, free=0), DISK),
+        [("directories_are_not_empty", "empty", ""), ("directories_have_room", "0 B free on /dev/sdb1", "/srv/media`")],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_findings(case: str) -> None:
+    seen, wanted = CASES[case]
+    found = judge([seen])
+    assert [finding.rule for finding in found] == [rule for rule, _found, _fix in wanted]
+    for finding, (_rule, words, fix) in zip(found, wanted, strict=True):
+        assert (finding.severity, finding.subject) == ("error", f"directory {seen.wanted.path}")
+        assert words in finding.found
+        assert fix in finding.fix
+
+
+@pytest.mark.parametrize(
+    ("given", "bytes_"),
+    [
+        ("2GiB", 2 * GIB),
+        ("2 GiB", 2 * GIB),
+        ("1.5GiB", 1610612736),
+        ("500MB", 500_000_000),
+        ("2147483648", 2 * GIB),
+        (7, 7),
+        ("1TiB", 1024**4),
+        ("0", 0),
+    ],
+)
+def test_sizes(given: object, bytes_: int) -> None:
+    assert read_size("x", given) == bytes_
+
+
+@pytest.mark.parametrize("given", ["", "2G", "2gib", "-1", "GiB", "2GiB free", "1e9", "1,5GiB"])
+def test_what_is_no_size_is_refused(given: str) -> None:
+    with pytest.raises(Refusal, match="a size such as 2GiB") as caught:
+        read_size("paths[0].minimum_free", given)
+    assert caught.value.subject == "paths[0].minimum_free"
+
+
+@pytest.mark.parametrize(("size", "shown"), [(0, "0 B"), (1023, "1023 B"), (1024, "1 KiB"), (2 * GIB - 1, "1.9 GiB"), (2 * GIB, "2 GiB")])
+def test_a_size_is_shown_rounded_down(size: int, shown: str) -> None:
+    assert show_size(size) == shown
+
+
+MOUNTINFO = """\
+22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+30 22 0:40 / /srv/media rw,relatime shared:20 - autofs systemd-1 rw,fd=45
+31 30 8:17 / /srv/media rw,relatime shared:21 - xfs /dev/sdb1 rw
+32 22 0:50 / /srv/my\\040films rw shared:3 master:2 - nfs4 nas:/my\\040films rw,vers=4.2
+nonsense
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "point", "file_system", "device"),
+    [
+        ("/srv/media/films", "/srv/media", "xfs", "/dev/sdb1"),
+        ("/srv/media", "/srv/media", "xfs", "/dev/sdb1"),
+        ("/srv/mediathek", "/", "ext4", "/dev/sda1"),
+        ("/", "/", "ext4", "/dev/sda1"),
+        ("/srv/my films/a", "/srv/my films", "nfs4", "nas:/my films"),
+    ],
+)
+def test_the_mount_of_a_path_is_the_last_and_longest(path: str, point: str, file_system: str, device: str) -> None:
+    assert mount_of(path, read_mounts(MOUNTINFO)) == Mount(point, file_system, device)
+
+
+def test_without_a_list_of_mounts_nothing_is_known() -> None:
+    assert mount_of("/srv", read_mounts("")) is None
+
+
+ENTRY = {
+    "path": "/srv//media/",
+    "must_exist": True,
+    "mounted": False,
+    "not_empty": False,
+    "minimum_free": None,
+    "minimum_free_inodes": None,
+}
+
+
+def test_options_are_read() -> None:
+    assert request({"paths": [ENTRY, {**ENTRY, "path": "//data", "minimum_free": "1GiB", "minimum_free_inodes": 5}]}) == (
+        Wanted("/srv/media", must_exist=True),
+        Wanted("/data", must_exist=True, minimum_free=GIB, minimum_free_inodes=5),
+    )
+
+
+@pytest.mark.parametrize(
+    ("entry", "subject"),
+    [
+        ({"path": "srv/media"}, "paths[1].path"),
+        ({"path": ""}, "paths[1].path"),
+        ({"minimum_free": "much"}, "paths[1].minimum_free"),
+        ({"minimum_free_inodes": -1}, "paths[1].minimum_free_inodes"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused_by_name(entry: dict[str, object], subject: str) -> None:
+    with pytest.raises(Refusal) as caught:
+        request({"paths": [ENTRY, {**ENTRY, **entry}]})
+    assert caught.value.subject == subject
+
+
+def test_a_timeout_must_be_some_time() -> None:
+    assert seconds({"timeout": 2}) == 2
+    with pytest.raises(Refusal, match="above 0"):
+        seconds({"timeout": 0})
+
+
+def on_this_machine(**wanted: object) -> list[Seen]:
+    return look([Wanted(**wanted)], LocalStorage(10))
+
+
+def test_on_this_machine_a_directory_is_told_as_it_is(tmp_path: Path) -> None:
+    tmp_path.chmod(0o711)
+    (tmp_path / "link").symlink_to(tmp_path)
+    (seen,) = on_this_machine(path=f"{tmp_path}/link", must_exist=True, not_empty=True, minimum_free=1)
+    assert judge([seen]) == []
+    (data,) = as_data([seen])
+    status = tmp_path.stat()
+    assert (data["exists"], data["owner"], data["group"], data["mode"]) == (True, status.st_uid, status.st_gid, "0711")
+    assert (data["nearest"], data["mount_point"] != "", data["free"] > 0) == (str(tmp_path.resolve()), True, True)
+
+
+def test_on_this_machine_what_is_not_there_is_judged_at_its_parent(tmp_path: Path) -> None:
+    (seen,) = on_this_machine(path=f"{tmp_path}/a/b/c", minimum_free=1)
+    assert judge([seen]) == []
+    assert as_data([seen])[0]["nearest"] == str(tmp_path.resolve())
+    (seen,) = on_this_machine(path=f"{tmp_path}/a/b/c", minimum_free=10**18)
+    assert [finding.rule for finding in judge([seen])] == ["directories_have_room"]
+
+
+def test_on_this_machine_an_empty_directory_and_a_file(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    assert [one.rule for one in judge(on_this_machine(path=f"{tmp_path}/empty", not_empty=True))] == ["directories_are_not_empty"]
+    assert [one.rule for one in judge(on_this_machine(path=f"{tmp_path}/file", not_empty=True))] == ["paths_are_directories"]
+
+
+def test_on_this_machine_dev_shm_is_mounted() -> None:
+    if not os.path.ismount("/dev/shm"):
+        pytest.skip("no /dev/shm")
+    (seen,) = on_this_machine(path="/dev/shm", must_exist=True, mounted=True)
+    assert (judge([seen]), as_data([seen])[0]["mount_point"]) == ([], "/dev/shm")
+
+
+def test_a_file_system_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+    monkeypatch.setattr(os.path, "realpath", lambda path: path if released.wait(60) else "")
+    try:
+        with pytest.raises(Unavailable, match=r"no answer within 0\.1 s"):
+            LocalStorage(0.1).place("/srv/media")
+    finally:
+        released.set()
+
+
+def test_one_that_hangs_does_not_keep_the_others_from_being_judged() -> None:
+    class Half:
+        def place(self, path: str) -> Place:
+            if path == "/srv/media":
+                raise HANGING
+            return NOT_YET
+
+        def mounts(self) -> str:
+            return MOUNTINFO
+
+    seen = look([MEDIA, replace(CONFIG, minimum_free=10**18)], Half())
+    assert [finding.rule for finding in judge(seen)] == ["directories_answer", "directories_have_room"]
+    assert [one["path"] for one in as_data(seen)] == ["/var/lib/jellyfin"]
