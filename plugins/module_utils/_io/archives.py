@@ -1,0 +1,72 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Archives of directories, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+import time
+from typing import Protocol
+
+from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+
+
+class Archives(Protocol):
+    """What the core is given to keep archives in; tests pass a scripted fake."""
+
+    def now(self, form: str) -> str:
+        """The time of day, UTC, as strftime writes it."""
+
+    def files(self, directory: str) -> list[str]:
+        """The names in a directory, none if there is no such directory."""
+
+    def is_directory(self, path: str) -> bool:
+        """Whether there is a directory of this name."""
+
+    def write(self, source: str, path: str, unfinished: str) -> int:
+        """Archive a directory for its owner alone, under another name until it is complete; its size in bytes."""
+
+    def remove(self, path: str) -> None:
+        """Remove a file."""
+
+
+class LocalArchives:
+    """Archives on this host."""
+
+    def now(self, form: str) -> str:
+        return time.strftime(form, time.gmtime())
+
+    def files(self, directory: str) -> list[str]:
+        return os.listdir(directory) if os.path.isdir(directory) else []
+
+    def is_directory(self, path: str) -> bool:
+        return os.path.isdir(path)
+
+    def write(self, source: str, path: str, unfinished: str) -> int:
+        try:
+            descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                # what takes the room is compressed already, pictures above all
+                with tarfile.open(fileobj=file, mode="w:gz", compresslevel=1, format=tarfile.PAX_FORMAT) as archive:
+                    archive.add(source, arcname=os.path.basename(source))
+                file.flush()
+                os.fsync(file.fileno())
+            os.rename(unfinished, path)
+        except (OSError, tarfile.TarError) as error:
+            self._forget(unfinished)
+            raise Refusal(
+                f"archive {path}",
+                f"{error.strerror.lower() if isinstance(error, OSError) and error.strerror else error}",
+                f"room and rights to write what is in {source}",
+                f"Free room on the file system of {os.path.dirname(path)}, or choose another directory for archives.",
+            ) from error
+        return os.path.getsize(path)
+
+    def remove(self, path: str) -> None:
+        os.unlink(path)
+
+    def _forget(self, path: str) -> None:
+        if os.path.lexists(path):
+            os.unlink(path)
