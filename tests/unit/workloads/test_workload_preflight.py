@@ -1,0 +1,157 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What stands in the way of workloads, from what was seen of a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal, Unavailable
+from ansible_collections.vmstation.cluster.plugins.module_utils._workloads.judge import as_data, judge
+from ansible_collections.vmstation.cluster.plugins.module_utils._workloads.look import holders, look
+from ansible_collections.vmstation.cluster.plugins.module_utils._workloads.model import PlannedService, Request, Sight, request
+
+JELLYFIN = PlannedService("jellyfin", "jellyfin", 30096)
+REQUEST = Request((JELLYFIN,), ("storagenodet3500",), frozenset(), ("fast",))
+FORBIDDEN = Refusal("Kubernetes API, list of nodes", "HTTP status 403", "the permission to list nodes", "Let the user list nodes.")
+
+
+def node(name: str = "storagenodet3500", status: str = "True", **spec: object) -> dict[str, Any]:
+    return {"metadata": {"name": name}, "spec": spec, "status": {"conditions": [{"type": "Ready", "status": status, "message": "gone"}]}}
+
+
+def service(name: str, node_port: int | None = None, **spec: object) -> dict[str, Any]:
+    return {"metadata": {"namespace": "default", "name": name}, "spec": {"ports": [{"port": 80, "nodePort": node_port}], **spec}}
+
+
+WELL = Sight({}, {"storagenodet3500": node()}, ["fast"])
+ASLEEP = replace(REQUEST, asleep=frozenset({"storagenodet3500"}))
+CASES = {
+    "well": (REQUEST, WELL, []),
+    "the NodePort is its own": (REQUEST, replace(WELL, holders={30096: ("jellyfin", "jellyfin")}), []),
+    "the NodePort is another's": (
+        REQUEST,
+        replace(WELL, holders={30096: ("default", "web")}),
+        [("node_ports_are_free", "NodePort 30096 is taken by Service default/web", "kubectl edit service -n default web")],
+    ),
+    "another namespace, the same name": (
+        REQUEST,
+        replace(WELL, holders={30096: ("default", "jellyfin")}),
+        [("node_ports_are_free", "Service default/jellyfin", "")],
+    ),
+    "no such node": (
+        REQUEST,
+        replace(WELL, nodes={"homelab": node("homelab"), "a": node("a")}),
+        [("nodes_exist", "there are: a, homelab", "role worker")],
+    ),
+    "cordoned": (
+        REQUEST,
+        replace(WELL, nodes={"storagenodet3500": node(unschedulable=True)}),
+        [("nodes_take_pods", "cordoned", "kubectl uncordon storagenodet3500")],
+    ),
+    "not ready": (REQUEST, replace(WELL, nodes={"storagenodet3500": node(status="Unknown")}), [("nodes_take_pods", "silent", "kubelet")]),
+    "asleep and cordoned": (ASLEEP, replace(WELL, nodes={"storagenodet3500": node(status="Unknown", unschedulable=True)}), []),
+    "said to be asleep, ready and cordoned": (
+        ASLEEP,
+        replace(WELL, nodes={"storagenodet3500": node(unschedulable=True)}),
+        [("nodes_take_pods", "cordoned", "uncordon")],
+    ),
+    "asleep, and never joined": (ASLEEP, replace(WELL, nodes={}), [("nodes_exist", "there are: none", "")]),
+    "no such StorageClass": (
+        REQUEST,
+        replace(WELL, storage_classes=["slow"]),
+        [("storage_classes_exist", "there are: slow", "leave it empty")],
+    ),
+    "all of it": (
+        REQUEST,
+        Sight({30096: ("default", "web")}),
+        [("node_ports_are_free", "", ""), ("nodes_exist", "", ""), ("storage_classes_exist", "", "")],
+    ),
+    "nodes may not be listed": (
+        REQUEST,
+        replace(WELL, nodes={}, nodes_are_known=False, unknown=[FORBIDDEN]),
+        [("cluster_can_be_read", "403", "Let the user list nodes")],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_findings(case: str) -> None:
+    asked, seen, wanted = CASES[case]
+    found = judge(asked, seen)
+    assert [finding.rule for finding in found] == [rule for rule, _found, _fix in wanted]
+    for finding, (rule, words, fix) in zip(found, wanted, strict=True):
+        assert finding.severity == ("warning" if rule == "cluster_can_be_read" else "error")
+        assert words in finding.found
+        assert fix in finding.fix
+
+
+def test_the_result_names_who_has_the_port_and_how_the_nodes_are() -> None:
+    assert as_data(REQUEST, replace(WELL, holders={30096: ("default", "web")})) == {
+        "services": [{"namespace": "jellyfin", "name": "jellyfin", "node_port": 30096, "taken_by": "default/web"}],
+        "nodes": [{"name": "storagenodet3500", "exists": True, "ready": True, "schedulable": True, "asleep": False}],
+    }
+
+
+def test_ports_for_health_checks_are_taken_as_well() -> None:
+    found = holders(
+        [service("web", 30001), service("balanced", 30002, healthCheckNodePort=30003), service("plain"), {**service("x"), "spec": {}}]
+    )
+    assert found == {30001: ("default", "web"), 30002: ("default", "balanced"), 30003: ("default", "balanced")}
+
+
+ENTRY = {"namespace": "jellyfin", "name": "jellyfin", "node_port": 30096}
+OPTIONS: dict[str, Any] = {"services": [ENTRY], "nodes": ["StorageNodeT3500"], "asleep": ["Homelab"], "storage_classes": ["fast"]}
+
+
+def test_options_are_read() -> None:
+    assert request(OPTIONS) == replace(REQUEST, asleep=frozenset({"homelab"}))
+
+
+def test_a_service_without_a_node_port_is_not_judged() -> None:
+    assert request({**OPTIONS, "services": [{**ENTRY, "node_port": None}]}).services == ()
+
+
+def test_a_node_port_for_two_is_refused() -> None:
+    with pytest.raises(Refusal, match="NodePort 30096 for Service jellyfin/jellyfin and for Service jellyfin/other"):
+        request({**OPTIONS, "services": [ENTRY, {**ENTRY, "name": "other"}]})
+
+
+class Cluster:
+    """Answers each kind with objects, or refuses."""
+
+    server = "https://192.168.4.63:6443"
+
+    def __init__(self, answers: dict[str, Any]) -> None:
+        self._answers = answers
+        self.asked: list[str] = []
+
+    def items(self, _api_version: str, kind: str, **_selectors: str) -> Iterator[dict[str, Any]]:
+        self.asked.append(kind)
+        answer = self._answers[kind]
+        if isinstance(answer, Refusal):
+            raise answer
+        yield from answer
+
+
+def test_one_list_of_each_kind_and_none_that_nobody_needs() -> None:
+    cluster = Cluster({"Service": [service("web", 30096)], "Node": [node()], "StorageClass": [{"metadata": {"name": "fast"}}]})
+    seen = look(REQUEST, cluster)
+    assert (dict(seen.holders), set(seen.nodes), seen.storage_classes) == ({30096: ("default", "web")}, {"storagenodet3500"}, ["fast"])
+    assert cluster.asked == ["Service", "Node", "StorageClass"]
+    assert look(Request((), (), frozenset(), ()), cluster) == Sight()
+    assert len(cluster.asked) == 3
+
+
+def test_what_may_not_be_listed_is_unknown_and_the_rest_is_judged() -> None:
+    seen = look(REQUEST, Cluster({"Service": [service("web", 30096)], "Node": FORBIDDEN, "StorageClass": FORBIDDEN}))
+    assert [finding.rule for finding in judge(REQUEST, seen)] == ["node_ports_are_free", "cluster_can_be_read", "cluster_can_be_read"]
+
+
+def test_an_api_server_that_does_not_answer_ends_the_look() -> None:
+    with pytest.raises(Unavailable):
+        look(REQUEST, Cluster({"Service": Unavailable("Kubernetes API", "nothing", "an answer", "Look.")}))
