@@ -119,8 +119,8 @@ findings:
       type: str
       returned: always
       sample: >-
-        Mount it (`findmnt --target /srv/media` tells what is there now), with a line in /etc/fstab that lasts; or do not ask for a mount, if
-        the root file system is where it belongs.
+        Mount it (`findmnt --target /srv/media` tells what is there now), with a line in /etc/fstab that lasts; or do not ask for a mount,
+        if the root file system is where it belongs.
 paths:
   description: What was seen of each directory that answered, in the order of O(paths).
   returned: when the options could be read

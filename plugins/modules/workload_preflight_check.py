@@ -134,7 +134,8 @@ findings:
       type: str
       returned: always
       sample: >-
-        Give one of the two another NodePort: the planned one in network_plan.services, the other with `kubectl edit service -n default web`.
+        Give one of the two another NodePort: the planned one in network_plan.services, the other with
+        `kubectl edit service -n default web`.
 services:
   description: The planned Services that have a NodePort, in the order of O(services).
   returned: when the API server answered
