@@ -250,6 +250,9 @@ def test_removed_and_made_anew_it_has_its_data_and_takes_a_device(site: Site) ->
     assert "jellyfin-" not in site.cluster.kubectl("get", "pv", "--output=name").stdout
     devices = site.directory / "dri"
     devices.mkdir()
+    (devices / "card0").write_text("")
+    run = site.play(jellyfin_hardware_acceleration=True, _jellyfin_devices=str(devices))
+    assert run.says(f"jellyfin_hardware_acceleration: found no {devices}/renderD* on {STORAGE}"), run.text
     (devices / "renderD128").write_text("")
     os.chown(devices / "renderD128", 0, 4711)
     run = site.play(jellyfin_image=NEW, jellyfin_hardware_acceleration="auto", _jellyfin_devices=str(devices))

@@ -142,12 +142,15 @@ def test_check_mode_predicts_and_makes_nothing(bare: Site) -> None:
     assert not bare.password_file.exists()
 
 
-def test_a_node_port_that_another_service_has_is_refused_before_damage(bare: Site) -> None:
+def test_what_is_taken_or_too_small_is_named_in_one_run_before_anything_is_made(bare: Site) -> None:
     bare.cluster.kubectl("--namespace=default", "create", "service", "nodeport", "thief", "--tcp=80", "--node-port=30300")
-    run = bare.play()
+    run = bare.play(monitoring_storage_minimum_free="1000TiB")
     bare.cluster.kubectl("--namespace=default", "delete", "service", "thief")
     assert run.status == 2, run.text
-    assert run.says("30300"), run.text
+    assert run.says("NodePort 30300 is taken by Service default/thief"), run.text
+    assert run.says(f"directory {bare.data}: found"), run.text
+    assert run.says("1000 TiB at least"), run.text
+    assert not bare.has_namespace()
     assert not bare.data.exists()
     assert not bare.password_file.exists()
 
