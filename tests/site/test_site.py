@@ -112,8 +112,8 @@ def test_services_answer_inside_and_on_every_nodes_port(site: Site, probes: dict
 
 
 @pytest.mark.parametrize("node", NODES)
-@pytest.mark.parametrize(("port", "path"), [(30300, "api/health"), (30090, "-/healthy"), (31100, "ready")])
-def test_monitoring_answers_on_every_nodes_port(site: Site, port: int, path: str, node: str) -> None:
+@pytest.mark.parametrize(("port", "path"), [(30300, "api/health"), (30090, "-/healthy"), (31100, "ready"), (30096, "health")])
+def test_workloads_answer_on_every_nodes_port(site: Site, port: int, path: str, node: str) -> None:
     url = f"http://{site.hosts[node].address}:{port}/{path}"
     outside = site.lab.run(["python3", "-c", f"import urllib.request; print(urllib.request.urlopen({url!r}, timeout=5).status)"])
     assert outside.stdout.strip() == "200"
