@@ -170,6 +170,35 @@ def test_a_worker_that_slept_is_woken_and_ready_again(site: Site) -> None:
     assert site.ready_nodes() == NODES
 
 
+def test_a_worker_is_put_to_sleep_and_woken_with_what_belongs_there(site: Site) -> None:
+    host, only = site.hosts["storagenodet3500"], ("-e", '{"sleep_hosts": ["storagenodet3500"]}')
+    run = site.play("playbooks/sleep.yml", *only)
+    assert run.status == 0, run.failed
+    site.lab.wait_for(lambda: not host.is_up(), "storagenodet3500 to be off", 60)
+    site.lab.wait_for(lambda: "storagenodet3500" not in site.ready_nodes(), "the node NotReady", 120)
+    again = site.play("playbooks/sleep.yml", *only)
+    assert (again.status, again.changed) == (0, []), again.failed
+    run = site.play("playbooks/wake.yml")
+    assert run.status == 0, run.failed
+    assert [node["metadata"]["name"] for node in site.objects("nodes") if node["spec"].get("unschedulable")] == []
+    site.lab.wait_for(lambda: is_available(site, "jellyfin"), "Jellyfin, which comes back by itself", 180)
+
+
+def is_available(site: Site, name: str) -> bool:
+    return site.objects("deployments", "-n", name)[0]["status"].get("availableReplicas") == 1
+
+
+def test_a_pod_without_a_controller_keeps_its_host_awake(site: Site) -> None:
+    pods.start(site, ["homelab"])
+    try:
+        run = site.play("playbooks/sleep.yml", "-e", '{"sleep_hosts": ["homelab"]}')
+        assert run.status == 2
+        assert any("a drain deletes it for good" in failure for failure in run.failed)
+        assert site.hosts["homelab"].is_up()
+    finally:
+        pods.remove(site)
+
+
 DAMAGES = {
     "a deleted DaemonSet": lambda site: site.kubectl("delete", "daemonset", "-n", "kube-system", "calico-node"),
     "an edited Corefile": lambda site: site.kubectl(
