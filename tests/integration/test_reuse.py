@@ -92,6 +92,18 @@ PLAYBOOK = """
         path: /etc/apt/keyrings/mine.asc
         url: file:///var/tmp/key.asc
         fingerprint: "{{ my_key }}"
+    - vmstation.cluster.local_storage_check:
+        paths: [{path: /etc/ssh, must_exist: true, not_empty: true, minimum_free: 1MiB}]
+      register: storage
+    - vmstation.cluster.directory_archive:
+        source: /etc/ssh
+        destination: /root
+        name: ssh
+        label: mine
+        keep: 1
+      when: storage.findings | length == 0
+      # each run keeps what there is then
+      changed_when: false
     - vmstation.cluster.installed_programs_info:
         programs: "{{ hostvars.localhost.source.installation.programs }}"
 
@@ -122,8 +134,8 @@ PLAYBOOK = """
 NEED_A_CLUSTER = {
     "modules": {
         "calico_check", "calico_info", "calico_preflight_check", "cluster_dns_check", "cluster_drift_check", "coredns_check",
-        "kubeadm_control_plane", "kubeadm_join_token", "kubeadm_reset", "kubeadm_worker", "node_ready_check", "pod_network_check",
-        "rollout_check", "service_check",
+        "kubeadm_control_plane", "kubeadm_join_token", "kubeadm_reset", "kubeadm_worker", "node_ready_check", "node_sleep_check",
+        "pod_network_check", "rollout_check", "service_check", "workload_preflight_check",
     },
     "filter": {"object_changes", "calico_manifest", "kubeadm_init_configuration"},
 }  # fmt: skip
