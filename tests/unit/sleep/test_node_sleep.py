@@ -23,7 +23,7 @@ def node(name: str, *, ready: bool = True, labels: Any = (), **spec: Any) -> dic
     return {"metadata": {"name": name, "labels": dict(labels)}, "spec": spec, "status": {"conditions": conditions}}
 
 
-def pod(metadata: Any = DEPLOYED, **spec: Any) -> dict[str, Any]:
+def pod(metadata: Any = None, **spec: Any) -> dict[str, Any]:
     return {
         "metadata": {"namespace": "media", "name": "web-1-x", "labels": {"app": "web"}, **metadata},
         "spec": {"nodeName": "sleeper", **spec},
