@@ -25,7 +25,7 @@ def node(name: str, *, ready: bool = True, labels: Any = (), **spec: Any) -> dic
 
 def pod(metadata: Any = None, **spec: Any) -> dict[str, Any]:
     return {
-        "metadata": {"namespace": "media", "name": "web-1-x", "labels": {"app": "web"}, **metadata},
+        "metadata": {"namespace": "media", "name": "web-1-x", "labels": {"app": "web"}, **(DEPLOYED if metadata is None else metadata)},
         "spec": {"nodeName": "sleeper", **spec},
     }
 
