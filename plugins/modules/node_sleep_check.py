@@ -20,18 +20,6 @@ description:
   - It changes nothing. It reads one list each of nodes, Pods, ReplicaSets, PersistentVolumeClaims, PersistentVolumes and
     PodDisruptionBudgets, whatever their number.
 attributes:
-  check_mode:
-    support: full
-    details:
-      - It never changes anything.
-  diff_mode:
-    support: none
-    details:
-      - It never changes anything.
-  idempotent:
-    support: full
-    details:
-      - It never changes anything.
   platform:
     platforms: all
 options:
@@ -51,6 +39,7 @@ options:
     default: []
 extends_documentation_fragment:
   - vmstation.cluster.attributes
+  - vmstation.cluster.attributes.read_only
   - vmstation.cluster.findings
   - vmstation.cluster.kubeconfig
 """

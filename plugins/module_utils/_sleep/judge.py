@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Optional
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding
+from ansible_collections.vmstation.cluster.plugins.module_utils._nodes.judge import Verdict, judge_all
 from ansible_collections.vmstation.cluster.plugins.module_utils._sleep.model import MAY_STOP, Object, Request, Sight
-from ansible_collections.vmstation.cluster.plugins.module_utils._sleep.places import is_ready, takes_pods, why_not
+from ansible_collections.vmstation.cluster.plugins.module_utils._sleep.places import why_not
 from ansible_collections.vmstation.cluster.plugins.module_utils._sleep.selectors import label_selector_matches
 
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
@@ -34,11 +35,11 @@ def as_data(request: Request, seen: Sight) -> dict[str, dict[str, Any]]:
     return {
         name: {
             "exists": name in seen.nodes,
-            "ready": name in seen.nodes and is_ready(seen.nodes[name]),
-            "schedulable": name in seen.nodes and not (seen.nodes[name].get("spec") or {}).get("unschedulable", False),
+            "ready": verdict.ready,
+            "schedulable": verdict.schedulable,
             "pods": [_called(pod) for pod in moving if pod["spec"].get("nodeName") == name],
         }
-        for name in request.nodes
+        for name, verdict in _verdicts(request.nodes, seen).items()
     }
 
 
@@ -55,9 +56,13 @@ def _of_node(name: str, node: Optional[Object]) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def _verdicts(names: Iterable[str], seen: Sight) -> dict[str, Verdict]:
+    return {verdict.name: verdict for verdict in judge_all(seen.nodes.values(), list(names), ())}
+
+
 def _moving(request: Request, seen: Sight) -> list[Object]:
     """Pods that a drain of nodes that are up takes from them."""
-    up = {name for name in request.nodes if name in seen.nodes and is_ready(seen.nodes[name])}
+    up = {name for name, verdict in _verdicts(request.nodes, seen).items() if verdict.ready}
     moving = [pod for pod in seen.pods if pod["spec"].get("nodeName") in up and not _stays(pod)]
     return sorted(moving, key=_called)
 
@@ -79,8 +84,8 @@ def _of_pod(pod: Object, request: Request, seen: Sight) -> Iterator[Finding]:
             f"Make it a Deployment, delete it yourself, or say that it may go: {_called(pod)} in may_stop.",
         )  # fmt: skip
         return
-    others = {name: node for name, node in seen.nodes.items() if name not in request.nodes and takes_pods(node)}
-    reasons = {name: why_not(pod, node, seen) for name, node in others.items()}
+    others = _verdicts([name for name in seen.nodes if name not in request.nodes], seen)
+    reasons = {name: why_not(pod, seen.nodes[name], seen) for name, verdict in others.items() if verdict.ready and verdict.schedulable}
     if all(reasons.values()):
         told = "; ".join(f"{name}: {why}" for name, why in sorted(reasons.items())) or "no other node is up and takes Pods"
         yield Finding(

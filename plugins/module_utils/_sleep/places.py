@@ -33,16 +33,6 @@ def why_not(pod: Object, node: Object, seen: Sight) -> str:
     return ""
 
 
-def takes_pods(node: Object) -> bool:
-    """Whether it is ready and not cordoned."""
-    return is_ready(node) and not (node.get("spec") or {}).get("unschedulable")
-
-
-def is_ready(node: Object) -> bool:
-    conditions = (node.get("status") or {}).get("conditions") or ()
-    return any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions)
-
-
 def _volumes(pod: Object, seen: Sight) -> Iterator[Object]:
     namespace = str(pod["metadata"]["namespace"])
     for volume in pod["spec"].get("volumes") or ():
