@@ -19,11 +19,11 @@ from functools import cache as remembered
 from pathlib import Path
 
 from tests.cluster.build import build
-from tests.cluster.oci import PATH, Image, write_archive
+from tests.cluster.oci import PATH, Image, ensure_archive
 from tests.cluster.programs import HERE, PROGRAMS, go, version
 from tests.cluster.rootfs import rootfs
-from tests.lab.cache import cache, digest, locked, write
-from tests.lab.say import LabError, step
+from tests.lab.cache import cache, digest, write
+from tests.lab.say import LabError
 
 SUITE = "bookworm"
 MODULE = PROGRAMS["calico-node"].module
@@ -90,12 +90,7 @@ def _ensure(name: str) -> Path:
         raise LabError(f"Calico's manifest asks for the image {name}, and there is no recipe for it; there are {' '.join(_RECIPES)}")
     if tag != version(PROGRAMS["calico-node"]):
         raise LabError(f"Calico's manifest asks for {name}, and the programs are stamped {version(PROGRAMS['calico-node'])} in programs.py")
-    with locked("calico-images"):
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with step(f"image {name}"):
-                write_archive(_RECIPES[kind](name), path)
-    return path
+    return ensure_archive(path, name, lambda: _RECIPES[kind](name))
 
 
 def _program(name: str) -> Path:

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.cluster.build import binary, build
-from tests.cluster.oci import NET_BIND_SERVICE, Image, write_archive
+from tests.cluster.oci import NET_BIND_SERVICE, Image, ensure_archive
 from tests.cluster.programs import HERE, PROGRAMS, go, version
 from tests.cluster.rootfs import rootfs
-from tests.lab.cache import cache, digest, locked
-from tests.lab.say import LabError, quietly, step
+from tests.lab.cache import cache, digest
+from tests.lab.say import LabError, quietly
 
 # what kube-proxy runs, and what it finds by its plain name: Debian leaves that link to update-alternatives
 PROXY_PACKAGES = ["conntrack", "iptables", "ipset", "kmod", "nftables"]
@@ -57,12 +57,7 @@ def _ensure(name: str) -> Path:
     kind = repository.rpartition("/")[2]
     if kind not in _RECIPES:
         raise LabError(f"kubeadm asks for the image {name}, and there is no recipe for it; there are {' '.join(_RECIPES)}")
-    with locked("cluster-images"):
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with step(f"image {name}"):
-                write_archive(_RECIPES[kind](name, tag), path)
-    return path
+    return ensure_archive(path, name, lambda: _RECIPES[kind](name, tag))
 
 
 def _same_version(name: str, tag: str) -> Path:

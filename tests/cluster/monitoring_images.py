@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster.build import build
-from tests.cluster.oci import Image, write_archive
+from tests.cluster.oci import Image, ensure_archive
 from tests.cluster.programs import HERE, PROGRAMS, go, version
-from tests.lab.cache import CHECKOUT, cache, digest, locked
-from tests.lab.say import LabError, step
+from tests.lab.cache import CHECKOUT, cache, digest
+from tests.lab.say import LabError
 
 NOBODY = "65534:65534"
 
@@ -82,9 +82,4 @@ def _ensure(image: Image) -> Path:
     # programs' paths are named after what they are made from
     facts = (str(image), Path(__file__).with_name("oci.py").read_text())
     path = cache() / "cluster" / f"monitoring-images-{digest(*facts)}" / f"{image.name.replace('/', '_').replace(':', '_')}.tar"
-    with locked("monitoring-images"):
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with step(f"image {image.name}"):
-                write_archive(image, path)
-    return path
+    return ensure_archive(path, image.name, lambda: image)

@@ -9,9 +9,12 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.lab.cache import locked
+from tests.lab.say import step
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CHUNK = 1 << 20
@@ -78,6 +81,16 @@ def _digest(path: Path) -> str:
 
 def _json(document: object) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+
+def ensure_archive(path: Path, name: str, make: Callable[[], Image]) -> Path:
+    """The image's archive, made if it is missing: once, whoever else wants it meanwhile."""
+    with locked("images"):
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with step(f"image {name}"):
+                write_archive(make(), path)
+    return path
 
 
 def write_archive(image: Image, path: Path) -> None:

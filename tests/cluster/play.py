@@ -48,6 +48,13 @@ WORKERS = {
     "homelab": {"ansible_host": "192.168.4.62", "mac": "d0:94:66:30:d6:63", "sleeps": True},
 }
 
+# tasks that are delegated to a host of the inventory run here
+ON_THIS_MACHINE = {
+    "ansible_connection": "local",
+    "ansible_become": False,
+    "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+}
+
 
 def play_role(
     role: str,

@@ -21,7 +21,7 @@ import pytest
 
 from tests.cluster.build import missing
 from tests.cluster.hollow import HollowNodes, hollow_nodes
-from tests.cluster.play import Played, play_role
+from tests.cluster.play import ON_THIS_MACHINE, Played, play_role
 from tests.cluster.programs import API_SERVER
 from tests.cluster.server import Cluster, running
 from tests.unit.network_plan.plans import SPECIFICATION
@@ -55,10 +55,7 @@ class Site:
             "jellyfin_backup_directory": str(self.backups),
             "jellyfin_minimum_free": "1MiB",
             "jellyfin_rollout_timeout": 60,
-            # tasks that are delegated to the media host run here
-            "ansible_connection": "local",
-            "ansible_become": False,
-            "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+            **ON_THIS_MACHINE,
             **variables,
         }
         return play_role("jellyfin", self.directory, given, *arguments)

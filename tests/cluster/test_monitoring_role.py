@@ -22,7 +22,7 @@ import pytest
 
 from tests.cluster.build import missing
 from tests.cluster.hollow import HollowNodes, hollow_nodes
-from tests.cluster.play import Played, play_role
+from tests.cluster.play import ON_THIS_MACHINE, Played, play_role
 from tests.cluster.programs import API_SERVER
 from tests.cluster.server import Cluster, running
 from tests.unit.network_plan.plans import SPECIFICATION
@@ -65,10 +65,7 @@ class Site:
             "monitoring_storage_sizes": {"prometheus": "1Mi", "loki": "1Mi", "grafana": "1Mi"},
             "monitoring_validate": [],
             "monitoring_rollout_timeout": 60,
-            # tasks that are delegated to the control plane host run here
-            "ansible_connection": "local",
-            "ansible_become": False,
-            "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+            **ON_THIS_MACHINE,
             **variables,
         }
         return play_role("monitoring", self.directory, given, *arguments)
