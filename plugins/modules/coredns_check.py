@@ -154,6 +154,11 @@ replicas:
       type: bool
       returned: always
       sample: true
+api_calls:
+  description: The number of requests to the API server.
+  returned: when the API server answered
+  type: int
+  sample: 8
 """
 
 from dataclasses import asdict
@@ -189,7 +194,8 @@ def main() -> None:
     params = module.params
     try:
         wanted = Wanted(dns_plan(params["plan"]), params["corefile"] or "", frozenset(params["sleeping"]))
-        state = look(wanted.plan, KubernetesApi(params["kubeconfig"], params["context"]), read_yaml)
+        cluster = KubernetesApi(params["kubeconfig"], params["context"])
+        state = look(wanted.plan, cluster, read_yaml)
     except Refusal as refusal:
         module.fail_json(msg=str(refusal))
     findings = judge(state, wanted, params["deployed"], params["accept"])
@@ -199,6 +205,7 @@ def main() -> None:
         "service_exists": state.dns_service is not None,
         "is_deployed": state.is_deployed,
         "replicas": [asdict(one) for one in state.replicas],
+        "api_calls": cluster.calls,
     }
     failing = failures(findings, params["fail_on"])
     if failing:

@@ -121,6 +121,11 @@ seconds:
   returned: when the API server answered
   type: float
   sample: 12.1
+api_calls:
+  description: The number of requests to the API server.
+  returned: when the API server answered
+  type: int
+  sample: 2
 """
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -158,6 +163,7 @@ def main() -> None:
         "findings": as_dicts(found),
         "nodes": judge.as_data(outcome.verdicts),
         "seconds": round(outcome.seconds, 1),
+        "api_calls": cluster.calls,
     }
     failing = failures(found, module.params["fail_on"])
     if failing:

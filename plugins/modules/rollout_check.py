@@ -219,6 +219,11 @@ seconds:
   returned: when the API server answered
   type: float
   sample: 12.1
+api_calls:
+  description: The number of requests to the API server.
+  returned: when the API server answered
+  type: int
+  sample: 9
 """
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -265,6 +270,7 @@ def main() -> None:
         "findings": as_dicts(found),
         "workloads": judge.as_data(outcome.reports),
         "seconds": round(outcome.seconds, 1),
+        "api_calls": cluster.calls,
     }
     failing = failures(found, module.params["fail_on"])
     if failing:

@@ -232,6 +232,11 @@ services:
           type: str
           returned: always
           sample: ""
+api_calls:
+  description: The number of requests to the API server.
+  returned: when the API server answered
+  type: int
+  sample: 5
 """
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -275,11 +280,12 @@ def main() -> None:
         module.fail_json(msg=missing_required_lib("kubernetes"), exception=KUBERNETES_IMPORT_ERROR)
     try:
         request = model.request(module.params)
-        seen = look.look(request, KubernetesApi(module.params["kubeconfig"], module.params["context"]), NodePortVisitor())
+        cluster = KubernetesApi(module.params["kubeconfig"], module.params["context"])
+        seen = look.look(request, cluster, NodePortVisitor())
     except Refusal as refusal:
         module.fail_json(msg=str(refusal))
     found = judge.judge(request, seen)
-    result = {"changed": False, "findings": as_dicts(found), "services": judge.as_data(request, seen)}
+    result = {"changed": False, "findings": as_dicts(found), "services": judge.as_data(request, seen), "api_calls": cluster.calls}
     failing = failures(found, module.params["fail_on"])
     if failing:
         module.fail_json(msg=failure_message(failing), **result)

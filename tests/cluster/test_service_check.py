@@ -122,3 +122,10 @@ def test_a_missing_service_whose_node_port_another_has(cluster: Cluster, namespa
     assert not result.get("failed")
     assert _rules(result) == ["services_exist"]
     assert f"taken by Service {namespace}/thief" in result["findings"][0]["fix"]
+
+
+def test_the_number_of_requests_does_not_grow(cluster: Cluster, namespace: str, node_port: int) -> None:
+    _create(cluster, namespace, node_port)
+    few = _check(cluster, [_planned(namespace, node_port)], fail_on="never")["api_calls"]
+    planned = [_planned(namespace, node_port), *(_planned(namespace, next(PORTS), name=f"missing-{at}") for at in range(5))]
+    assert _check(cluster, planned, fail_on="never", asleep=["nowhere"])["api_calls"] == few > 0
