@@ -155,7 +155,7 @@ def test_command(options: argparse.Namespace) -> int:
 
 
 def bench_command(options: argparse.Namespace) -> int:
-    set_up()
+    set_up(cluster=True)
     return gate.bench(options.arguments)
 
 
