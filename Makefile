@@ -7,7 +7,7 @@ LAB = $(PYTHON) -m tests.lab
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab site test lab-status lab-down clean lint unit archive sanity cluster integration thorough molecule bench ipip endurance pins
+.PHONY: help lab site test lab-status lab-down clean lint unit archive sanity cluster integration kubernetes thorough molecule bench ipip endurance pins
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -30,7 +30,7 @@ lab-down: ## remove the lab; images and cache stay for the next one
 clean: lab-down ## remove all labs, images and the cache
 	@$(LAB) clean
 
-lint unit archive sanity cluster integration thorough: ## one phase of the tests
+lint unit archive sanity cluster integration kubernetes thorough: ## one phase of the tests
 	@$(LAB) test $@
 
 molecule: ## molecule's default scenario (ARGS="converge", ...)

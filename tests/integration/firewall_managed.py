@@ -4,7 +4,7 @@
 """What holds for every firewall that manages the rules of its host: the same tests for ufw and firewalld.
 
 The module of the class that inherits these has ``hosts`` of ``prepare``, the first with the firewall on, and the class says how to
-reload and restart that.
+reload and restart that. A class with other tests on such a host inherits ``OnManaged``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ GONE = {"name": "worker", "state": "absent"}
 HEARD = [("tcp", 6443), ("tcp", 6444), ("tcp", 2380), ("tcp", 2381), ("udp", 5300), ("udp", 5301), ("tcp", 10250)]
 
 
-class Managed:
+class OnManaged:
     files: ClassVar[list[str]]  # directories whose bytes are compared
     reload: ClassVar[list[str]]
     unit: ClassVar[str]
@@ -80,6 +80,8 @@ class Managed:
     def difference(self, before: str, after: str) -> str:
         return "\n".join(difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=1))
 
+
+class Managed(OnManaged):
     def test_check_apply_check_apply(self, lab, host):
         before = self.standing(host)
         foreseen = lab.module(host, "firewall_ports", SET, check=True, diff=True)

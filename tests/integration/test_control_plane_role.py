@@ -23,6 +23,8 @@ from tests.integration.playbook_output import flat, recap
 from tests.lab import Lab
 from tests.lab.say import LabError
 
+pytestmark = pytest.mark.kubernetes
+
 PLAN = {
     "node_cidr": "192.168.4.0/24",
     "gateway": "192.168.4.1",

@@ -18,6 +18,8 @@ from tests.cluster.images import archive, wanted
 from tests.integration.lab_traces import machine_state, traces
 from tests.lab import Host, Lab
 
+pytestmark = pytest.mark.kubernetes
+
 CONTAINERD = """
 version = 2
 [plugins."io.containerd.grpc.v1.cri"]

@@ -20,6 +20,8 @@ from tests.lab.hosts import Host
 from tests.unit.installation.sources import make_source
 from tests.unit.installation.test_installation_signing_key import FINGERPRINT, PROLONGED
 
+pytestmark = pytest.mark.kubernetes
+
 NAME, ADDRESS, MAC = "reused", "192.168.4.241", "02:00:c0:a8:04:f1"
 
 # groups, plan and names of their own; nothing of this project's inventory

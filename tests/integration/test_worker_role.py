@@ -22,6 +22,8 @@ from tests.lab import Host, Lab
 from tests.lab.lab import SSH_OPTIONS
 from tests.rounds import rounds
 
+pytestmark = pytest.mark.kubernetes
+
 PLAN = {
     "node_cidr": "192.168.4.0/24",
     "gateway": "192.168.4.1",

@@ -60,7 +60,7 @@ def lint() -> int:
 
 
 def _pytest(paths: Sequence[str], *options: str) -> int:
-    present = [path for path in paths if (CHECKOUT / path).is_dir() and any((CHECKOUT / path).rglob("test_*.py"))]
+    present = [path for path in paths if path.endswith(".py") or any((CHECKOUT / path).rglob("test_*.py"))]
     if not present:
         raise LabError(f"no tests in {', '.join(paths)}")
     # -rs with -v's closing line: what was skipped, and why
@@ -77,13 +77,24 @@ def unit() -> int:
 
 
 def integration() -> int:
-    # Two files at a time: a Kubernetes host takes 12 to 26 of the 128 inotify instances that a kernel gives root, a file's three about 50.
-    return _pytest(["tests/integration"], "-n", WORKERS, "--dist", "loadfile", "-v", "--durations=15", "-m", "not thorough")
+    """Modules and roles on real hosts without Kubernetes. Their tests wait more than they work, so that two processors serve four."""
+    return _with_hosts("not thorough and not kubernetes", workers="4")
+
+
+def kubernetes() -> int:
+    """Roles on hosts that run Kubernetes, of which each takes 12 to 26 of the 128 inotify instances that a kernel gives root."""
+    return _with_hosts("kubernetes and not thorough", workers=WORKERS)
 
 
 def thorough() -> int:
     """What integration shows, on another release of the host's system; and firewalls whose change is killed at random instants."""
-    return _pytest(["tests/integration"], "-n", WORKERS, "--dist", "loadfile", "-v", "--durations=15", "-m", "thorough")
+    # each backend's kills have a host of their own
+    kills = _with_hosts("thorough", workers="4", dist="load", paths=("tests/integration/test_firewall_kill.py",))
+    return max(kills, _with_hosts("thorough", "--deselect=tests/integration/test_firewall_kill.py", workers="3"))
+
+
+def _with_hosts(marks: str, *options: str, workers: str, dist: str = "loadfile", paths: Sequence[str] = ("tests/integration",)) -> int:
+    return _pytest(paths, "-n", workers, "--dist", dist, "-v", "--durations=15", "-m", marks, *options)
 
 
 def molecule(arguments: Sequence[str] = ("test",)) -> int:
@@ -144,6 +155,7 @@ PHASES: dict[str, Callable[[], int]] = {
     "sanity": sanity.check,
     "cluster": cluster,
     "integration": integration,
+    "kubernetes": kubernetes,
     "molecule": molecule,
     "site": site,
     "thorough": thorough,
