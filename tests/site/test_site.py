@@ -19,6 +19,7 @@ NODES = ["homelab", "masternode", "storagenodet3500"]
 DNS = "10.233.0.3"
 CYCLES = rounds(1, 25)
 KILLS = rounds(3, 10)
+HEALTHY_CHECKS = rounds(1, 20)
 FIREWALL_IS_SHUT = {
     "masternode": (["ufw", "status", "verbose"], "Default: deny (incoming), allow (outgoing), deny (routed)"),
     "storagenodet3500": (["nft", "list", "table", "inet", "filter"], "hook forward priority filter; policy drop;"),
@@ -53,6 +54,16 @@ def test_check_mode_of_a_live_site_predicts_nothing(site: Site) -> None:
     run = site.play("site.yml", "--check", "--diff")
     assert run.status == 0, run.failed
     assert run.changed == []
+
+
+@pytest.mark.parametrize("number", range(1, HEALTHY_CHECKS + 1))
+def test_the_check_of_a_site_that_is_well_is_no_alarm(site: Site, number: int) -> None:
+    run, report = site.check()
+    assert (run.status, run.failed) == (0, [])
+    # the plan's own remarks, on ports that its owner declared, are all that there is to say
+    assert [line for line in report["lines"] if line["mark"] != "ok" and line["group"] != "plan"] == []
+    assert report["api_calls"] > 0
+    say(f"check.yml, round {number}: {report['verdict']}; {report['api_calls']} requests to the API server, {run.seconds:.0f} s")
 
 
 @pytest.mark.parametrize("host", NODES)

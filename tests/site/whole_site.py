@@ -95,6 +95,12 @@ class Site:
         say(f"{playbook} {' '.join(arguments)}: status {run.status}, {len(run.changed)} changed, {seconds:.0f} s")
         return run
 
+    def check(self, *arguments: str) -> tuple[Run, Mapping[str, Any]]:
+        """Run check.yml, and its report as docs/check-report.schema.json describes it."""
+        run = self.play("playbooks/check.yml", *arguments)
+        (told,) = run.result("Make the report").values()
+        return run, told["report"]
+
     def count_tasks(self, playbook: str) -> int:
         """How many tasks the playbook lists; those of files that are included while it runs come on top."""
         listed = self.lab.run([*self.argv(playbook), "--list-tasks"]).stdout
