@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 
@@ -210,21 +212,50 @@ def test_a_pod_without_a_controller_keeps_its_host_awake(site: Site) -> None:
         pods.remove(site)
 
 
+@dataclass(frozen=True)
+class Damage:
+    """What is done to the site, and how check.yml names it: in which group, and with which words in the subject."""
+
+    do: Callable[[Site], object]
+    group: str
+    subject: str
+
+
+def silence(site: Site, host: str, *argv: str) -> None:
+    """Run what ends its kubelet; back when the API server has missed it."""
+    site.hosts[host].run(argv, timeout=120)
+    site.lab.wait_for(lambda: host not in site.ready_nodes(), f"the API server to miss {host}", 120)
+
+
+COREFILE = '{"data": {"Corefile": ".:53 {\\n    errors\\n}\\n"}}'
 DAMAGES = {
-    "a deleted DaemonSet": lambda site: site.kubectl("delete", "daemonset", "-n", "kube-system", "calico-node"),
-    "an edited Corefile": lambda site: site.kubectl(
-        "patch", "configmap", "-n", "kube-system", "coredns", "--type=merge", "-p", '{"data": {"Corefile": ".:53 {\\n    errors\\n}\\n"}}'
+    "a deleted DaemonSet": Damage(
+        lambda site: site.kubectl("delete", "daemonset", "-n", "kube-system", "calico-node"), "calico", "DaemonSet calico-node"
     ),
-    "a closed port": lambda site: site.hosts["homelab"].run(["firewall-cmd", "--zone=public", "--remove-service=vmstation-worker"]),
-    "a deleted node": lambda site: site.kubectl("delete", "node", "homelab"),
-    "a worker that was reset": lambda site: site.hosts["storagenodet3500"].run(["kubeadm", "reset", "-f"], timeout=120),
-    "a stopped kubelet": lambda site: site.hosts["homelab"].run(["systemctl", "disable", "--now", "kubelet"]),
+    "an edited Corefile": Damage(
+        lambda site: site.kubectl("patch", "configmap", "-n", "kube-system", "coredns", "--type=merge", "-p", COREFILE), "dns", "coredns"
+    ),
+    "a closed port": Damage(
+        lambda site: site.hosts["homelab"].run(["firewall-cmd", "--zone=public", "--remove-service=vmstation-worker"]),
+        "firewall",
+        "homelab",
+    ),
+    "a deleted node": Damage(lambda site: site.kubectl("delete", "node", "homelab"), "nodes", "homelab"),
+    "a worker that was reset": Damage(
+        lambda site: silence(site, "storagenodet3500", "kubeadm", "reset", "-f"), "nodes", "storagenodet3500"
+    ),
+    "a stopped kubelet": Damage(lambda site: silence(site, "homelab", "systemctl", "disable", "--now", "kubelet"), "nodes", "homelab"),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_the_next_run_repairs(site: Site, damage: str) -> None:
-    DAMAGES[damage](site)
+def test_the_check_names_it_and_the_next_run_repairs_it(site: Site, damage: str) -> None:
+    named = DAMAGES[damage]
+    named.do(site)
+    checked, report = site.check("-e", f"check_only={named.group}")
+    ill = [line for line in report["lines"] if line["mark"] == "error"]
+    assert checked.status == 2
+    assert [line for line in ill if named.subject in line["subject"] and line["fix"]], report["lines"]
     run = site.play()
     assert run.status == 0, run.failed
     say(f"after {damage}: {'; '.join(run.changed)}")
