@@ -1,0 +1,116 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Takes values out of a text whose names say that they are secret: YAML, JSON, environments, command lines, and logs that quote these."""
+
+from __future__ import annotations
+
+import re
+from typing import Optional
+
+from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.secret_names import (
+    REDACTED,
+    is_no_secret,
+    is_password_name,
+    is_secret_name,
+    looks_random,
+)
+
+# JSON within JSON has its quotes escaped, once or more
+QUOTE = r"\\{0,7}[\"']"
+_NAMED = re.compile(rf"(?<![\w-])(?P<name>-*\w[\w.-]{{0,99}})(?P<quote>{QUOTE})?[ \t]*(?P<separator>:=|=>|[:=])(?P<gap>[ \t]*)", re.ASCII)
+_LINE_START = re.compile(r"[\s>#-]*(?:export\s+|Environment=)?(?:\\{0,7}[\"'])?", re.ASCII)
+_QUOTED = re.compile(rf"(?P<quote>{QUOTE})(?P<value>.*?)(?:(?<!\\)(?P=quote)|(?=\n)|\Z)")
+_REST_OF_LINE = re.compile(r"[^\n]*")
+_WORD = re.compile(r"[^\s\"'`]+")
+_FIELD = re.compile(r"[^\s,})\]\"'`]+")
+_FLOW_FIELD = re.compile(r"[^,}\n]+")
+_BLOCK = re.compile(r"[|>][-+0-9]*[ \t]*(?:#[^\n]*)?(?=\n)")
+_COMMENT = re.compile(r"\s+#.*")
+
+
+def redact_named_values(text: str) -> tuple[str, int]:
+    """The text, and how many values were taken out of it."""
+    parts: list[str] = []
+    done = position = count = 0
+    while True:
+        found = _NAMED.search(text, position)
+        if not found:
+            break
+        position = found.end()
+        if not is_secret_name(found["name"]):
+            continue
+        start, end = _secret_after(text, found)
+        if start < end:
+            parts += [text[done:start], REDACTED]
+            done = position = end
+            count += 1
+    return "".join([*parts, text[done:]]), count
+
+
+def _secret_after(text: str, found: re.Match[str]) -> tuple[int, int]:
+    """Where the secret stands; nowhere if what follows the name is none."""
+    start = found.end()
+    before = text[text.rfind("\n", 0, found.start()) + 1 : found.start()]
+    quoted = _QUOTED.match(text, start)
+    if quoted:
+        return (0, 0) if is_no_secret(quoted["value"]) else quoted.span("value")
+    block = _BLOCK.match(text, start)
+    if block and found["separator"] == ":":
+        return _of_block(text, block.end(), len(before) - len(before.lstrip()))
+    value = _value(text, found, before)
+    if value is None or is_no_secret(value[0]):
+        return 0, 0
+    if found["separator"] == ":" and value[0][0] in "{[&":  # what it holds has names of its own
+        return 0, 0
+    return value[1], value[1] + len(value[0])
+
+
+def _value(text: str, found: re.Match[str], before: str) -> Optional[tuple[str, int]]:
+    """The value as far as its surroundings let it go, and where it starts; None for a colon that is one of a sentence."""
+    start = found.end()
+    begins = bool(_LINE_START.fullmatch(before))
+    if found["separator"] == ":":
+        if not found["gap"] and not found["quote"] and not begins:
+            return _matched(_FIELD.match(text, start))
+        if found["quote"] or ("{" in before and before.rstrip()[-1] in "{,"):
+            return _matched(_FLOW_FIELD.match(text, start))
+        if not begins:
+            return _in_a_sentence(text, found)
+    if begins and before[-1:] in ("'", '"') and not found["quote"]:
+        end = text.find(before[-1], start)
+        line = _REST_OF_LINE.match(text, start)
+        if line and start <= end < line.end():
+            return text[start:end], start
+    if begins:
+        line = _REST_OF_LINE.match(text, start)
+        return (_COMMENT.sub("", line[0]).rstrip(), start) if line else None
+    return _matched(_WORD.match(text, start))
+
+
+def _in_a_sentence(text: str, found: re.Match[str]) -> Optional[tuple[str, int]]:
+    """``failed to get token: no such file`` tells of no token; ``made the user admin with password: letmein`` tells of one."""
+    word = _WORD.match(text, found.end())
+    if not word:
+        return None
+    ends = text[word.end() : word.end() + 1] in ("", "\n", "\r")
+    return (word[0], word.start()) if looks_random(word[0]) or (ends and is_password_name(found["name"])) else None
+
+
+def _matched(match: Optional[re.Match[str]]) -> Optional[tuple[str, int]]:
+    return (match[0], match.start()) if match else None
+
+
+def _of_block(text: str, start: int, indentation: int) -> tuple[int, int]:
+    """The lines from ``start`` on that are further in than the name whose value they are."""
+    position = start
+    while position < len(text):
+        following = text.find("\n", position + 1)
+        following = len(text) if following < 0 else following
+        line = text[position + 1 : following]
+        if line.strip() and len(line) - len(line.lstrip()) <= indentation:
+            break
+        position = following
+    while start < position and text[start].isspace():
+        start += 1
+    return (0, 0) if is_no_secret(text[start:position]) else (start, position)
