@@ -108,6 +108,18 @@ PLAYBOOK = """
       changed_when: false
     - vmstation.cluster.installed_programs_info:
         programs: "{{ hostvars.localhost.source.installation.programs }}"
+    - vmstation.cluster.host_diagnosis_info:
+        maximum_size: 1MiB
+        timeout: 60
+      register: diagnosis_host
+    - vmstation.cluster.diagnosis_archive:
+        entries: "{{ hostvars | vmstation.cluster.diagnosis_entries(ansible_play_hosts_all) }}"
+        documents: {plan: "{{ my_plan }}"}
+        cluster: mine
+        directory: "{{ playbook_dir }}"
+      delegate_to: localhost
+      # each run writes what there is then
+      changed_when: false
 
 - name: Use the role
   hosts: kube_workers
@@ -135,7 +147,8 @@ PLAYBOOK = """
 # these are used with a real one in tests/cluster and tests/site
 NEED_A_CLUSTER = {
     "modules": {
-        "calico_check", "calico_info", "calico_preflight_check", "cluster_dns_check", "cluster_drift_check", "coredns_check",
+        "calico_check", "calico_info", "calico_preflight_check", "cluster_diagnosis_info", "cluster_dns_check", "cluster_drift_check",
+        "coredns_check",
         "kubeadm_control_plane", "kubeadm_join_token", "kubeadm_reset", "kubeadm_worker", "node_ready_check", "node_sleep_check",
         "pod_network_check", "rollout_check", "service_check", "workload_preflight_check",
     },

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 Keep = Literal["head", "tail"]
 Status = Literal["complete", "cut", "absent", "failed"]
+Object = dict[str, Any]
 
 KIB = 1024
 MIB = 1024 * KIB

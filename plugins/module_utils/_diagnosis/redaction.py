@@ -85,6 +85,8 @@ _FORMS: tuple[tuple[re.Pattern[str], Replacement], ...] = (
         ),
         rf"\1{REDACTED}",
     ),
+    # of a registry
+    (_form(rf"\b(auth(?:{QUOTE})?\s*[:=]\s*{QUOTE})[A-Za-z0-9+/]{{8,}}={{0,2}}(?={QUOTE})"), rf"\1{REDACTED}"),
     (_form(r"\b(bearer\s+)(?=[^\s\"']*\d)[\w.~+/-]{16,}=*", flags=re.IGNORECASE), rf"\1{REDACTED}"),
     (_form(r"(?<![\w+.-])([A-Za-z][\w+.-]{1,20}://[^\s/:@\"'<>]{0,100}:)(?!<redacted>@)", r"[^\s/@\"'<>]+(?=@)"), rf"\1{REDACTED}"),
     # a token of kubeadm

@@ -29,6 +29,7 @@ _NO_SECRETS = re.compile(
     r"|\S+\.(?:pem|key|crt|pub|conf|json|ya?ml|txt|env)"  # its name
     r"|\$\(\w+\)|\$\{[^}]*\}|\\w+\{[^}]*\}|\{\{.*\}\}"  # a reference, which the reader resolves
     r"|\*{3,}|[\W_]"
+    r"|(?:files|compat)(?:\s+\S+)*"  # nsswitch.conf says where passwd comes from
 )
 _RANDOM = re.compile(r"(?=\S*\d)(?=\S*[A-Za-z])[A-Za-z0-9+/=_.~-]{12,}")
 

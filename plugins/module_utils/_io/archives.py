@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import tarfile
 import time
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
@@ -28,6 +31,9 @@ class Archives(Protocol):
     def write(self, source: str, path: str, unfinished: str) -> int:
         """Archive a directory for its owner alone, under another name until it is complete; its size in bytes."""
 
+    def write_texts(self, texts: Mapping[str, str], path: str, unfinished: str) -> int:
+        """Archive texts by their names in the same way."""
+
     def remove(self, path: str) -> None:
         """Remove a file."""
 
@@ -45,12 +51,32 @@ class LocalArchives:
         return os.path.isdir(path)
 
     def write(self, source: str, path: str, unfinished: str) -> int:
+        # what takes the room is compressed already, pictures above all
+        with self._whole(path, unfinished, f"what is in {source}", compression=1) as archive:
+            archive.add(source, arcname=os.path.basename(source))
+        return os.path.getsize(path)
+
+    def write_texts(self, texts: Mapping[str, str], path: str, unfinished: str) -> int:
+        now = int(time.time())
+        with self._whole(path, unfinished, f"{len(texts)} files", compression=6) as archive:
+            for name, text in texts.items():
+                data = text.encode("utf-8", "replace")
+                entry = tarfile.TarInfo(name)
+                entry.size, entry.mtime, entry.mode = len(data), now, 0o600
+                archive.addfile(entry, io.BytesIO(data))
+        return os.path.getsize(path)
+
+    def remove(self, path: str) -> None:
+        os.unlink(path)
+
+    @contextlib.contextmanager
+    def _whole(self, path: str, unfinished: str, what: str, *, compression: int) -> Iterator[tarfile.TarFile]:
+        """An archive to fill, for its owner alone. It gets its name when it is complete and on disk."""
         try:
             descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "wb") as file:
-                # what takes the room is compressed already, pictures above all
-                with tarfile.open(fileobj=file, mode="w:gz", compresslevel=1, format=tarfile.PAX_FORMAT) as archive:
-                    archive.add(source, arcname=os.path.basename(source))
+                with tarfile.open(fileobj=file, mode="w:gz", compresslevel=compression, format=tarfile.PAX_FORMAT) as archive:
+                    yield archive
                 file.flush()
                 os.fsync(file.fileno())
             os.rename(unfinished, path)
@@ -59,13 +85,9 @@ class LocalArchives:
             raise Refusal(
                 f"archive {path}",
                 f"{error.strerror.lower() if isinstance(error, OSError) and error.strerror else error}",
-                f"room and rights to write what is in {source}",
+                f"room and rights to write {what}",
                 f"Free room on the file system of {os.path.dirname(path)}, or choose another directory for archives.",
             ) from error
-        return os.path.getsize(path)
-
-    def remove(self, path: str) -> None:
-        os.unlink(path)
 
     def _forget(self, path: str) -> None:
         if os.path.lexists(path):

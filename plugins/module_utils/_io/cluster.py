@@ -191,6 +191,20 @@ class KubernetesApi:
         headers: Optional[Mapping[str, str]] = None,
     ) -> tuple[int, Object]:
         """One request: its HTTP status and the JSON object of its answer; {} stands for any other answer."""
+        status, data = self._send(method, path, question, retries=retries, body=body, headers=headers)
+        return status, _decoded(data)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        question: _Question,
+        *,
+        retries: Union[urllib3.Retry, bool],
+        body: Optional[bytes] = None,
+        headers: Optional[Mapping[str, str]] = None,
+    ) -> tuple[int, bytes]:
+        """One request: its HTTP status and its answer."""
         self.calls += 1
         try:
             answer = self._pool.request(
@@ -203,11 +217,7 @@ class KubernetesApi:
             )
         except urllib3.exceptions.HTTPError as error:
             raise self._silence(error, question) from error
-        try:
-            decoded = json.loads(answer.data)
-        except ValueError:
-            decoded = {"message": answer.data[:200].decode(errors="replace").strip()}
-        return answer.status, decoded if isinstance(decoded, dict) else {}
+        return answer.status, answer.data
 
     def _silence(self, error: Exception, question: _Question) -> Refusal:
         """Why there was no answer at all."""
@@ -260,6 +270,14 @@ class KubernetesApi:
         raise Refusal(
             subject, f"HTTP status {status}: {message}", "HTTP status 200", f"Check that {self._origin} leads to a Kubernetes API server."
         )
+
+
+def _decoded(data: bytes) -> Object:
+    try:
+        decoded = json.loads(data)
+    except ValueError:
+        decoded = {"message": data[:200].decode(errors="replace").strip()}
+    return decoded if isinstance(decoded, dict) else {}
 
 
 def read_yaml(text: str) -> object:

@@ -37,12 +37,18 @@ class Commands(Protocol):
         """Run a program. With ``check``, a status other than 0 is a Refusal that carries its stderr. timeout: seconds."""
 
 
+def host_environment() -> dict[str, str]:
+    """What a host's programs are started with: found where an administrator finds them, in the C locale."""
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), SBIN_DIRECTORIES])
+    return {**os.environ, "PATH": path, "LC_ALL": "C.UTF-8", "LANGUAGE": "C"}
+
+
 class HostCommands:
     """The host's own programs."""
 
     def __init__(self) -> None:
-        self._path = os.pathsep.join([os.environ.get("PATH", os.defpath), SBIN_DIRECTORIES])
-        self._environment = {**os.environ, "PATH": self._path, "LC_ALL": "C.UTF-8", "LANGUAGE": "C"}
+        self._environment = host_environment()
+        self._path = self._environment["PATH"]
 
     def has(self, program: str) -> bool:
         return shutil.which(program, path=self._path) is not None

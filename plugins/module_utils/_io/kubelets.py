@@ -5,12 +5,10 @@
 
 from __future__ import annotations
 
-import queue
-import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Union
 
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.parallel import ask_all
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal, Unavailable
 
 AT_ONCE = 10
@@ -26,33 +24,9 @@ class KubeletVisitor:
 
     def ask(self, nodes: Sequence[str], seconds: float) -> Mapping[str, Answer]:
         """What ``/configz`` of each answers. seconds: for all together; a node without an answer by then is Unavailable."""
-        waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
-        answers: queue.SimpleQueue[tuple[str, Answer]] = queue.SimpleQueue()
-        for node in nodes:
-            waiting.put(node)
-        # the API server waits longer for a node that is gone than anyone here would: such a thread ends with this process
-        for _worker in range(min(AT_ONCE, len(nodes))):
-            threading.Thread(target=self._answer, args=(waiting, answers), daemon=True).start()
-        deadline = time.monotonic() + seconds
-        found: dict[str, Answer] = {}
-        while len(found) < len(nodes):
-            try:
-                node, answer = answers.get(timeout=max(0.0, deadline - time.monotonic()))
-            except queue.Empty:
-                break
-            found[node] = answer
-        return {node: found[node] if node in found else _no_answer(node, seconds) for node in nodes}
-
-    def _answer(self, waiting: queue.SimpleQueue[str], answers: queue.SimpleQueue[tuple[str, Answer]]) -> None:
-        while True:
-            try:
-                node = waiting.get_nowait()
-            except queue.Empty:
-                return
-            try:
-                answers.put((node, self._read(f"/api/v1/nodes/{node}/proxy/configz")))
-            except Refusal as refusal:
-                answers.put((node, refusal))
+        # the API server waits longer for a node that is gone than anyone here would
+        answers = ask_all(nodes, lambda node: self._read(f"/api/v1/nodes/{node}/proxy/configz"), seconds, AT_ONCE)
+        return {node: _no_answer(node, seconds) if answer is None else answer for node, answer in zip(nodes, answers)}
 
 
 def _no_answer(node: str, seconds: float) -> Refusal:
