@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import base64
+import tarfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.cluster import dashboards
 from tests.lab.say import say
@@ -69,6 +73,35 @@ def test_the_check_of_a_site_that_is_well_is_no_alarm(site: Site, number: int) -
     assert told == []
     assert report["api_calls"] > 0
     say(f"check.yml, round {number}: {report['verdict']}; {report['api_calls']} requests to the API server, {run.seconds:.0f} s")
+
+
+def test_a_diagnosis_has_each_hosts_rules_and_no_secret(site: Site, tmp_path: Path) -> None:
+    bootstrap = site.hosts["masternode"].run(["kubeadm", "token", "create", "--ttl=10m"]).stdout.strip()
+    key = yaml.safe_load(site.lab.kubeconfig.read_text())["users"][0]["user"]["client-key-data"]
+    run = site.play("playbooks/diagnose.yml", "-e", f"diagnosis_directory={tmp_path}")
+    assert run.status == 0, run.failed
+    assert run.changed == ["masternode: Write what was said"]
+    (path,) = tmp_path.iterdir()
+    assert path.stat().st_mode & 0o777 == 0o600
+    with tarfile.open(path) as archive:
+        files = {
+            entry.name.partition("/")[2]: content.read().decode()
+            for entry in archive
+            if (content := archive.extractfile(entry)) is not None
+        }
+    say(f"{path.name}: {path.stat().st_size} bytes, {len(files)} files of {sum(map(len, files.values()))} characters")
+    for secret in (bootstrap, key, *base64.b64decode(key).decode().splitlines()[1:-1]):
+        assert [name for name, text in files.items() if secret in text] == []
+    for node in NODES:
+        assert "lookup main" in files[f"hosts/{node}/network/rules.txt"]
+        assert "10.244." in files[f"hosts/{node}/network/routes.txt"]
+        assert "hook input" in files[f"hosts/{node}/firewall/nft.txt"]
+        assert node in files["cluster/nodes.txt"]
+    assert "active" in files["hosts/masternode/firewall/ufw.txt"]
+    assert "vmstation-worker" in files["hosts/homelab/firewall/firewalld-zones.txt"]
+    assert "RESIDUAL TIME" in files["hosts/masternode/kubernetes/certificates.txt"]
+    assert "calico-node" in files["cluster/pods.txt"]
+    assert "encapsulation" in files["controller/network_plan.json"]
 
 
 @pytest.mark.parametrize("host", NODES)
