@@ -100,6 +100,9 @@ options:
       - How much all texts may have together before they are compressed, in bytes or such as V(20MiB). The longest are cut first.
     type: str
     default: 20MiB
+notes:
+  - Ansible writes the options of every module to the system's log. Give the task the variable C(ansible_no_target_syslog), as it is as long
+    as the archive.
 seealso:
   - module: vmstation.cluster.host_diagnosis_info
   - module: vmstation.cluster.cluster_diagnosis_info

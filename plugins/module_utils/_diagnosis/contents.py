@@ -62,11 +62,11 @@ def index_text(heading: str, entries: Sequence[Entry]) -> str:
     if failed:
         parts += ["What could not be had:", "", table(("file", "asked", "why"), ((one.name, one.asked, one.note) for one in failed))]
     rows = (
-        (one.name, one.status, show_size(one.size), one.redactions or "", f"{one.seconds:.1f}", one.asked, one.note)
+        (one.name, one.status, show_size(one.size), one.redactions or "", f"{one.seconds:.1f}", one.note, one.asked)
         for one in rest
         if one.status != "absent"
     )
-    parts += ["What is here:", "", table(("file", "status", "size", "redacted", "seconds", "asked", "note"), rows)]
+    parts += ["What is here:", "", table(("file", "status", "size", "redacted", "seconds", "note", "asked"), rows)]
     absent = [one for one in rest if one.status == "absent"]
     if absent:
         parts += [

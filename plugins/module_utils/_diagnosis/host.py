@@ -50,7 +50,7 @@ def entry_of(question: Question, reading: Reading) -> Entry:
     kept, size = reading.text, reading.size
     is_cut = size > question.room
     text, redactions = redact(whole_lines(kept, question.keep) if is_cut else kept)
-    status, notes = _judged(question, reading)
+    status, notes = _judged(question, reading, text)
     if is_cut:
         end = "last" if question.keep == "tail" else "first"
         notes.append(f"the {end} {show_size(len(text.encode('utf-8', 'replace')))} of {show_size(size)}")
@@ -60,12 +60,15 @@ def entry_of(question: Question, reading: Reading) -> Entry:
     return entry if entry.size <= question.room else shorten(entry, question.room)
 
 
-def _judged(question: Question, reading: Reading) -> tuple[Status, list[str]]:
+def _judged(question: Question, reading: Reading, text: str) -> tuple[Status, list[str]]:
     if reading.problem:
         return "failed", [reading.problem]
     if reading.status == 0:
-        return "complete", [] if reading.text else ["it says nothing"]
-    return ("complete" if reading.status in question.accept else "failed"), [f"exit status {reading.status}"]
+        return "complete", [] if text else ["it says nothing"]
+    if reading.status in question.accept:
+        return "complete", [f"exit status {reading.status}"]
+    words = next((line.strip() for line in text.splitlines() if line.strip()), "no output")
+    return "failed", [f"exit status {reading.status}: {words[:200]}"]
 
 
 def _for_each_card(questions: Sequence[Question], interfaces: Sequence[str]) -> Iterator[Question]:

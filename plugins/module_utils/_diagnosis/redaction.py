@@ -62,8 +62,11 @@ _NAME = r"(?P<name>[A-Za-z_][\w.-]{0,99})"
 _QUOTED_VALUE = rf"(?P<quote>{QUOTE})(?P<value>.*?)(?<!\\)(?P=quote)"
 _FORMS: tuple[tuple[re.Pattern[str], Replacement], ...] = (
     # PEM; of a log's tail the beginning may be cut off, of a file the end. In JSON the line breaks are escaped
-    (_form(rf"-----BEGIN ({_PRIVATE_KEY})-----.*?(?:-----END \1-----|\Z)", flags=re.DOTALL), REDACTED),
-    (_form(rf"\A(?:(?!-----BEGIN ).)*?-----END {_PRIVATE_KEY}-----", flags=re.DOTALL), REDACTED),
+    (
+        _form(rf"-----BEGIN ({_PRIVATE_KEY})-----(?:.{{0,16000}}?-----END \1-----|[\s\w+/=\\:,.-]*)", flags=re.DOTALL),
+        REDACTED,
+    ),
+    (_form(rf"\A(?:(?!-----BEGIN ).){{0,16000}}?-----END {_PRIVATE_KEY}-----", flags=re.DOTALL), REDACTED),
     (_form(r"LS0tLS1CRUdJTi[A-Za-z0-9+/]{20,}={0,2}"), _if_private_key),
     # JSON Web Tokens, and base64 of one, as a Secret has it
     (_form(r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"), REDACTED),

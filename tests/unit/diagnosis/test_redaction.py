@@ -178,6 +178,7 @@ def test_what_is_no_secret_stays(text: str) -> None:
         ("password: x  # of the owner\nuser: root", f"password: {REDACTED}  # of the owner\nuser: root"),
         ("https://root:x@registry:5000/v2", f"https://root:{REDACTED}@registry:5000/v2"),
         (f"before\n{private_key()}\n{CERTIFICATE}", f"before\n{REDACTED}\n{CERTIFICATE}"),
+        ("saw -----BEGIN PRIVATE KEY-----; it is long\n" + "x\n" * 9000, f"saw {REDACTED}; it is long\n" + "x\n" * 9000),
         ("Config{User:root,Password:x,Port:1}", f"Config{{User:root,Password:{REDACTED},Port:1}}"),
     ],
 )
