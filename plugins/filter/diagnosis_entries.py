@@ -46,7 +46,7 @@ _value:
   description: Entries whose names begin with C(cluster/), C(hosts/NAME/) or C(controller/).
   type: list
   elements: dict
-  sample: [{name: hosts/homelab, status: absent, asked: host homelab, note: "asleep, and left so"}]
+  sample: [{name: hosts/homelab, status: asleep, asked: host homelab, note: "asleep, and left so"}]
 """
 
 import platform

@@ -48,7 +48,7 @@ options:
           - Whether it is there.
         type: str
         required: true
-        choices: [complete, cut, absent, failed]
+        choices: [complete, cut, absent, asleep, failed]
       asked:
         description:
           - The command, path or list.
@@ -140,7 +140,8 @@ lines:
   elements: str
   sample:
     - "/home/me/vmstation-diagnosis-20261125T233000Z.tar.gz: 402.6 KiB, 241 files, 12 secrets taken out"
-    - "not had: hosts/homelab: host homelab cannot be reached"
+    - "not had: hosts/homelab: asleep, and left so"
+    - "not had: cluster/nodes.yaml and 39 more: not asked for, as the API server does not answer: connection refused"
 """
 
 from ansible.module_utils.basic import AnsibleModule

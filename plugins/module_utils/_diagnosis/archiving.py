@@ -62,6 +62,6 @@ def _lines(path: str, size: int, held: Contents) -> list[str]:
     redactions = sum(entry.redactions for entry in held.entries)
     written = f"{show_size(size)}, " if size else ""
     head = f"{path}: {written}{len(held.files)} files, {redactions} secrets taken out"
-    missing = [f"not had: {entry.name}: {entry.note}" for entry in held.missing]
+    missing = [f"not had: {one}" for one in held.missing]
     more = [f"not had: {len(missing) - MOST_LINES} more, which index.txt names"] if len(missing) > MOST_LINES else []
     return [head, *missing[:MOST_LINES], *more]

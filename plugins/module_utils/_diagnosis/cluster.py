@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import heapq
+import re
 from collections.abc import Iterable
 from functools import partial
 from typing import Callable, Optional
@@ -188,4 +189,7 @@ def _list_of(kind: Kind) -> str:
 
 
 def _why(reason: str, answer: Optional[Refusal]) -> str:
-    return reason or (f"{answer.found}" if answer else "no answer by the end of the time")
+    if reason or answer is None:
+        return reason or "no answer by the end of the time"
+    # the API server quotes what it asked the kubelet: without that, all logs of a silent node have one reason
+    return re.sub(r'Get "[^"]*": ', "", answer.found)

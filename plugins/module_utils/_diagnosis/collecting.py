@@ -27,7 +27,7 @@ def entries_of(hostvars: object, hosts: Iterable[str], asleep: Collection[str], 
     entries = [_of_versions(versions), *_below("cluster", "the Kubernetes API", cluster)]
     for name in names:
         if name in asleep:
-            entries.append({"name": f"hosts/{name}", "status": "absent", "asked": f"host {name}", "note": "asleep, and left so"})
+            entries.append({"name": f"hosts/{name}", "status": "asleep", "asked": f"host {name}", "note": "asleep, and left so"})
         else:
             entries += _below(f"hosts/{name}", f"host {name}", seen[name].get(HOST) or {})
     return entries

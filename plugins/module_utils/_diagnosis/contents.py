@@ -21,8 +21,32 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._storage.sizes i
 
 TIME = "%Y%m%dT%H%M%SZ"
 INDEX, INDEX_FOR_PROGRAMS = "index.txt", "index.json"
+_NOT_HAD = ("failed", "asleep")
 _NOT_OF_A_PATH = re.compile(r"[^A-Za-z0-9_.@:+-]+")
 _NOT_OF_A_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What could not be had for one reason. names: of the files that would be there."""
+
+    names: tuple[str, ...]
+    note: str
+
+    def __str__(self) -> str:
+        more = f" and {len(self.names) - 1} more" if self.names[1:] else ""
+        return f"{self.names[0]}{more}: {self.note}"
+
+
+def missing(entries: Iterable[Entry]) -> list[Missing]:
+    """What could not be had, what has the same reason at the same place together. Whole hosts come first, then what the fewest share."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for entry in entries:
+        if entry.status in _NOT_HAD:
+            place = "/".join(entry.name.split("/")[: 2 if entry.name.startswith("hosts/") else 1])
+            found.setdefault((place, entry.note), []).append(entry.name)
+    groups = [Missing(tuple(names), note) for (_place, note), names in found.items()]
+    return sorted(groups, key=lambda one: (one.names[0].count("/") > 1, len(one.names), one.names))
 
 
 @dataclass(frozen=True)
@@ -37,8 +61,8 @@ class Contents:
         return sum(len(text.encode("utf-8", "replace")) for text in self.files.values())
 
     @property
-    def missing(self) -> list[Entry]:
-        return [entry for entry in self.entries if entry.status == "failed"]
+    def missing(self) -> list[Missing]:
+        return missing(self.entries)
 
 
 def archive_name(cluster: str, time: str) -> str:
@@ -58,16 +82,16 @@ def contents(entries: Iterable[Entry], documents: Mapping[str, Any], heading: st
 def index_text(heading: str, entries: Sequence[Entry]) -> str:
     """What could not be had first: it says most."""
     parts = [heading, ""]
-    failed, rest = ([one for one in entries if (one.status == "failed") is wanted] for wanted in (True, False))
-    if failed:
-        parts += ["What could not be had:", "", table(("file", "asked", "why"), ((one.name, one.asked, one.note) for one in failed))]
+    not_had = missing(entries)
+    if not_had:
+        parts += ["What could not be had:", "", *("\n    ".join([one.note, *one.names]) for one in not_had), ""]
     rows = (
-        (one.name, one.status, show_size(one.size), one.redactions or "", f"{one.seconds:.1f}", one.note, one.asked)
-        for one in rest
-        if one.status != "absent"
+        (one.status, show_size(one.size), one.redactions or "", f"{one.seconds:.1f}", one.name, one.note, one.asked)
+        for one in entries
+        if one.text or one.status in {"complete", "cut"}
     )
-    parts += ["What is here:", "", table(("file", "status", "size", "redacted", "seconds", "note", "asked"), rows)]
-    absent = [one for one in rest if one.status == "absent"]
+    parts += ["What is here:", "", table(("status", "size", "redacted", "seconds", "file", "note", "asked"), rows)]
+    absent = [one for one in entries if one.status == "absent"]
     if absent:
         parts += [
             "What is not there to be asked:",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.bounds import fit, shorten, whole_lines
 from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.host_questions import (
@@ -29,7 +30,10 @@ def look(host: HostReader, room: int, seconds: float) -> list[Entry]:
     asked: list[Question] = []
     entries: list[Entry] = []
     for question in _for_each_card(QUESTIONS, host.interfaces()):
-        asked.append(question)
+        if question.needs and not host.files(question.needs):
+            entries.append(Entry(question.name, "absent", _asked(question), note=f"no file {question.needs} on this host"))
+        else:
+            asked.append(question)
     for files in FILES:
         found = host.files(files.pattern)
         asked += [_of_file(files, path) for path in found[: files.most]]
@@ -43,7 +47,7 @@ def look(host: HostReader, room: int, seconds: float) -> list[Entry]:
 
 
 def entry_of(question: Question, reading: Reading) -> Entry:
-    asked = shlex.join(question.argv) if question.argv else question.path
+    asked = _asked(question)
     if not reading.found:
         kind = f"program {question.argv[0]}" if question.argv else "file"
         return Entry(question.name, "absent", asked, note=f"no such {kind} on this host")
@@ -58,6 +62,10 @@ def entry_of(question: Question, reading: Reading) -> Entry:
     entry = Entry(question.name, status, asked, text, "; ".join(notes), question.keep, redactions, reading.seconds)
     # bytes that are no UTF-8 take more room in it
     return entry if entry.size <= question.room else shorten(entry, question.room)
+
+
+def _asked(question: Question) -> str:
+    return shlex.join(question.argv) if question.argv else question.path
 
 
 def _judged(question: Question, reading: Reading, text: str) -> tuple[Status, list[str]]:
@@ -79,7 +87,7 @@ def _for_each_card(questions: Sequence[Question], interfaces: Sequence[str]) -> 
             continue
         for card in cards:
             argv = tuple(word.replace(NIC, card) for word in question.argv)
-            yield Question(question.name.replace(NIC, card), argv, "", question.room, question.keep, question.accept, question.seconds)
+            yield replace(question, name=question.name.replace(NIC, card), argv=argv)
 
 
 def _of_file(files: Files, path: str) -> Question:

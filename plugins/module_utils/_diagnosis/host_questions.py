@@ -16,7 +16,8 @@ NIC = "{nic}"
 class Question:
     """name: of the file in the archive. argv: a program, once for each network card if NIC is in it. path: a file.
 
-    accept: exit statuses that are an answer. room: bytes that are kept, at the end that ``keep`` names.
+    accept: exit statuses that are an answer. room: bytes that are kept, at the end that ``keep`` names. needs: a file without which there
+    is nothing to ask for.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Question:
     keep: Keep = "head"
     accept: tuple[int, ...] = (0,)
     seconds: float = 15.0
+    needs: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ def _journal(name: str, line: str, room: int = 512 * KIB) -> Question:
 # a unit that does not run, or does not exist, is an answer
 _UNIT = (0, 1, 2, 3, 4)
 _STATUS = "systemctl --no-pager --full --lines=20 status"
+_KUBELET_CERTIFICATE = "/var/lib/kubelet/pki/kubelet-client-current.pem"
 _SYSCTLS = (
     r"^(net\.ipv[46]\.(ip_forward|conf\.[^.]+\.(forwarding|rp_filter|arp_ignore|disable_ipv6|accept_ra|proxy_arp))|net\.bridge\."
     r"|net\.(netfilter\.)?nf_conntrack_(max|count|buckets)|vm\.(overcommit_memory|panic_on_oom|swappiness|max_map_count)"
@@ -126,7 +129,12 @@ QUESTIONS = (
     _run("kubernetes/versions-kubelet.txt", "kubelet --version"),
     _run("kubernetes/versions-kubeadm.txt", "kubeadm version"),
     # it asks the API server for its configuration first, and does without when there is no answer
-    _run("kubernetes/certificates.txt", "kubeadm certs check-expiration", seconds=45.0),
+    _run("kubernetes/certificates.txt", "kubeadm certs check-expiration", seconds=45.0, needs="/etc/kubernetes/pki/apiserver.crt"),
+    _run(
+        "kubernetes/kubelet-certificate.txt",
+        f"openssl x509 -noout -subject -issuer -dates -in {_KUBELET_CERTIFICATE}",
+        needs=_KUBELET_CERTIFICATE,
+    ),
     _run("kubernetes/directories.txt", "ls -lanR /etc/kubernetes /var/lib/etcd /etc/cni /opt/cni/bin /usr/lib/cni", accept=(0, 2)),
     # containers
     _run("containers/containerd-status.txt", f"{_STATUS} containerd", accept=_UNIT),

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 Keep = Literal["head", "tail"]
-Status = Literal["complete", "cut", "absent", "failed"]
+Status = Literal["complete", "cut", "absent", "asleep", "failed"]
 Object = dict[str, Any]
 
 KIB = 1024
@@ -21,8 +21,9 @@ MIB = 1024 * KIB
 class Entry:
     """name: of its file in the archive. asked: the command, path or list. text: without secrets.
 
-    status: ``cut`` if only a part of it is kept, ``absent`` if there is no such thing, ``failed`` if it could not be had; of what failed
-    there may be a text. note: why. keep: which part stays when there is too much of it. redactions: how many secrets were taken out.
+    status: ``cut`` if only a part of it is kept, ``absent`` if there is no such thing, ``asleep`` of a host that was left so, ``failed``
+    if it could not be had; of what failed there may be a text. note: why. keep: which part stays when there is too much of it.
+    redactions: how many secrets were taken out.
     """
 
     name: str
@@ -42,7 +43,7 @@ class Entry:
 # what a module takes that is given entries
 ENTRY_ARGUMENTS = {
     "name": {"type": "str", "required": True},
-    "status": {"type": "str", "required": True, "choices": ["complete", "cut", "absent", "failed"]},
+    "status": {"type": "str", "required": True, "choices": ["complete", "cut", "absent", "asleep", "failed"]},
     "asked": {"type": "str", "default": ""},
     "text": {"type": "str", "default": ""},
     "note": {"type": "str", "default": ""},

@@ -28,7 +28,7 @@ _NO_SECRETS = re.compile(
     rf"(?:file:|unix:)?/{_DIRECTORIES}(?:/\S*)?"  # the path of a file
     r"|\S+\.(?:pem|key|crt|pub|conf|json|ya?ml|txt|env)"  # its name
     r"|\$\(\w+\)|\$\{[^}]*\}|\\w+\{[^}]*\}|\{\{.*\}\}"  # a reference, which the reader resolves
-    r"|\*{3,}|[\W_]"
+    r"|\*{3,}|[\W_]|0x[0-9a-f]{1,16}"
     r"|(?:files|compat)(?:\s+\S+)*"  # nsswitch.conf says where passwd comes from
 )
 _RANDOM = re.compile(r"(?=\S*\d)(?=\S*[A-Za-z])[A-Za-z0-9+/=_.~-]{12,}")

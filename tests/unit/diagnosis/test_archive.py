@@ -24,7 +24,7 @@ from tests.lab.cache import CHECKOUT
 
 ROUTES = Entry("hosts/homelab/network/routes.txt", "complete", "ip route show", "default via 192.168.4.1\n")
 GONE = Entry("hosts/storage", "failed", "host storage", note="no route to host")
-SLEEPS = Entry("hosts/homelab", "absent", "host homelab", note="asleep, and left so")
+SLEEPS = Entry("hosts/homelab", "asleep", "host homelab", note="asleep, and left so")
 
 
 def test_what_the_plays_registered_is_collected() -> None:
@@ -43,7 +43,7 @@ def test_what_the_plays_registered_is_collected() -> None:
         ("cluster/pods.txt", "complete", ""),
         ("hosts/masternode", "failed", "sudo said password: <redacted>"),
         ("hosts/homelab/network/routes.txt", "complete", ""),
-        ("hosts/storage", "absent", "asleep, and left so"),
+        ("hosts/storage", "asleep", "asleep, and left so"),
         ("hosts/media", "failed", "no route to host"),
     ]
 
@@ -81,8 +81,14 @@ def test_two_of_one_name_are_both_kept() -> None:
 
 
 def test_the_index_says_what_is_missing_first() -> None:
-    index = contents([ROUTES, GONE, SLEEPS], {}, "vmstation", MIB).files["index.txt"]
-    assert index.index("no route to host") < index.index("ip route show") < index.index("asleep, and left so")
+    absent = Entry("hosts/homelab/firewall/ufw.txt", "absent", "ufw status", note="no such program ufw on this host")
+    index = contents([ROUTES, absent, GONE, SLEEPS], {}, "vmstation", MIB).files["index.txt"]
+    assert (
+        index.index("asleep, and left so")
+        < index.index("no route to host")
+        < index.index("ip route show")
+        < index.index("no such program ufw")
+    )
     rows = json.loads(contents([ROUTES, GONE], {}, "vmstation", MIB).files["index.json"])["entries"]
     assert [(row["name"], row["status"], row["size"]) for row in rows] == [(ROUTES.name, "complete", 24), (GONE.name, "failed", 0)]
 
@@ -112,7 +118,20 @@ def test_one_file_for_its_owner_alone(tmp_path: Path) -> None:
         )
         assert opened.extractfile(f"{top}/{ROUTES.name}").read() == ROUTES.text.encode()
     assert done.lines[0].startswith(f"{done.path}: ")
-    assert done.lines[1:] == ["not had: hosts/storage: no route to host"]
+    assert done.lines[1:] == ["not had: hosts/homelab: asleep, and left so", "not had: hosts/storage: no route to host"]
+
+
+def test_what_is_missing_for_one_reason_is_said_once() -> None:
+    silent = [Entry(f"cluster/{name}.yaml", "failed", note="connection refused") for name in ("nodes", "pods", "services")]
+    others = [Entry(f"hosts/{name}/network/rules.txt", "failed", note="did not end within 15 s") for name in ("a", "b")]
+    held = contents([*others, *silent, Entry("cluster/version.yaml", "failed", note="slow"), GONE], {}, "heading", MIB)
+    assert [str(one) for one in held.missing] == [
+        "cluster/version.yaml: slow",
+        "hosts/storage: no route to host",
+        "cluster/nodes.yaml and 2 more: connection refused",
+        "hosts/a/network/rules.txt: did not end within 15 s",
+        "hosts/b/network/rules.txt: did not end within 15 s",
+    ]
 
 
 def test_it_is_bounded_whatever_it_is_given(tmp_path: Path) -> None:

@@ -60,7 +60,8 @@ class ScriptedCluster:
 
     def logs(self, wanted: Sequence[Log], seconds: float) -> list[str | Refusal | None]:
         self.logs_asked += wanted
-        return ["a line\npassword: hunter2\n" if one.pod != "mute" else None for one in wanted]
+        gone = Refusal("log", 'HTTP status 500: Get "https://1:10250/x?y": dial tcp: refused', "HTTP status 200", "Look at it.")
+        return [{"mute": None, "gone": gone}.get(one.pod, "a line\npassword: hunter2\n") for one in wanted]
 
     def as_text(self, document: Object) -> str:
         return json.dumps(document) + "\n"
@@ -184,8 +185,11 @@ def test_logs_are_read_of_what_is_not_well_and_of_the_system(pods: list[Object],
 
 
 def test_a_log_that_does_not_come_and_a_node_that_sleeps_are_named() -> None:
-    entries = seen(ScriptedCluster({"Node": [node("homelab"), node("storage", "Unknown")], "Pod": [pod("mute", ready=False)]}))
+    entries = seen(
+        ScriptedCluster({"Node": [node("homelab"), node("storage", "Unknown")], "Pod": [pod("mute", ready=False), pod("gone", restarts=1)]})
+    )
     assert entries["logs/default/mute/main.log"].note == "no answer by the end of the time"
+    assert entries["logs/default/gone/main.previous.log"].note == "HTTP status 500: dial tcp: refused"
     assert entries["logs"].note == "not asked for, as these are not ready: storage"
 
 

@@ -57,6 +57,17 @@ def test_cards_are_asked_and_not_what_is_made_for_pods() -> None:
     assert asked == ["ethtool eno1", "ethtool wlp2s0", "ethtool --show-features eno1", "ethtool --show-features wlp2s0"]
 
 
+def test_what_needs_a_file_is_asked_for_where_it_is() -> None:
+    certificate = "/etc/kubernetes/pki/apiserver.crt"
+    answers = {"kubeadm": Reading(True, "ca 9y\n", 6, 0)}
+    with_it, without_it = (
+        {entry.name: entry for entry in look(ScriptedHost(answers, files), MIB, 60)}["kubernetes/certificates.txt"]
+        for files in ([certificate], [])
+    )
+    assert with_it.text == "ca 9y\n"
+    assert (without_it.status, without_it.note) == ("absent", f"no file {certificate} on this host")
+
+
 def test_files_come_by_their_names_and_the_newest_of_too_many() -> None:
     paths = [f"/var/log/pods/kube-system_etcd_1/etcd/{number}.log" for number in range(50)]
     host = ScriptedHost(dict.fromkeys(paths, Reading(True, "x\n", 2, 0)), paths)

@@ -142,6 +142,7 @@ READABLE = [
     "/usr/bin/kubelet --kubeconfig=/etc/kubernetes/kubelet.conf --bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf",
     'bootstrap-token-abcdef has the annotation rbac.authorization.kubernetes.io/autoupdate: "true"',
     "key: value",
+    "rules.Config{IptablesMarkPass:0x20000, Secret:0xc000a1b2c3, IptablesMarkScratch0:0x40000}",
     "monkey: 1\nkeys: 2\ntokens: 3",
     "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
 ]  # fmt: skip
