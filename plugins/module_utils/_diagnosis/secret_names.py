@@ -16,8 +16,8 @@ _SECRETS = ("password", "passwd", "passphrase", "secret", "token", "apikey", "pr
 _ALONE = {"psk", "jwt", "cookie", "credential", "credentials"}
 _AFTER_ANOTHER = {"pass", "pwd"}
 _KEYS = {
-    "access", "account", "api", "auth", "certificate", "client", "encryption", "hmac", "license", "master", "preshared", "private",
-    "secret", "session", "shared", "signing", "ssh", "storage",
+    "access", "account", "api", "auth", "ca", "certificate", "client", "encryption", "etcd", "hmac", "license", "master", "peer",
+    "preshared", "private", "rsa", "secret", "server", "session", "shared", "signing", "ssh", "ssl", "storage", "tls",
 }  # fmt: skip
 _OF_THE_VALUE = {"data", "value", "base", "string", "text", "plaintext"}
 _DERIVED = {"hash", "salt", "bcrypt", "md", "sha", "digest"}
@@ -27,7 +27,7 @@ _DIRECTORIES = r"(?:etc|var|run|usr|home|root|opt|srv|tmp|dev|proc|sys|mnt|media
 _NO_SECRETS = re.compile(
     rf"(?:file:|unix:)?/{_DIRECTORIES}(?:/\S*)?"  # the path of a file
     r"|\S+\.(?:pem|key|crt|pub|conf|json|ya?ml|txt|env)"  # its name
-    r"|\$\(\w+\)|\$\{[^}]*\}|\\w+\{[^}]*\}|\{\{.*\}\}"  # a reference, which the reader resolves
+    r"|\$\(\w+\)|\$\{[^}]*\}|\$__\w+\{[^}]*\}|\{\{.*\}\}"  # a reference, which the reader resolves
     r"|\*{3,}|[\W_]|0x[0-9a-f]{1,16}"
     r"|(?:files|compat)(?:\s+\S+)*"  # nsswitch.conf says where passwd comes from
 )

@@ -135,6 +135,8 @@ READABLE = [
     "took 123456.1234567890123456 s",
     "crd.projectcalico.org/v1 config.kubernetes.io",
     "Password:",
+    "password: $__file{/run/secrets/password}",
+    "token: ${TOKEN}",
     "passwd:         files systemd\ngroup:          files [SUCCESS=merge] systemd\n",
     'password: ""',
     "secret: null",
@@ -192,8 +194,9 @@ def test_no_more_than_the_secret_goes(text: str, redacted: str) -> None:
     [
         ("GF_SECURITY_ADMIN_PASSWORD", True), ("adminPassword", True), ("rootpw", False), ("DB_PASS", True), ("bypass", False),
         ("token", True), ("token-id", False), ("token-secret", True), ("tokenRequest", False), ("tokens", False), ("accessToken", True),
-        ("AWS_SECRET_ACCESS_KEY", True), ("apiKey", True), ("APIKey", True), ("key", False), ("hostKey", False), ("secretName", False),
+        ("AWS_SECRET_ACCESS_KEY", True), ("apiKey", True),  ("APIKey", True), ("key", False), ("hostKey", False), ("secretName", False),
         ("client-key-data", True), ("client-certificate-data", False), ("certificate-authority-data", False), ("PWD", False),
+        ("etcd_key", True), ("tls.key", True),
         ("PASSWORD_1", True), ("passwordFile", False), ("imagePullSecrets", False), ("--certificate-key", True), ("", False),
     ],
 )  # fmt: skip
