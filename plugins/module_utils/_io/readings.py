@@ -16,7 +16,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Optional, Protocol
+from typing import IO, Literal, Optional, Protocol, cast
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import host_environment
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.parallel import ask_all
@@ -106,8 +106,7 @@ class LocalReader:
             [program, *one.argv[1:]], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             env=self._environment, start_new_session=True,
         )  # fmt: skip
-        assert process.stdout
-        with process.stdout as output:
+        with cast("IO[bytes]", process.stdout) as output:
             while select.select([output], [], [], max(0.0, deadline - time.monotonic()))[0]:
                 chunk = os.read(output.fileno(), CHUNK)
                 if not chunk:

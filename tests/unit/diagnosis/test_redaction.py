@@ -194,7 +194,7 @@ def test_no_more_than_the_secret_goes(text: str, redacted: str) -> None:
     [
         ("GF_SECURITY_ADMIN_PASSWORD", True), ("adminPassword", True), ("rootpw", False), ("DB_PASS", True), ("bypass", False),
         ("token", True), ("token-id", False), ("token-secret", True), ("tokenRequest", False), ("tokens", False), ("accessToken", True),
-        ("AWS_SECRET_ACCESS_KEY", True), ("apiKey", True),  ("APIKey", True), ("key", False), ("hostKey", False), ("secretName", False),
+        ("AWS_SECRET_ACCESS_KEY", True), ("apiKey", True), ("APIKey", True), ("key", False), ("hostKey", False), ("secretName", False),
         ("client-key-data", True), ("client-certificate-data", False), ("certificate-authority-data", False), ("PWD", False),
         ("etcd_key", True), ("tls.key", True),
         ("PASSWORD_1", True), ("passwordFile", False), ("imagePullSecrets", False), ("--certificate-key", True), ("", False),
