@@ -26,6 +26,8 @@ _WORD = re.compile(r"[^\s\"'`]+")
 _FIELD = re.compile(r"[^\s,})\]\"'`]+")
 _FLOW_FIELD = re.compile(r"[^,}\n]+")
 _BLOCK = re.compile(r"[|>][-+0-9]*[ \t]*(?:#[^\n]*)?(?=\n)")
+_LAST_WORD = re.compile(r"([A-Za-z]+) \Z")
+_LIST = re.compile(r"\[(?P<items>[^\[\]{}\n]*[^\[\]{}\s])\]")
 _COMMENT = re.compile(r"\s+#.*")
 
 
@@ -38,7 +40,7 @@ def redact_named_values(text: str) -> tuple[str, int]:
         if not found:
             break
         position = found.end()
-        if not is_secret_name(found["name"]):
+        if not is_secret_name(_whole_name(text, found)):
             continue
         start, end = _secret_after(text, found)
         if start < end:
@@ -46,6 +48,14 @@ def redact_named_values(text: str) -> tuple[str, int]:
             done = position = end
             count += 1
     return "".join([*parts, text[done:]]), count
+
+
+def _whole_name(text: str, found: re.Match[str]) -> str:
+    """People write ``API key: ...``; of other names the last word says enough."""
+    if found["name"].lower() != "key":
+        return found["name"]
+    before = _LAST_WORD.search(text, max(0, found.start() - 20), found.start())
+    return f"{before[1]}_{found['name']}" if before else found["name"]
 
 
 def _secret_after(text: str, found: re.Match[str]) -> tuple[int, int]:
@@ -58,6 +68,9 @@ def _secret_after(text: str, found: re.Match[str]) -> tuple[int, int]:
     block = _BLOCK.match(text, start)
     if block and found["separator"] == ":":
         return _of_block(text, block.end(), len(before) - len(before.lstrip()))
+    items = _LIST.match(text, start)
+    if items and found["separator"] == ":":
+        return (0, 0) if is_no_secret(items["items"]) else items.span("items")
     value = _value(text, found, before)
     if value is None or is_no_secret(value[0]):
         return 0, 0
@@ -70,6 +83,11 @@ def _value(text: str, found: re.Match[str], before: str) -> Optional[tuple[str, 
     """The value as far as its surroundings let it go, and where it starts; None for a colon that is one of a sentence."""
     start = found.end()
     begins = bool(_LINE_START.fullmatch(before))
+    if before[-1:] in ("'", '"') and not found["quote"]:  # all of it is quoted, as an option or a header on a command line
+        line = _REST_OF_LINE.match(text, start)
+        end = text.find(before[-1], start)
+        if line and start <= end < line.end():
+            return text[start:end], start
     if found["separator"] == ":":
         if not found["gap"] and not found["quote"] and not begins:
             return _matched(_FIELD.match(text, start))
@@ -77,11 +95,6 @@ def _value(text: str, found: re.Match[str], before: str) -> Optional[tuple[str, 
             return _matched(_FLOW_FIELD.match(text, start))
         if not begins:
             return _in_a_sentence(text, found)
-    if begins and before[-1:] in ("'", '"') and not found["quote"]:
-        end = text.find(before[-1], start)
-        line = _REST_OF_LINE.match(text, start)
-        if line and start <= end < line.end():
-            return text[start:end], start
     if begins:
         line = _REST_OF_LINE.match(text, start)
         return (_COMMENT.sub("", line[0]).rstrip(), start) if line else None

@@ -42,7 +42,7 @@ class _Count:
         if isinstance(value, dict):
             return self._mapping(value)
         if isinstance(value, list):
-            return self._items(value)
+            return [self.within(item, name) for item in value] if is_secret_name(name) else self._items(value)
         if isinstance(value, bool) or value is None:
             return value
         if name and is_secret_name(name) and not is_no_secret(str(value)):

@@ -71,8 +71,9 @@ _FORMS: tuple[tuple[re.Pattern[str], Replacement], ...] = (
     # JSON Web Tokens, and base64 of one, as a Secret has it
     (_form(r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"), REDACTED),
     (_form(r"\bZXlK[A-Za-z0-9+/_-]{40,}={0,2}"), REDACTED),
-    # what its makers gave a form: tokens of GitHub, GitLab, Slack, Grafana, and addresses that let whoever knows them in
+    # what its makers gave a form: tokens of GitHub, GitLab, Slack, Grafana, registries, and addresses that let whoever knows them in
     (_form(r"\b(?:gh[oprsu]_\w{30,}|github_pat_\w{30,}|glpat-[\w-]{20,}|xox[a-z]-[\w-]{10,}|gls?a_\w{30,})"), REDACTED),
+    (_form(r"\beyJhdXRocyI6[A-Za-z0-9+/]+={0,2}"), REDACTED),
     (_form(r"\beyJrIjoi[A-Za-z0-9+/]{20,}={0,2}"), REDACTED),
     (
         _form(r"(hooks\.slack\.com/\w+/|discord(?:app)?\.com/api/webhooks/|api\.telegram\.org/bot)(?!<)", r"[^\s\"'\\]+"),
@@ -94,6 +95,7 @@ _FORMS: tuple[tuple[re.Pattern[str], Replacement], ...] = (
     (_form(r"(?<![\w+.-])([A-Za-z][\w+.-]{1,20}://[^\s/:@\"'<>]{0,100}:)(?!<redacted>@)", r"[^\s/@\"'<>]+(?=@)"), rf"\1{REDACTED}"),
     # a token of kubeadm
     (_form(r"(?<![\w.-])(?=[0-9.]*[a-z])[a-z0-9]{6}\.[a-z0-9]{16}(?![\w-]|\.\w)"), REDACTED),
+    (_form("<", _NAME, r">(?P<value>[^<>\n]+)</"), _if_named_so),
     # the environment of a container, and an option whose value is the next word, or the next item of a list
     (_form(r"\bname:[ \t]*[\"']?", _NAME, r"[\"']?[ \t]*\n[ \t]*value:[ \t]*(?P<value>[^\n]+)"), _if_named_so),
     (_form(rf"name{QUOTE}\s*:\s*{QUOTE}", _NAME, rf"{QUOTE}\s*,\s*{QUOTE}value{QUOTE}\s*:\s*", _QUOTED_VALUE), _if_named_so),

@@ -13,7 +13,7 @@ REDACTED = "<redacted>"
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 # the last word of a name tells what it holds: a tokenRequest holds no token, a passwordFile no password
 _SECRETS = ("password", "passwd", "passphrase", "secret", "token", "apikey", "privatekey", "secretkey", "accesskey")
-_ALONE = {"psk", "jwt", "cookie", "credential", "credentials"}
+_ALONE = {"psk", "jwt", "cookie", "credential", "credentials", "authorization"}
 _AFTER_ANOTHER = {"pass", "pwd"}
 _KEYS = {
     "access", "account", "api", "auth", "ca", "certificate", "client", "encryption", "etcd", "hmac", "license", "master", "peer",
@@ -29,6 +29,7 @@ _NO_SECRETS = re.compile(
     r"|\S+\.(?:pem|key|crt|pub|conf|json|ya?ml|txt|env)"  # its name
     r"|\$\(\w+\)|\$\{[^}]*\}|\$__\w+\{[^}]*\}|\{\{.*\}\}"  # a reference, which the reader resolves
     r"|\*{3,}|[\W_]|0x[0-9a-f]{1,16}"
+    rf"|\w+\s+{REDACTED}"  # behind the scheme of an authorization
     r"|(?:files|compat)(?:\s+\S+)*"  # nsswitch.conf says where passwd comes from
 )
 _RANDOM = re.compile(r"(?=\S*\d)(?=\S*[A-Za-z])[A-Za-z0-9+/=_.~-]{12,}")

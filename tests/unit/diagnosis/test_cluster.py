@@ -204,6 +204,7 @@ def test_a_log_that_does_not_come_and_a_node_that_sleeps_are_named() -> None:
             {"env": [{"name": "API_KEY", "valueFrom": {"secretKeyRef": {"name": "a", "key": "token"}}}]},
         ),
         ({"command": ["serve", "--password", "hunter2"]}, {"command": ["serve", "--password", REDACTED]}),
+        ({"x-token": ["hunter2"], "tokens": ["a"]}, {"x-token": [REDACTED], "tokens": ["a"]}),
         ({"command": ["serve", "--verbose", "hunter2"]}, {"command": ["serve", "--verbose", "hunter2"]}),
         ({"data": {"a.yaml": "user: root\npassword: hunter2\n"}}, {"data": {"a.yaml": f"user: root\npassword: {REDACTED}\n"}}),
         (
