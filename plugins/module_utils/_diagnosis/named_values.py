@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Optional
 
+from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.folding import LINE_END, MARKS, WITHIN_QUOTES
 from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.secret_names import (
     REDACTED,
     is_no_secret,
@@ -20,19 +21,21 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.secre
 QUOTE = r"\\{0,7}[\"']"
 _NAMED = re.compile(rf"(?<![\w-])(?P<name>-*\w[\w.-]{{0,99}})(?P<quote>{QUOTE})?[ \t]*(?P<separator>:=|=>|[:=])(?P<gap>[ \t]*)", re.ASCII)
 _LINE_START = re.compile(r"[\s>#-]*(?:export\s+|Environment=)?(?:\\{0,7}[\"'])?", re.ASCII)
-_QUOTED = re.compile(rf"(?P<quote>{QUOTE})(?P<value>.*?)(?:(?<!\\)(?P=quote)|(?=\n)|\Z)")
-_REST_OF_LINE = re.compile(r"[^\n]*")
+_OPENED = re.compile(r"(?P<quote>\\{0,7}[\"'])[\s>#-]*(?:export\s+|Environment=)?\Z", re.ASCII)
+# in a text that is quoted itself, YAML writes a quote twice
+_QUOTED = re.compile(rf"(?P<quote>''(?=[^'\s,}}\]])|{QUOTE})(?P<value>{WITHIN_QUOTES}*?)(?:(?<!\\)(?P=quote)|(?=[\n{MARKS}])|\Z)")
+_REST_OF_LINE = re.compile(rf"[^\n{MARKS}]*")
 _WORD = re.compile(r"[^\s\"'`]+")
 _FIELD = re.compile(r"[^\s,})\]\"'`]+")
-_FLOW_FIELD = re.compile(r"[^,}\n]+")
-_BLOCK = re.compile(r"[|>][-+0-9]*[ \t]*(?:#[^\n]*)?(?=\n)")
+_FLOW_FIELD = re.compile(rf"[^,}}\n{MARKS}]+")
+_BLOCK = re.compile(rf"[|>][-+0-9]*(?:[ \t]+#[^\n{MARKS}]*)?(?={LINE_END})")
 _LAST_WORD = re.compile(r"([A-Za-z]+) \Z")
 _LIST = re.compile(r"\[(?P<items>[^\[\]{}\n]*[^\[\]{}\s])\]")
 _COMMENT = re.compile(r"\s+#.*")
 
 
 def redact_named_values(text: str) -> tuple[str, int]:
-    """The text, and how many values were taken out of it."""
+    """The folded text, and how many values were taken out of it."""
     parts: list[str] = []
     done = position = count = 0
     while True:
@@ -60,34 +63,40 @@ def _whole_name(text: str, found: re.Match[str]) -> str:
 
 def _secret_after(text: str, found: re.Match[str]) -> tuple[int, int]:
     """Where the secret stands; nowhere if what follows the name is none."""
-    start = found.end()
     before = text[text.rfind("\n", 0, found.start()) + 1 : found.start()]
-    quoted = _QUOTED.match(text, start)
-    if quoted:
-        return (0, 0) if is_no_secret(quoted["value"]) else quoted.span("value")
-    block = _BLOCK.match(text, start)
+    block = _BLOCK.match(text, found.end())
     if block and found["separator"] == ":":
         return _of_block(text, block.end(), len(before) - len(before.lstrip()))
-    items = _LIST.match(text, start)
-    if items and found["separator"] == ":":
-        return (0, 0) if is_no_secret(items["items"]) else items.span("items")
-    value = _value(text, found, before)
-    if value is None or is_no_secret(value[0]):
-        return 0, 0
-    if found["separator"] == ":" and value[0][0] in "{[&":  # what it holds has names of its own
-        return 0, 0
-    return value[1], value[1] + len(value[0])
+    value = _delimited(text, found, before) or _value(text, found, before)
+    return (0, 0) if value is None or is_no_secret(value[0]) else (value[1], value[1] + len(value[0]))
+
+
+def _delimited(text: str, found: re.Match[str], before: str) -> Optional[tuple[str, int]]:
+    """The value if it has a beginning and an end of its own."""
+    start = found.end()
+    opened = _OPENED.search(before)
+    if opened and not found["quote"] and not found["gap"] and text.startswith(opened["quote"], start):
+        return "", start  # 'password:'
+    quoted = _QUOTED.match(text, start)
+    if quoted:
+        return quoted["value"], quoted.start("value")
+    items = _LIST.match(text, start) if found["separator"] == ":" else None
+    if items:
+        return items["items"], items.start("items")
+    # a mapping, or a structure of Go: what it holds has names of its own
+    return ("", start) if found["separator"] == ":" and text[start : start + 1] in {"{", "[", "&"} else None
 
 
 def _value(text: str, found: re.Match[str], before: str) -> Optional[tuple[str, int]]:
     """The value as far as its surroundings let it go, and where it starts; None for a colon that is one of a sentence."""
     start = found.end()
     begins = bool(_LINE_START.fullmatch(before))
-    if before[-1:] in ("'", '"') and not found["quote"]:  # all of it is quoted, as an option or a header on a command line
+    opened = _OPENED.search(before)
+    if opened and not found["quote"]:  # all of it is quoted, as an option or a header on a command line
         line = _REST_OF_LINE.match(text, start)
-        end = text.find(before[-1], start)
-        if line and start <= end < line.end():
-            return text[start:end], start
+        end = text.find(opened["quote"], start)
+        if line:
+            return text[start : min(end, line.end()) if end >= 0 else line.end()], start
     if found["separator"] == ":":
         if not found["gap"] and not found["quote"] and not begins:
             return _matched(_FIELD.match(text, start))
@@ -106,8 +115,10 @@ def _in_a_sentence(text: str, found: re.Match[str]) -> Optional[tuple[str, int]]
     word = _WORD.match(text, found.end())
     if not word:
         return None
-    ends = text[word.end() : word.end() + 1] in ("", "\n", "\r")
-    return (word[0], word.start()) if looks_random(word[0]) or (ends and is_password_name(found["name"])) else None
+    value = word[0].rstrip("\\")
+    rest = text[word.end() : word.end() + 1]
+    ends = rest in {"", "\n", "\r", '"', "'", *MARKS}
+    return (value, word.start()) if looks_random(value) or (ends and is_password_name(found["name"])) else None
 
 
 def _matched(match: Optional[re.Match[str]]) -> Optional[tuple[str, int]]:
@@ -115,15 +126,18 @@ def _matched(match: Optional[re.Match[str]]) -> Optional[tuple[str, int]]:
 
 
 def _of_block(text: str, start: int, indentation: int) -> tuple[int, int]:
-    """The lines from ``start`` on that are further in than the name whose value they are."""
-    position = start
+    """The lines after ``start`` that are further in than the name whose value they are."""
+    position = end = text.find("\n", start)
     while position < len(text):
         following = text.find("\n", position + 1)
         following = len(text) if following < 0 else following
-        line = text[position + 1 : following]
-        if line.strip() and len(line) - len(line.lstrip()) <= indentation:
-            break
+        line = _REST_OF_LINE.match(text, position + 1)
+        if line and line[0].strip():
+            if len(line[0]) - len(line[0].lstrip()) <= indentation:
+                break
+            end = line.end()
         position = following
-    while start < position and text[start].isspace():
+    start = text.find("\n", start)
+    while start < end and text[start].isspace():
         start += 1
-    return (0, 0) if is_no_secret(text[start:position]) else (start, position)
+    return (0, 0) if is_no_secret(text[start:end]) else (start, end)

@@ -9,6 +9,7 @@ import base64
 import re
 from typing import Callable, Union
 
+from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.folding import LINE_END, MARKS, WITHIN_QUOTES, fold, unfold
 from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.named_values import QUOTE, redact_named_values
 from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.secret_names import REDACTED, is_no_secret, is_secret_name
 
@@ -21,11 +22,12 @@ _SHORT_WORDS = {"and", "argument", "flag", "flags", "for", "has", "instead", "is
 def redact(text: str) -> tuple[str, int]:
     """The text without its secrets, and how many were taken out. What was redacted once stays as it is."""
     count = 0
+    folded, stood = fold(text)
     for form, replacement in _FORMS:
-        text, replaced = _replace(form, replacement, text)
+        folded, replaced = _replace(form, replacement, folded)
         count += replaced
-    text, replaced = redact_named_values(text)
-    return text, count + replaced
+    folded, replaced = redact_named_values(folded)
+    return unfold(folded, stood), count + replaced
 
 
 def _replace(form: re.Pattern[str], replacement: Replacement, text: str) -> tuple[str, int]:
@@ -59,14 +61,15 @@ def _form(*parts: str, flags: re.RegexFlag = re.ASCII) -> re.Pattern[str]:
 
 
 _NAME = r"(?P<name>[A-Za-z_][\w.-]{0,99})"
-_QUOTED_VALUE = rf"(?P<quote>{QUOTE})(?P<value>.*?)(?<!\\)(?P=quote)"
+_QUOTED_VALUE = rf"(?P<quote>{QUOTE})(?P<value>{WITHIN_QUOTES}*?)(?<!\\)(?P=quote)"
+_REST = rf"(?P<value>(?!-)[^\n{MARKS}]+)"
 _FORMS: tuple[tuple[re.Pattern[str], Replacement], ...] = (
     # PEM; of a log's tail the beginning may be cut off, of a file the end. In JSON the line breaks are escaped
     (
-        _form(rf"-----BEGIN ({_PRIVATE_KEY})-----(?:.{{0,16000}}?-----END \1-----|[\s\w+/=\\:,.-]*)", flags=re.DOTALL),
+        _form(rf"-----BEGIN ({_PRIVATE_KEY})-----(?:.{{0,16000}}?-----END \1-----|[\s\w+/=\\:,.\[\]{MARKS}-]*)", flags=re.DOTALL),
         REDACTED,
     ),
-    (_form(rf"\A(?:(?!-----BEGIN ).){{0,16000}}?-----END {_PRIVATE_KEY}-----", flags=re.DOTALL), REDACTED),
+    (_form(rf"\A({LINE_END})(?:(?!-----BEGIN ).){{0,16000}}?-----END {_PRIVATE_KEY}-----", flags=re.DOTALL), rf"\1{REDACTED}"),
     (_form(r"LS0tLS1CRUdJTi[A-Za-z0-9+/]{20,}={0,2}"), _if_private_key),
     # JSON Web Tokens, and base64 of one, as a Secret has it
     (_form(r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"), REDACTED),
@@ -97,9 +100,9 @@ _FORMS: tuple[tuple[re.Pattern[str], Replacement], ...] = (
     (_form(r"(?<![\w.-])(?=[0-9.]*[a-z])[a-z0-9]{6}\.[a-z0-9]{16}(?![\w-]|\.\w)"), REDACTED),
     (_form("<", _NAME, r">(?P<value>[^<>\n]+)</"), _if_named_so),
     # the environment of a container, and an option whose value is the next word, or the next item of a list
-    (_form(r"\bname:[ \t]*[\"']?", _NAME, r"[\"']?[ \t]*\n[ \t]*value:[ \t]*(?P<value>[^\n]+)"), _if_named_so),
+    (_form(r"\bname:[ \t]*[\"']?", _NAME, rf"[\"']?(?:{LINE_END}){{1,2}}[ \t]*value:[ \t]*", _REST), _if_named_so),
     (_form(rf"name{QUOTE}\s*:\s*{QUOTE}", _NAME, rf"{QUOTE}\s*,\s*{QUOTE}value{QUOTE}\s*:\s*", _QUOTED_VALUE), _if_named_so),
-    (_form(r"(?<!\S)[\"']?--?", _NAME, r"[ \t]+(?P<value>(?!-)[^\s\"'`]+)"), _if_named_so),
-    (_form(r"^[ \t]*-[ \t]+[\"']?--?", _NAME, r"[\"']?[ \t]*\n[ \t]*-[ \t]+(?P<value>(?!-)[^\n]+)", flags=re.MULTILINE), _if_named_so),
+    (_form(r"(?<![\w.-])--?", _NAME, r"[ \t]+(?P<value>(?!-)[^\s\"'`]+)"), _if_named_so),
+    (_form(r"^[ \t]*-[ \t]+[\"']?--?", _NAME, rf"[\"']?(?:{LINE_END}){{1,2}}[ \t]*-[ \t]+", _REST, flags=re.MULTILINE), _if_named_so),
     (_form(rf"{QUOTE}--?", _NAME, rf"{QUOTE},\s*", _QUOTED_VALUE), _if_named_so),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import time
+from collections.abc import Callable
 
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.redaction import redact
@@ -172,6 +173,39 @@ def test_a_secret_is_taken_out(kind: str) -> None:
     assert secret not in redacted
     assert REDACTED in redacted
     assert count >= 1
+
+
+def each_line(prefix: str) -> Callable[[str], str]:
+    return lambda text: "".join(f"{prefix}{line}\n" for line in text.split("\n"))
+
+
+# where such a text may be quoted
+CONTEXTS: dict[str, Callable[[str], str]] = {
+    "JSON": lambda text: json.dumps({"log": text}),
+    "the log of a container": each_line("2026-11-25T23:30:00.987654321Z stderr F "),
+    "a log from the Kubernetes API": each_line("2026-11-25T23:30:00.987654321Z "),
+    "the journal": each_line("2026-11-25T23:30:00+0000 masternode kubelet[4321]: "),
+    "the log of a program of Kubernetes": each_line("I1125 23:30:00.987654    4321 server.go:251] "),
+    "the journal of one": each_line("2026-11-25T23:30:00+0000 masternode kubelet[4321]: I1125 23:30:00.987654    4321 server.go:251] "),
+    "a ConfigMap": lambda text: "data:\n  file: |\n" + each_line("    ")(text),
+    "a command line": lambda text: f"run '{text}' --verbose",
+}
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+@pytest.mark.parametrize("kind", SECRETS)
+def test_a_secret_is_taken_out_of_what_quotes_it(kind: str, context: str) -> None:
+    text, secret = SECRETS[kind]
+    redacted, count = redact(CONTEXTS[context](text))
+    assert secret not in redacted
+    assert count >= 1
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+@pytest.mark.parametrize("text", READABLE)
+def test_what_is_no_secret_stays_in_what_quotes_it(text: str, context: str) -> None:
+    quoted = CONTEXTS[context](text)
+    assert redact(quoted) == (quoted, 0)
 
 
 @pytest.mark.parametrize("kind", SECRETS)
