@@ -132,16 +132,16 @@ size:
   description: Its size in bytes. V(0) in check mode.
   returned: success
   type: int
-  sample: 412345
+  sample: 197734
 lines:
   description: Where it is and how large, and what could not be had, as lines of text.
   returned: success
   type: list
   elements: str
   sample:
-    - "/home/me/vmstation-diagnosis-20261125T233000Z.tar.gz: 402.6 KiB, 241 files, 12 secrets taken out"
+    - "/home/me/vmstation-diagnosis-20261125T233000Z.tar.gz: 193.1 KiB, 177 files, 2 secrets taken out"
     - "not had: hosts/homelab: asleep, and left so"
-    - "not had: cluster/nodes.yaml and 39 more: not asked for, as the API server does not answer: connection refused"
+    - "not had: cluster/api-services.yaml and 38 more: not asked for, as the API server does not answer: connection refused"
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -192,20 +192,16 @@ CONTEXTS: dict[str, Callable[[str], str]] = {
 }
 
 
-@pytest.mark.parametrize("context", CONTEXTS)
 @pytest.mark.parametrize("kind", SECRETS)
-def test_a_secret_is_taken_out_of_what_quotes_it(kind: str, context: str) -> None:
+def test_a_secret_is_taken_out_of_what_quotes_it(kind: str) -> None:
     text, secret = SECRETS[kind]
-    redacted, count = redact(CONTEXTS[context](text))
-    assert secret not in redacted
-    assert count >= 1
+    assert [context for context, quote in CONTEXTS.items() if secret in redact(quote(text))[0]] == []
 
 
-@pytest.mark.parametrize("context", CONTEXTS)
 @pytest.mark.parametrize("text", READABLE)
-def test_what_is_no_secret_stays_in_what_quotes_it(text: str, context: str) -> None:
-    quoted = CONTEXTS[context](text)
-    assert redact(quoted) == (quoted, 0)
+def test_what_is_no_secret_stays_in_what_quotes_it(text: str) -> None:
+    for quote in CONTEXTS.values():
+        assert redact(quote(text)) == (quote(text), 0)
 
 
 @pytest.mark.parametrize("kind", SECRETS)
