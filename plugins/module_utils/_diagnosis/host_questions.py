@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is asked of a host. Nothing of it changes the host, and none of these files is made to hold a secret."""
+"""What is asked of a host. Nothing of it changes the host, and none of these files is there to hold a secret."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ QUESTIONS = (
     _run("network/neighbours.txt", "ip -statistics neighbour show"),
     _run("network/bridges.txt", "bridge -details link show"),
     _run("network/forwarding-vxlan.txt", "bridge fdb show"),
-    _run("network/sockets.txt", "ss --listening --numeric --tcp --udp --raw --processes"),
+    _run("network/sockets.txt", "ss --listening --numeric --tcp --udp --processes"),
     _run("network/connections.txt", "ss --summary"),
     _run("network/ethtool-{nic}.txt", "ethtool {nic}"),
     _run("network/ethtool-features-{nic}.txt", "ethtool --show-features {nic}"),
@@ -106,7 +106,7 @@ QUESTIONS = (
     Question("network/resolv.conf", path="/etc/resolv.conf"),
     Question("network/resolv-of-systemd.conf", path="/run/systemd/resolve/resolv.conf"),
     Question("network/nsswitch.conf", path="/etc/nsswitch.conf"),
-    _run("network/conntrack.txt", "conntrack --stats"),
+    _run("network/conntrack.txt", "conntrack --stats", needs="/proc/net/stat/nf_conntrack"),
     # the firewall
     _run("firewall/nft.txt", "nft list ruleset", room=MIB, seconds=30.0),
     _run("firewall/iptables.txt", "iptables-save --counters", room=MIB, seconds=30.0),

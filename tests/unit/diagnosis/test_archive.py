@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.archiving import Order, archive
-from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.collecting import entries_of
+from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.collecting import CLUSTER, HOST, entries_of
 from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.contents import archive_name, contents
 from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.model import MIB, Entry
 from ansible_collections.vmstation.cluster.plugins.module_utils._io import collection
@@ -46,6 +46,12 @@ def test_what_the_plays_registered_is_collected() -> None:
         ("hosts/storage", "asleep", "asleep, and left so"),
         ("hosts/media", "failed", "no route to host"),
     ]
+
+
+def test_the_playbook_registers_what_is_collected() -> None:
+    playbook = (CHECKOUT / "playbooks" / "diagnose.yml").read_text()
+    for variable in (CLUSTER, HOST):
+        assert f"register: {variable}\n" in playbook
 
 
 def test_without_a_cluster_that_was_asked_it_is_missing() -> None:
