@@ -35,6 +35,12 @@ options:
       - Seconds until the waiting ends, for all nodes together. With V(0) what stands is judged at once.
     type: float
     default: 300
+  heartbeat:
+    description:
+      - Count a node as ready only when its kubelet has renewed its lease since this task began, which kubelets do every 10 seconds.
+      - After a restore of etcd, what is said of a node is of the time of the backup.
+    type: bool
+    default: false
 seealso:
   - module: vmstation.cluster.kubeadm_worker
 extends_documentation_fragment:
@@ -144,6 +150,7 @@ ARGUMENTS = {
     "nodes": {"type": "list", "elements": "str", "required": True},
     "asleep": {"type": "list", "elements": "str", "default": []},
     "timeout": {"type": "float", "default": 300},
+    "heartbeat": {"type": "bool", "default": False},
     "fail_on": {"type": "str", "choices": ["error", "warning", "never"], "default": "error"},
 }
 

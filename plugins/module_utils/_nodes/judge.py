@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Optional
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding
@@ -57,6 +57,18 @@ def judge(name: str, node: Optional[Object], is_asleep: bool) -> Verdict:
         return Verdict(name, False, ASLEEP, "Wake it: playbooks/wake.yml.", is_asleep=True, schedulable=schedulable, labels=labels)
     reason, fix = _trouble(name, ready)
     return Verdict(name, False, reason, fix, schedulable=schedulable, labels=labels)
+
+
+def unheard_of(verdict: Verdict) -> Verdict:
+    """A node that is said to be ready, by a kubelet that has not been heard of meanwhile."""
+    if not verdict.ready:
+        return verdict
+    return replace(
+        verdict,
+        ready=False,
+        reason="not heard of since this task began: its lease has not been renewed",
+        fix=f"Look whether {verdict.name} is on, and at its kubelet: `systemctl status kubelet`.",
+    )
 
 
 def findings(verdicts: Iterable[Verdict], seconds: float) -> list[Finding]:

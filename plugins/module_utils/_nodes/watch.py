@@ -7,22 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Optional
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.clock import Clock
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster import ClusterReader
-from ansible_collections.vmstation.cluster.plugins.module_utils._nodes.judge import Verdict, judge_all
+from ansible_collections.vmstation.cluster.plugins.module_utils._nodes.judge import Verdict, judge_all, unheard_of
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal, Unavailable
 
 
 @dataclass(frozen=True)
 class Request:
-    """Whom to wait for. timeout: seconds; 0 judges what is now. interval: seconds between two looks."""
+    """Whom to wait for. timeout: seconds; 0 judges what is now. interval: seconds between two looks.
+
+    heartbeat: a node counts only when its kubelet has renewed its lease since the first look.
+    """
 
     names: tuple[str, ...]
     asleep: frozenset[str] = frozenset()
     timeout: float = 300.0
     interval: float = 1.0
+    heartbeat: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,15 +45,21 @@ def request(params: Mapping[str, Any]) -> Request:
         tuple(dict.fromkeys(name.lower() for name in params["nodes"])),
         frozenset(name.lower() for name in params["asleep"]),
         float(params["timeout"]),
+        heartbeat=bool(params.get("heartbeat")),
     )
 
 
 def wait_for_nodes(wanted: Request, cluster: ClusterReader, clock: Clock) -> Outcome:
     """One list of all nodes at a look; back as soon as everyone is ready who does not sleep. An API server that is busy is asked again."""
     began = clock.now()
+    first: Optional[Mapping[str, str]] = None
     while True:
         try:
             verdicts = judge_all(cluster.items("v1", "Node"), wanted.names, wanted.asleep)
+            if wanted.heartbeat:
+                leases = _leases(cluster)
+                first = leases if first is None else first
+                verdicts = [unheard_of(one) if leases.get(one.name) == first.get(one.name) else one for one in verdicts]
         except Unavailable:
             if clock.now() - began >= wanted.timeout:
                 raise
@@ -62,3 +72,9 @@ def wait_for_nodes(wanted: Request, cluster: ClusterReader, clock: Clock) -> Out
         if not wanted.names:
             return Outcome((), waited)
         clock.sleep(wanted.interval)
+
+
+def _leases(cluster: ClusterReader) -> dict[str, str]:
+    """When each kubelet last renewed its lease."""
+    found = cluster.items("coordination.k8s.io/v1", "Lease", namespace="kube-node-lease")
+    return {str(lease["metadata"]["name"]): str((lease.get("spec") or {}).get("renewTime")) for lease in found}

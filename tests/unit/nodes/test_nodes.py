@@ -156,3 +156,33 @@ def test_options_are_read() -> None:
     )
     with pytest.raises(Refusal, match="timeout"):
         request({"nodes": [], "asleep": [], "timeout": -1})
+
+
+class Heartbeats(Cluster):
+    """Leases beside the nodes: a round of renewals for each look."""
+
+    def __init__(self, nodes: list[dict[str, Any]], *renewals: dict[str, str]) -> None:
+        super().__init__(nodes)
+        self.renewals = list(renewals)
+
+    def items(self, api_version: str, kind: str, namespace: str = "") -> Iterator[dict[str, Any]]:
+        if kind == "Node":
+            yield from super().items(api_version, kind)
+            return
+        assert (api_version, kind, namespace) == ("coordination.k8s.io/v1", "Lease", "kube-node-lease")
+        now = self.renewals.pop(0) if len(self.renewals) > 1 else self.renewals[0]
+        yield from ({"metadata": {"name": name}, "spec": {"renewTime": time}} for name, time in now.items())
+
+
+def test_a_node_counts_when_its_kubelet_was_heard_of() -> None:
+    cluster = Heartbeats([node("a"), node("b")], {"a": "1", "b": "1"}, {"a": "2", "b": "1"}, {"a": "2", "b": "2"})
+    outcome = wait_for_nodes(Request(("a", "b"), heartbeat=True), cluster, Clock())
+    assert (outcome.seconds, [one.ready for one in outcome.verdicts]) == (2.0, [True, True])
+
+
+def test_a_kubelet_that_is_not_heard_of_is_named() -> None:
+    cluster = Heartbeats([node("a"), node("b"), node("c", "Unknown", SILENT)], {"a": "1"}, {"a": "2"})
+    outcome = wait_for_nodes(Request(("a", "b", "c"), timeout=5, heartbeat=True), cluster, Clock())
+    assert [one.ready for one in outcome.verdicts] == [True, False, False]
+    assert "its lease has not been renewed" in outcome.verdicts[1].reason
+    assert "silent since" in outcome.verdicts[2].reason
