@@ -21,6 +21,8 @@ ETCD_DATA = "/var/lib/etcd"
 CA = f"{PKI}/ca.crt"
 ADMIN_CONF = f"{KUBERNETES}/admin.conf"
 KUBELET_CONF = f"{KUBERNETES}/kubelet.conf"
+# there while a restore puts another state in the place of what was
+RESTORING = f"{KUBERNETES}/vmstation-restore.json"
 KUBECONFIGS = ("admin", "super-admin", "kubelet", "bootstrap-kubelet", "controller-manager", "scheduler")
 # an authority and the key of service accounts may be prepared by an owner before init; leaves are kubeadm's
 AUTHORITIES = ("ca", "front-proxy-ca", "etcd/ca")

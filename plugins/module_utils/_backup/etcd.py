@@ -1,0 +1,129 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""etcdctl and etcdutl: the host's own, or those of the etcd image in a container that lives as long as the command.
+
+etcdutl restore gives a revision again that clients have seen with other contents: a watch that goes on from there, of a kubelet or a
+controller, would miss what was undone. So the revision is set ahead of all that anybody has seen, and all before it is marked as compacted:
+then clients read everything anew. https://etcd.io/docs/v3.6/op-guide/recovery/ ("Revision difference").
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ansible_collections.vmstation.cluster.plugins.module_utils._backup.manifest import Snapshot
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Commands
+from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+
+CONTAINER = "vmstation-etcd"
+PKI = "/etc/kubernetes/pki/etcd"
+TIMEOUT = 600.0
+BUMP = 1_000_000_000
+WRITES_A_SECOND = 1000
+_IMAGE = re.compile(r"^\s*(?:- )?image:\s*\"?([^\s\"]+)", re.MULTILINE)
+_TAG = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
+
+
+@dataclass(frozen=True)
+class EtcdTools:
+    """How to run them. image: etcd's, as containerd knows it. socket: where containerd answers."""
+
+    commands: Commands
+    image: str
+    socket: str
+
+    def save(self, path: str, directory: str) -> None:
+        """A snapshot of the running member."""
+        credentials = [f"--cacert={PKI}/ca.crt", f"--cert={PKI}/healthcheck-client.crt", f"--key={PKI}/healthcheck-client.key"]
+        self._run("etcdctl", ["--endpoints=https://127.0.0.1:2379", *credentials, "snapshot", "save", path], directory, (PKI,))
+
+    def status(self, path: str, directory: str) -> Snapshot:
+        """What is in a snapshot. etcdutl walks its whole tree for that, and fails if the tree is damaged."""
+        return read_status(self._run("etcdutl", ["--write-out=json", "snapshot", "status", path], directory))
+
+    def restore(self, path: str, data: str, directory: str, *, name: str, address: str, ahead: int) -> None:
+        """Make the data of a member of that name, alone in its cluster, out of a snapshot."""
+        peer = f"https://{f'[{address}]' if ':' in address else address}:2380"
+        argv = ["snapshot", "restore", path, f"--data-dir={data}", f"--name={name}", f"--initial-cluster={name}={peer}"]
+        argv += [f"--initial-advertise-peer-urls={peer}", f"--bump-revision={ahead}", "--mark-compacted"]
+        self._run("etcdutl", argv, directory)
+
+    def _run(self, program: str, argv: Sequence[str], directory: str, readable: Sequence[str] = ()) -> str:
+        if self.commands.has(program):
+            return self.commands.run([program, *argv], timeout=TIMEOUT).stdout
+        # what a killed run has left: ctr has no container of its name twice
+        self._forget()
+        mounts = [_mount(directory, "rw"), *(_mount(path, "ro") for path in readable)]
+        words = [word for mount in mounts for word in ("--mount", mount)]
+        try:
+            return self.commands.run(
+                [*self._ctr(), "run", "--rm", "--net-host", *words, self.image, CONTAINER, f"/usr/local/bin/{program}", *argv],
+                timeout=TIMEOUT,
+            ).stdout
+        except Refusal:
+            self._forget()
+            raise
+
+    def _forget(self) -> None:
+        for words in (("tasks", "kill", "--signal", "SIGKILL"), ("tasks", "delete", "--force"), ("containers", "delete")):
+            self.commands.run([*self._ctr(), *words, CONTAINER], check=False)
+
+    def _ctr(self) -> list[str]:
+        return ["ctr", "--address", self.socket, "--connect-timeout", "10s", "--namespace", "k8s.io"]
+
+
+def _mount(path: str, mode: str) -> str:
+    return f"type=bind,src={path},dst={path},options=rbind:{mode}"
+
+
+def bump(taken: float, now: float) -> int:
+    """How far the revision goes ahead: beyond what was written since, and beyond an earlier restore of the same backup."""
+    return BUMP + WRITES_A_SECOND * max(0, int(now - taken))
+
+
+def read_status(text: str) -> Snapshot:
+    try:
+        read = json.loads(text[text.index("{") :])
+        snapshot = Snapshot(int(read["hash"]), int(read["revision"]), int(read["totalKey"]))
+    except (ValueError, KeyError, TypeError) as error:
+        required, step = "hash, revision and number of keys as JSON", "Use etcd 3.5 or newer."
+        raise Refusal("etcdutl snapshot status", f"{text.strip() or 'nothing'}", required, step) from error
+    if snapshot.keys < 1:
+        raise Refusal("etcd's snapshot", "no keys in it", "the keys of a cluster", "See whether etcd holds the cluster's data.")
+    return snapshot
+
+
+def image_of(manifest: str, path: str) -> str:
+    """The image of a static Pod's manifest, as kubeadm writes it."""
+    match = _IMAGE.search(manifest)
+    if not match:
+        raise Refusal(
+            path, "no image" if manifest else "not there", "a manifest of kubeadm", "Run site.yml: it makes again what is missing."
+        )
+    return match[1]
+
+
+def version_of(image: str) -> str:
+    """The version that an image's tag says: kubeadm's images have no other, etcd's has a number behind it."""
+    match = _TAG.match(image.rpartition(":")[2])
+    if not match:
+        raise Refusal(f"image {image}", "no version in its tag", "a tag such as v1.36.4 or 3.6.8-0", "Use kubeadm's own images.")
+    return ".".join(match.groups())
+
+
+def minor(version: str) -> tuple[str, str]:
+    """What must not differ between a backup and a host."""
+    major, second = version.lstrip("v").split(".")[:2]
+    return major, second
+
+
+def etcd_image(listed: str) -> str:
+    """Etcd's among the images that kubeadm lists."""
+    found = [line for line in listed.split() if re.search(r"(^|/)etcd:", line)]
+    if not found:
+        raise Refusal("kubeadm config images list", "no image of etcd", "one", "See what it says with the configuration in the backup.")
+    return found[0]

@@ -1,0 +1,178 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Makes a backup on the control plane: a snapshot that was verified, the files that go with it, and their manifest, in one archive."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ansible_collections.vmstation.cluster.plugins.module_utils._backup import names
+from ansible_collections.vmstation.cluster.plugins.module_utils._backup.etcd import EtcdTools, image_of, version_of
+from ansible_collections.vmstation.cluster.plugins.module_utils._backup.manifest import FILES, NAME, SNAPSHOT, Manifest, Snapshot
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.packing import Packing
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.host import NodeHost
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.mark import MARKER, Mark, read_mark
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.pieces import lost
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.state import (
+    ETCD_DATA,
+    KUBELET_FILES,
+    KUBERNETES,
+    MANIFESTS,
+    PKI,
+    RESTORING,
+)
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.tools import CONFIGURATION
+from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+from ansible_collections.vmstation.cluster.plugins.module_utils._storage.archives import UNFINISHED
+from ansible_collections.vmstation.cluster.plugins.module_utils._storage.sizes import show_size
+
+LOCK_SECONDS = 600.0
+DATABASE = f"{ETCD_DATA}/member/snap/db"
+# kubelet.conf names a certificate that is the host's own: a restore makes it anew, and static Pods follow from the configuration
+CLUSTER_FILES = (
+    PKI,
+    *(f"{KUBERNETES}/{name}.conf" for name in ("admin", "super-admin", "controller-manager", "scheduler")),
+    *KUBELET_FILES,
+    CONFIGURATION,
+    MARKER,
+)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to back up. paths: of applications, beside the cluster's own. destination: a directory of our own on the host.
+
+    owner: who may read the archive. socket: where containerd answers.
+    """
+
+    cluster: str
+    paths: Sequence[str]
+    destination: str
+    owner: str
+    socket: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """path, size, sha256: of the archive; the last two are empty in check mode."""
+
+    path: str
+    manifest: Manifest
+    size: int = 0
+    sha256: str = ""
+
+    def as_result(self) -> dict[str, Any]:
+        name = self.path.rpartition("/")[2]
+        return {"path": self.path, "name": name, "size": self.size, "sha256": self.sha256, "backup": self.manifest.summary()}
+
+
+def order(params: Mapping[str, Any]) -> Order:
+    names.refuse_unfit_cluster(params["cluster_name"])
+    paths = [path.rstrip("/") for path in params["paths"]]
+    for option, path in (("destination", params["destination"]), *((f"paths[{index}]", path) for index, path in enumerate(paths))):
+        if not path.startswith("/") or f"{path}/".startswith(f"{ETCD_DATA}/"):
+            raise Refusal(option, repr(path), f"a path that begins with /, outside of {ETCD_DATA}", "Write it in full.")
+    return Order(params["cluster_name"], tuple(paths), params["destination"].rstrip("/"), params["owner"], params["containerd_address"])
+
+
+def make(wanted: Order, host: NodeHost, packing: Packing, *, check_mode: bool) -> Outcome:
+    """Write the archive. Raises Refusal; what it has begun is removed then, or by the next run."""
+    mark = _refuse_unfit(wanted, host)
+    images = {name: image_of(host.files.read(_manifest(name)) or "", _manifest(name)) for name in ("etcd", "kube-apiserver")}
+    tools = EtcdTools(host.commands, images["etcd"], wanted.socket)
+    now = packing.now()
+    manifest = Manifest(
+        cluster=wanted.cluster,
+        created=names.created(now),
+        host=mark.name,
+        address=mark.identity.get("address", ""),
+        kubernetes=version_of(images["kube-apiserver"]),
+        etcd=version_of(images["etcd"]),
+        snapshot=Snapshot(0, 0, 0),
+        absent=tuple(path for path in wanted.paths if not packing.exists(path)),
+    )
+    path = f"{wanted.destination}/{names.file_name(wanted.cluster, now)}"
+    if check_mode:
+        return Outcome(path, manifest)
+    with host.lock(LOCK_SECONDS):
+        return _make(wanted, packing, tools, manifest, path)
+
+
+def _make(wanted: Order, packing: Packing, tools: EtcdTools, manifest: Manifest, path: str) -> Outcome:
+    stage = f"{wanted.destination}/stage"
+    # who fetches the archive passes through here, and reads that file alone
+    packing.make_directory(wanted.destination, 0o711)
+    _sweep(wanted, packing, stage)
+    _refuse_little_room(packing, wanted.destination)
+    try:
+        packing.make_directory(stage, 0o700)
+        members = [member for one in _paths(wanted, packing) for member in packing.copy(one, f"{stage}/{FILES}", FILES)]
+        snapshot = _snapshot(packing, tools, f"{stage}/{SNAPSHOT}", stage)
+        database = packing.member(f"{stage}/{SNAPSHOT}", SNAPSHOT)
+        whole = Manifest(**{**vars(manifest), "snapshot": snapshot, "members": (replace(database, path=""), *members)})
+        packing.write(f"{stage}/{NAME}", whole.as_text())
+        packed = packing.pack(stage, [NAME, *(member.name for member in whole.members)], path + UNFINISHED, wanted.owner)
+        packing.rename(path + UNFINISHED, path)
+    finally:
+        packing.remove(stage)
+        packing.remove(path + UNFINISHED)
+    return Outcome(path, whole, packed.size, packed.sha256)
+
+
+def _snapshot(packing: Packing, tools: EtcdTools, path: str, stage: str) -> Snapshot:
+    tools.save(path, stage)
+    if not packing.ends_with_its_checksum(path):
+        raise Refusal(
+            "etcd's snapshot",
+            "a checksum that is not its own",
+            "the one that etcd appends to it",
+            "Run again; see whether the disk is well.",
+        )
+    return tools.status(path, stage)
+
+
+def _paths(wanted: Order, packing: Packing) -> list[str]:
+    """What is there, each once: a path below another one comes with it."""
+    there = sorted({path for path in (*CLUSTER_FILES, *wanted.paths) if packing.exists(path)})
+    return [path for path in there if not any(path.startswith(f"{other}/") for other in there)]
+
+
+def _refuse_unfit(wanted: Order, host: NodeHost) -> Mark:
+    mark = read_mark(host.files.read(MARKER))
+    if mark is None or mark.role != "control_plane" or not mark.installed:
+        raise Refusal(
+            "this host",
+            f"no control plane of vmstation.cluster that came to its end ({MARKER})",
+            f"the control plane of {wanted.cluster}",
+            "Run site.yml to its end first.",
+        )
+    if mark.cluster != wanted.cluster:
+        raise Refusal("this host", f"the control plane of {mark.cluster}", f"that of {wanted.cluster}", "Correct cluster_name.")
+    gone = [RESTORING] if host.files.exists(RESTORING) else lost(host.files)
+    if gone:
+        what = "a restore that did not come to its end" if gone == [RESTORING] else f"{', '.join(gone)} missing or cut short"
+        raise Refusal("this control plane", what, "one that is whole, as a backup of less is worthless", "Run restore.yml.")
+    return mark
+
+
+def _refuse_little_room(packing: Packing, directory: str) -> None:
+    # the snapshot, and the archive that it goes into
+    needed = 2 * packing.size(DATABASE) + (64 << 20)
+    free = packing.free(directory)
+    if free < needed:
+        raise Refusal(directory, f"{show_size(free)} free", f"{show_size(needed)} for etcd's snapshot and its archive", "Free some room.")
+
+
+def _sweep(wanted: Order, packing: Packing, stage: str) -> None:
+    """What a run left that was killed, or whose archive nobody fetched."""
+    packing.remove(stage)
+    entries = packing.entries(wanted.destination)
+    for name in (*names.unfinished(wanted.cluster, entries), *names.backups(wanted.cluster, entries)):
+        packing.remove(f"{wanted.destination}/{name}")
+
+
+def _manifest(name: str) -> str:
+    return f"{MANIFESTS}/{name}.yaml"
