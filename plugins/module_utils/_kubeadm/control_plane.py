@@ -24,7 +24,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.init im
     refuse_another_identity,
 )
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.repair import Repair
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.state import ETCD_DATA, Situation, read_node_files
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.state import ETCD_DATA, RESTORING, Situation, read_node_files
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.tools import CONFIGURATION, Api, Kubeadm
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
@@ -108,6 +108,13 @@ def ensure(request: Request, host: NodeHost) -> Outcome:
 
 
 def _ensure(request: Request, host: NodeHost) -> Outcome:
+    if host.files.exists(RESTORING):
+        raise Refusal(
+            "this control plane",
+            f"a restore that did not come to its end ({RESTORING})",
+            "one state, not parts of two",
+            "Run restore.yml again: it takes the backup that you choose, and keeps what was there before.",
+        )
     standing = read_node_files(host.files)
     situation = standing.situation(request.wanted.cluster_name, "control_plane")
     if situation == "foreign":

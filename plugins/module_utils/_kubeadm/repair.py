@@ -90,7 +90,7 @@ class Repair:
                 "this control plane",
                 f"{', '.join(gone)} missing or cut short",
                 "its authorities, keys and etcd's data, which nothing can make again",
-                "Restore them from a backup and run again, or give the cluster up with `kubeadm reset` on this host and run again.",
+                "Restore them from a backup with restore.yml, or give the cluster up with `kubeadm reset` on this host and run again.",
             )
 
     def _make(self, piece: Piece) -> None:

@@ -230,6 +230,14 @@ def test_a_loss_for_good_is_refused_and_nothing_is_made(lost: str) -> None:
     assert standing.changes == []
 
 
+def test_half_a_restore_is_refused_and_nothing_is_made() -> None:
+    standing = StandingHost()
+    standing.files["/etc/kubernetes/vmstation-restore.json"] = "{}"
+    with pytest.raises(Refusal, match="a restore that did not come to its end"):
+        standing.ensure()
+    assert standing.changes == []
+
+
 def test_service_ranges_are_made_once() -> None:
     standing = StandingHost()
     assert standing.ensure(check=True, cidrs=("10.233.0.0/24",)).service_cidrs == ["10.233.0.0/24"]
