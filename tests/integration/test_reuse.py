@@ -76,6 +76,28 @@ PLAYBOOK = """
         corefile: "{{ my_plan | vmstation.cluster.dns_corefile }}"
         plan: "{{ my_plan }}"
 
+- name: Judge a backup
+  hosts: localhost
+  gather_facts: false
+  tasks:
+    - vmstation.cluster.backup_archive_check:
+        path: "{{ playbook_dir }}/nowhere.tar.gz"
+        cluster_name: mine
+      register: no_backup
+      failed_when: no_backup.msg is not search('a backup that is there')
+    - vmstation.cluster.backup_copy:
+        directory: "{{ playbook_dir }}"
+        destination: "{{ playbook_dir }}/copy"
+        cluster_name: mine
+      register: no_backup
+      failed_when: no_backup.msg is not search('no backup of mine')
+    - vmstation.cluster.backup_archive:
+        source: "{{ playbook_dir }}/nowhere.unfinished"
+        directory: "{{ playbook_dir }}"
+        cluster_name: mine
+      register: no_backup
+      failed_when: no_backup.msg is not search('a file in')
+
 - name: Use single modules
   hosts: kube_workers
   tasks:
@@ -148,8 +170,8 @@ PLAYBOOK = """
 # these are used with a real one in tests/cluster and tests/site
 NEED_A_CLUSTER = {
     "modules": {
-        "calico_check", "calico_info", "calico_preflight_check", "cluster_diagnosis_info", "cluster_dns_check", "cluster_drift_check",
-        "coredns_check",
+        "calico_check", "calico_info", "calico_preflight_check", "cluster_backup", "cluster_diagnosis_info", "cluster_dns_check",
+        "cluster_drift_check", "cluster_restore", "coredns_check",
         "kubeadm_control_plane", "kubeadm_join_token", "kubeadm_reset", "kubeadm_worker", "node_ready_check", "node_sleep_check",
         "pod_network_check", "rollout_check", "service_check", "workload_preflight_check",
     },
@@ -241,7 +263,7 @@ def test_again_nothing_changes(lab: Lab, installed: Path, project: Path) -> None
     assert changed(process) == {"localhost": 0, NAME: 0}, process.stdout
 
 
-@pytest.mark.parametrize("playbook", ["site", "wake"])
+@pytest.mark.parametrize("playbook", ["site", "wake", "restore"])
 def test_playbooks_have_full_names_too(lab: Lab, installed: Path, project: Path, playbook: str) -> None:
     process = play(lab, installed, project, f"vmstation.cluster.{playbook}", "--list-tasks")
     assert process.returncode == 0, process.stdout + process.stderr

@@ -326,6 +326,36 @@ def test_a_worker_that_is_cut_off_fails_alone_and_converges_later(site: Site) ->
     assert site.ready_nodes() == NODES
 
 
+def test_a_wiped_control_plane_comes_back_and_no_worker_joins_anew(site: Site, tmp_path: Path) -> None:
+    kept = ("-e", f"backup_directory={tmp_path}")
+    site.kubectl("create", "configmap", "kept", "--from-literal=a=b")
+    backup = site.play("playbooks/backup.yml", *kept)
+    assert backup.status == 0, backup.failed
+    objects, credentials = identities(site), worker_credentials(site)
+    host = site.hosts["masternode"]
+    host.run(["kubeadm", "reset", "--force"], timeout=300)
+    host.run(["rm", "-rf", "/etc/kubernetes", "/var/lib/etcd", "/etc/vmstation"])
+    restore = site.play("playbooks/restore.yml", *kept, "-e", "confirm=vmstation")
+    assert restore.status == 0, restore.failed
+    assert identities(site) == objects
+    assert (site.ready_nodes(), worker_credentials(site)) == (NODES, credentials)
+    again = site.play()
+    assert (again.status, again.changed) == (0, []), again.failed
+
+
+def identities(site: Site) -> dict[str, str]:
+    """What was made once and must not be made anew."""
+    kinds = "namespaces,nodes,configmaps,secrets,services,serviceaccounts,deployments,daemonsets,persistentvolumes"
+    found = site.objects(kinds, "--all-namespaces")
+    return {f"{one['kind']} {one['metadata'].get('namespace')}/{one['metadata']['name']}": one["metadata"]["uid"] for one in found}
+
+
+def worker_credentials(site: Site) -> str:
+    """What a worker got by joining, and would get anew."""
+    joined = ["/etc/kubernetes/kubelet.conf", "/etc/kubernetes/pki/ca.crt", "/var/lib/kubelet/pki/kubelet-client-current.pem"]
+    return "".join(site.hosts[name].run(["sha256sum", *joined]).stdout for name in ("homelab", "storagenodet3500"))
+
+
 @pytest.mark.parametrize("cycle", range(1, CYCLES + 1))
 def test_reset_and_site_again(site: Site, cycle: int) -> None:
     reset = site.play("playbooks/reset.yml", "-e", "confirm=vmstation")
