@@ -106,7 +106,7 @@ class LocalReader:
             [program, *one.argv[1:]], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             env=self._environment, start_new_session=True,
         )  # fmt: skip
-        with cast("IO[bytes]", process.stdout) as output:
+        with cast(IO[bytes], process.stdout) as output:
             while select.select([output], [], [], max(0.0, deadline - time.monotonic()))[0]:
                 chunk = os.read(output.fileno(), CHUNK)
                 if not chunk:
