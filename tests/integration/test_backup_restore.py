@@ -30,6 +30,7 @@ from tests.lab.cache import CHECKOUT
 from tests.lab.say import LabError, say
 from tests.rounds import rounds
 
+pytestmark = pytest.mark.kubernetes
 KILLS = rounds(2, 25)
 KILLED_RESTORES = rounds(1, 10)
 KINDS = "namespaces,configmaps,secrets,serviceaccounts,services,deployments,clusterroles"
