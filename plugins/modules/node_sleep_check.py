@@ -15,6 +15,7 @@ description:
     for good; a Pod that no other node may take, by its node selector, its node affinity, the nodes' taints or its volumes; a
     PodDisruptionBudget that allows no disruption.
   - Refuses nodes of the control plane, and names that are no nodes.
+  - With O(for_good) it judges nodes that are to leave the cluster.
   - Pods of DaemonSets and static Pods stay on their node, and are not judged. Nor is a node that is not ready, which is asleep already.
   - How much processor and memory the other nodes have left is not judged; the scheduler does that.
   - It changes nothing. It reads one list each of nodes, Pods, ReplicaSets, PersistentVolumeClaims, PersistentVolumes and
@@ -37,6 +38,12 @@ options:
     type: list
     elements: str
     default: []
+  for_good:
+    description:
+      - The nodes are to leave the cluster. Pods of nodes that are not ready are judged, too, the annotation is not enough, as it was given
+        for a time, and a name that is no node is no finding, as it has left already.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - vmstation.cluster.attributes
   - vmstation.cluster.attributes.read_only
@@ -50,6 +57,13 @@ EXAMPLES = r"""
     kubeconfig: ~/.kube/vmstation.config
     nodes: [homelab]
     may_stop: [jellyfin/jellyfin]
+  delegate_to: localhost
+
+- name: Refuse to remove homelab from the cluster if something there has nowhere to go
+  vmstation.cluster.node_sleep_check:
+    kubeconfig: ~/.kube/vmstation.config
+    nodes: [homelab]
+    for_good: true
   delegate_to: localhost
 """
 
@@ -112,6 +126,11 @@ nodes:
       type: list
       elements: str
       returned: always
+    volumes:
+      description: The PersistentVolumes that no other node can use.
+      type: list
+      elements: str
+      returned: always
 api_calls:
   description: The number of requests to the API server.
   returned: when the API server answered
@@ -135,6 +154,7 @@ ARGUMENTS = {
     **KUBECONFIG_ARGUMENTS,
     "nodes": {"type": "list", "elements": "str", "required": True},
     "may_stop": {"type": "list", "elements": "str", "default": []},
+    "for_good": {"type": "bool", "default": False},
     "fail_on": {"type": "str", "choices": ["error", "warning", "never"], "default": "error"},
 }
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What speaks against putting nodes to sleep."""
+"""What speaks against putting nodes to sleep, or against taking them out of the cluster for good."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._findings import
 from ansible_collections.vmstation.cluster.plugins.module_utils._nodes.judge import Verdict, judge_all
 from ansible_collections.vmstation.cluster.plugins.module_utils._sleep.model import MAY_STOP, Object, Request, Sight
 from ansible_collections.vmstation.cluster.plugins.module_utils._sleep.places import why_not
-from ansible_collections.vmstation.cluster.plugins.module_utils._sleep.selectors import label_selector_matches
+from ansible_collections.vmstation.cluster.plugins.module_utils._sleep.selectors import label_selector_matches, node_selector_matches
 
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 # the kubelet's own: a Pod from a file of the node
@@ -21,7 +21,7 @@ MIRROR = "kubernetes.io/config.mirror"
 
 def judge(request: Request, seen: Sight) -> list[Finding]:
     """Nodes first, then Pods by name."""
-    found = [finding for name in request.nodes for finding in _of_node(name, seen.nodes.get(name))]
+    found = [finding for name in request.nodes for finding in _of_node(name, request, seen.nodes.get(name))]
     moving = _moving(request, seen)
     for pod in moving:
         found += _of_pod(pod, request, seen)
@@ -38,13 +38,16 @@ def as_data(request: Request, seen: Sight) -> dict[str, dict[str, Any]]:
             "ready": verdict.ready,
             "schedulable": verdict.schedulable,
             "pods": [_called(pod) for pod in moving if pod["spec"].get("nodeName") == name],
+            "volumes": sorted(volume for volume, one in seen.volumes.items() if name in seen.nodes and _is_only_on(one, name, seen)),
         }
         for name, verdict in _verdicts(request.nodes, seen).items()
     }
 
 
-def _of_node(name: str, node: Optional[Object]) -> Iterator[Finding]:
+def _of_node(name: str, request: Request, node: Optional[Object]) -> Iterator[Finding]:
     if node is None:
+        if request.for_good:
+            return  # it has left already
         yield Finding(
             "nodes_are_members", "error", f"node {name}", "no Node of this name", "a node of the cluster",
             "Correct the name: `kubectl get nodes` lists them.",
@@ -52,7 +55,9 @@ def _of_node(name: str, node: Optional[Object]) -> Iterator[Finding]:
     elif CONTROL_PLANE in (node["metadata"].get("labels") or {}):
         yield Finding(
             "nodes_are_workers", "error", f"node {name}", "a control plane", "a worker",
-            "Leave it on: without it the cluster can do nothing, and nobody wakes the others.",
+            "Leave it in the cluster, which is none without it; playbooks/reset.yml removes the whole cluster."
+            if request.for_good
+            else "Leave it on: without it the cluster can do nothing, and nobody wakes the others.",
         )  # fmt: skip
 
 
@@ -61,9 +66,9 @@ def _verdicts(names: Iterable[str], seen: Sight) -> dict[str, Verdict]:
 
 
 def _moving(request: Request, seen: Sight) -> list[Object]:
-    """Pods that a drain of nodes that are up takes from them."""
-    up = {name for name, verdict in _verdicts(request.nodes, seen).items() if verdict.ready}
-    moving = [pod for pod in seen.pods if pod["spec"].get("nodeName") in up and not _stays(pod)]
+    """Pods that a drain of nodes that are up takes from them. A node that leaves for good takes its Pods with it, up or not."""
+    leaving = {name for name, verdict in _verdicts(request.nodes, seen).items() if verdict.ready or request.for_good}
+    moving = [pod for pod in seen.pods if pod["spec"].get("nodeName") in leaving and not _stays(pod)]
     return sorted(moving, key=_called)
 
 
@@ -91,7 +96,9 @@ def _of_pod(pod: Object, request: Request, seen: Sight) -> Iterator[Finding]:
         yield Finding(
             "pods_have_somewhere_to_go", "error", f"Pod {_called(pod)}", f"no other node may take it ({told})",
             "another node that takes it",
-            f"Let another node take it, or say that it may stop meanwhile: {workload} in may_stop, or the annotation "
+            f"Let another node take it, or say that it may stop: {workload} in may_stop."
+            if request.for_good
+            else f"Let another node take it, or say that it may stop meanwhile: {workload} in may_stop, or the annotation "
             f'{MAY_STOP}: "true" on its Pods.',
         )  # fmt: skip
 
@@ -114,8 +121,16 @@ def _of_budgets(moving: list[Object], request: Request, seen: Sight) -> Iterator
             )  # fmt: skip
 
 
+def _is_only_on(volume: Object, name: str, seen: Sight) -> bool:
+    """Whether this node can use a volume, and no other."""
+    required = ((volume.get("spec") or {}).get("nodeAffinity") or {}).get("required")
+    able = [one for one, node in seen.nodes.items() if node_selector_matches(required, one, node["metadata"].get("labels") or {})]
+    return required is not None and able == [name]
+
+
 def _may_stop(pod: Object, request: Request, seen: Sight) -> bool:
-    annotated = (pod["metadata"].get("annotations") or {}).get(MAY_STOP) == "true"
+    # the annotation was given for a time
+    annotated = (pod["metadata"].get("annotations") or {}).get(MAY_STOP) == "true" and not request.for_good
     return annotated or (_workload(pod, seen) or _called(pod)) in request.may_stop
 
 

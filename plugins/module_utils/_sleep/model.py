@@ -19,10 +19,14 @@ MAY_STOP = "vmstation.cluster/may-stop"
 
 @dataclass(frozen=True)
 class Request:
-    """nodes: which are to sleep. may_stop: workloads that may stop meanwhile, as ``namespace/name``."""
+    """nodes: which are to sleep. may_stop: workloads that may stop meanwhile, as ``namespace/name``.
+
+    for_good: the nodes do not come back.
+    """
 
     nodes: tuple[str, ...]
     may_stop: frozenset[str] = frozenset()
+    for_good: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,4 +48,5 @@ def read_request(options: Mapping[str, Any]) -> Request:
         raise Refusal("may_stop", ", ".join(wrong), "namespace/name of each workload", "Write it as in media/jellyfin.")
     if not options["nodes"]:
         raise Refusal("nodes", "none", "the names of the nodes that are to sleep", "Name at least one.")
-    return Request(tuple(dict.fromkeys(name.lower() for name in options["nodes"])), frozenset(options["may_stop"]))
+    names = tuple(dict.fromkeys(name.lower() for name in options["nodes"]))
+    return Request(names, frozenset(options["may_stop"]), bool(options["for_good"]))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -143,7 +144,43 @@ def test_control_planes_and_strangers_are_refused() -> None:
 def test_a_node_that_is_down_has_nothing_to_lose() -> None:
     sight = seen(pod({}, nodeName="down"), other=node("down", ready=False))
     assert rules(sight, ("down",)) == []
-    assert as_data(Request(("down",)), sight) == {"down": {"exists": True, "ready": False, "schedulable": True, "pods": []}}
+    assert as_data(Request(("down",)), sight) == {"down": {"exists": True, "ready": False, "schedulable": True, "pods": [], "volumes": []}}
+
+
+DOWN = node("down", ready=False)
+ANNOTATED = {**DEPLOYED, "annotations": {MAY_STOP: "true"}}
+FOR_GOOD = {
+    "fits elsewhere": (pod(), ("sleeper",), (), []),
+    "may stop for a time only": (
+        pod({**ANNOTATED}, **NOWHERE["an affinity to this node"]["spec"]),
+        ("sleeper",),
+        (),
+        ["pods_have_somewhere_to_go"],
+    ),
+    "may stop": (pod(**NOWHERE["an affinity to this node"]["spec"]), ("sleeper",), ("media/web",), []),
+    "on a node that is down": (pod({}, nodeName="down"), ("down",), (), ["pods_come_back"]),
+    "a node that has left": (pod(), ("nobody",), (), []),
+    "a control plane": (pod(), ("control",), (), ["nodes_are_workers"]),
+}
+
+
+@pytest.mark.parametrize("case", FOR_GOOD)
+def test_a_node_that_leaves_for_good_takes_its_pods_with_it(case: str) -> None:
+    standing, nodes, may_stop, wanted = FOR_GOOD[case]
+    sight = seen(standing, other=FREE)
+    sight = replace(sight, nodes={**sight.nodes, "down": DOWN})
+    found = judge(Request(nodes, frozenset(may_stop), for_good=True), sight)
+    assert [finding.rule for finding in found] == wanted
+    assert all(MAY_STOP not in finding.fix for finding in found)
+
+
+@pytest.mark.parametrize(
+    ("affinity", "volumes"), [({"required": HERE}, ["disk"]), ({"required": {"nodeSelectorTerms": [{}]}}, []), (None, []), ({}, [])]
+)
+def test_volumes_that_no_other_node_can_use_are_told(affinity: Any, volumes: list[str]) -> None:
+    sight = seen(other=FREE, volumes={"disk": {"metadata": {"name": "disk"}, "spec": {"nodeAffinity": affinity}}})
+    told = as_data(Request(("sleeper", "free"), for_good=True), sight)
+    assert {name: entry["volumes"] for name, entry in told.items()} == {"sleeper": volumes, "free": []}
 
 
 @pytest.mark.parametrize(
@@ -166,4 +203,4 @@ def test_expressions(expression: dict[str, Any], labels: dict[str, str], holds: 
 @pytest.mark.parametrize("name", ["jellyfin", "/jellyfin", "media/", "a/b/c"])
 def test_a_workload_that_is_misspelt_is_refused(name: str) -> None:
     with pytest.raises(Refusal, match="namespace/name"):
-        read_request({"nodes": ["homelab"], "may_stop": [name]})
+        read_request({"nodes": ["homelab"], "may_stop": [name], "for_good": False})
