@@ -41,6 +41,12 @@ options:
       - After a restore of etcd, what is said of a node is of the time of the backup.
     type: bool
     default: false
+  inventory:
+    description:
+      - The names of all hosts that may be nodes. A node of another name is a finding of severity C(warning), and is left as it is.
+      - Without it others are not looked for.
+    type: list
+    elements: str
 seealso:
   - module: vmstation.cluster.kubeadm_worker
 extends_documentation_fragment:
@@ -61,7 +67,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 findings:
-  description: One for each node that is not ready.
+  description: One for each node that is not ready, and for each that is not in O(inventory).
   returned: when the API server answered
   type: list
   elements: dict
@@ -72,7 +78,7 @@ findings:
       returned: always
       sample: nodes_are_ready
     severity:
-      description: C(error), and C(info) for nodes in O(asleep).
+      description: C(error), C(info) for nodes in O(asleep), and C(warning) for those that are not in O(inventory).
       type: str
       returned: always
       sample: error
@@ -151,6 +157,7 @@ ARGUMENTS = {
     "asleep": {"type": "list", "elements": "str", "default": []},
     "timeout": {"type": "float", "default": 300},
     "heartbeat": {"type": "bool", "default": False},
+    "inventory": {"type": "list", "elements": "str"},
     "fail_on": {"type": "str", "choices": ["error", "warning", "never"], "default": "error"},
 }
 
@@ -164,7 +171,7 @@ def main() -> None:
         outcome = watch.wait_for_nodes(watch.request(module.params), cluster, SystemClock())
     except Refusal as refusal:
         module.fail_json(msg=str(refusal))
-    found = judge.findings(outcome.verdicts, outcome.seconds)
+    found = judge.findings(outcome.verdicts, outcome.seconds) + [judge.finding_of_stranger(name) for name in outcome.strangers]
     result = {
         "changed": False,
         "findings": as_dicts(found),

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from ansible_collections.vmstation.cluster.plugins.module_utils._drift.comparing import NOTHING, Comparison, Point, minor_version
 from ansible_collections.vmstation.cluster.plugins.module_utils._drift.model import Object, Sight
 from ansible_collections.vmstation.cluster.plugins.module_utils._drift.wanted import Host, Wanted
+from ansible_collections.vmstation.cluster.plugins.module_utils._nodes.judge import IN_INVENTORY, how_to_leave
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 # https://kubernetes.io/releases/version-skew-policy/
@@ -30,22 +31,13 @@ def of_nodes(wanted: Wanted, seen: Sight) -> Iterator[Comparison]:
     known = {host.name for host in wanted.hosts}
     for name in nodes:
         if name not in known:
-            yield Point("nodes_are_hosts_of_the_inventory", f"node {name}", "inventory", _how_to_leave(name)).compare(
-                "a host of it", NOTHING
-            )
+            yield Point(IN_INVENTORY, f"node {name}", "inventory", how_to_leave(name)).compare("a host of it", NOTHING)
 
 
 def _membership(host: Host, *, asleep: bool) -> Point:
     when = "When it is awake, run" if asleep else "Run"
     fix = f"{when} site.yml, which joins it, or take {host.name} out of the inventory."
     return Point("hosts_are_nodes", f"node {host.name}", "Node", fix, "warning" if asleep else "error")
-
-
-def _how_to_leave(name: str) -> str:
-    return (
-        f"Write it into the inventory. If its host is gone for good, `kubectl delete node {name}`; if it still runs, first "
-        f"`kubectl drain {name} --ignore-daemonsets --delete-emptydir-data`."
-    )
 
 
 def _of_node(wanted: Wanted, host: Host, node: Object) -> Iterator[Comparison]:

@@ -14,6 +14,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._findings import
 Object = Mapping[str, Any]
 
 RULE = "nodes_are_ready"
+IN_INVENTORY = "nodes_are_hosts_of_the_inventory"
 ASLEEP = "asleep"
 _NO_NETWORK = ("cni plugin not initialized", "NetworkPluginNotReady", "network plugin is not ready")
 
@@ -86,6 +87,24 @@ def findings(verdicts: Iterable[Verdict], seconds: float) -> list[Finding]:
         for verdict in verdicts
         if not verdict.ready
     ]
+
+
+def strangers(found: Iterable[Object], inventory: Iterable[str]) -> list[str]:
+    """The nodes that the inventory does not name."""
+    return sorted({str(node["metadata"]["name"]) for node in found} - set(inventory))
+
+
+def finding_of_stranger(name: str) -> Finding:
+    found = "a node of the cluster, and not in the inventory"
+    return Finding(IN_INVENTORY, "warning", f"node {name}", found, "a host of the inventory", how_to_leave(name))
+
+
+def how_to_leave(name: str) -> str:
+    """What to do with a node that the inventory does not name."""
+    return (
+        f"Write it into the inventory. If its host is gone for good, `kubectl delete node {name}`; if it still runs and is to leave the "
+        f"cluster, `ansible-playbook playbooks/remove_worker.yml -e worker={name}` once it is in the inventory."
+    )
 
 
 def as_data(verdicts: Iterable[Verdict]) -> dict[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ from typing import Any, Optional
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.clock import Clock
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster import ClusterReader
-from ansible_collections.vmstation.cluster.plugins.module_utils._nodes.judge import Verdict, judge_all, unheard_of
+from ansible_collections.vmstation.cluster.plugins.module_utils._nodes.judge import Verdict, judge_all, strangers, unheard_of
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal, Unavailable
 
 
@@ -20,6 +20,7 @@ class Request:
     """Whom to wait for. timeout: seconds; 0 judges what is now. interval: seconds between two looks.
 
     heartbeat: a node counts only when its kubelet has renewed its lease since the first look.
+    inventory: all hosts that may be nodes; None: others are not looked for.
     """
 
     names: tuple[str, ...]
@@ -27,14 +28,16 @@ class Request:
     timeout: float = 300.0
     interval: float = 1.0
     heartbeat: bool = False
+    inventory: Optional[frozenset[str]] = None
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """verdicts: in the order of the names. seconds: how long it took."""
+    """verdicts: in the order of the names. seconds: how long it took. strangers: nodes that the inventory does not name."""
 
     verdicts: Sequence[Verdict]
     seconds: float
+    strangers: Sequence[str] = ()
 
 
 def request(params: Mapping[str, Any]) -> Request:
@@ -46,6 +49,7 @@ def request(params: Mapping[str, Any]) -> Request:
         frozenset(name.lower() for name in params["asleep"]),
         float(params["timeout"]),
         heartbeat=bool(params.get("heartbeat")),
+        inventory=None if params["inventory"] is None else frozenset(name.lower() for name in params["inventory"]),
     )
 
 
@@ -55,7 +59,8 @@ def wait_for_nodes(wanted: Request, cluster: ClusterReader, clock: Clock) -> Out
     first: Optional[Mapping[str, str]] = None
     while True:
         try:
-            verdicts = judge_all(cluster.items("v1", "Node"), wanted.names, wanted.asleep)
+            nodes = list(cluster.items("v1", "Node"))
+            verdicts = judge_all(nodes, wanted.names, wanted.asleep)
             if wanted.heartbeat:
                 leases = _leases(cluster)
                 first = leases if first is None else first
@@ -63,12 +68,10 @@ def wait_for_nodes(wanted: Request, cluster: ClusterReader, clock: Clock) -> Out
         except Unavailable:
             if clock.now() - began >= wanted.timeout:
                 raise
-            verdicts = []
+            nodes, verdicts = [], []
         waited = clock.now() - began
-        if verdicts and all(verdict.ready or verdict.is_asleep for verdict in verdicts):
-            return Outcome(verdicts, waited)
-        if verdicts and waited >= wanted.timeout:
-            return Outcome(verdicts, waited)
+        if verdicts and (waited >= wanted.timeout or all(verdict.ready or verdict.is_asleep for verdict in verdicts)):
+            return Outcome(verdicts, waited, () if wanted.inventory is None else strangers(nodes, wanted.inventory))
         if not wanted.names:
             return Outcome((), waited)
         clock.sleep(wanted.interval)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding
+from ansible_collections.vmstation.cluster.plugins.module_utils._nodes.judge import IN_INVENTORY
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 NETWORK, WAKE, FAILURE, NODES, DNS = "site_network", "site_wake", "site_failure", "site_nodes", "site_dns"
@@ -18,6 +19,7 @@ PREFLIGHT, FIREWALL, NIC, RUNTIME = "_node_preflight", "_node_firewall", "_node_
 
 def site_verdict(hostvars: object, hosts: object, predicted: bool = False) -> list[str]:
     """A headline for each host of the cluster, its openings and what stands against it below. A host that says nothing did not get far.
+    Nodes that the inventory does not name come last.
 
     predicted: the run was in check mode, so that what is told would stand.
     """
@@ -29,7 +31,7 @@ def site_verdict(hostvars: object, hosts: object, predicted: bool = False) -> li
     for host in hosts:
         seen = hostvars.get(host["name"], {})
         lines.extend(_of_host(host, seen, predicted))
-    return lines
+    return [*lines, *_strangers(hostvars, hosts)]
 
 
 def finding_lines(findings: object) -> list[str]:
@@ -63,6 +65,12 @@ def _of_host(host: Mapping[str, Any], seen: Mapping[str, Any], predicted: bool) 
         headline = f"{firewall['backend']}, {len(openings)} openings{' as they would stand' if predicted else ''}"
     stands = "; ".join([headline, _runtime(runtime), *_membership(host["name"], seen)])
     return [f"{name}: {stands}", *openings, *_trusted(firewall), *findings, *accepted]
+
+
+def _strangers(hostvars: Mapping[str, Any], hosts: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Nodes that the inventory does not name. What ran once for all hosts is registered for each of them."""
+    seen = [finding for host in hosts for finding in (hostvars.get(host["name"], {}).get(NODES) or {}).get("findings") or ()]
+    return list(dict.fromkeys(str(Finding(**finding)) for finding in seen if finding["rule"] == IN_INVENTORY))
 
 
 def _membership(name: str, seen: Mapping[str, Any]) -> list[str]:

@@ -271,7 +271,7 @@ CASES: dict[str, tuple[Callable[[World], Any], tuple[str, str, str, str] | None]
     "a pool that nobody planned, and that gives nothing": (_add((POOLS, "IPPool"), RESTING), None),
     "a stale node": (
         _add((API, "Node"), _node("oldhost", ["192.168.4.70"])),
-        ("error", "node oldhost", "inventory: nothing", "kubectl delete node oldhost"),
+        ("error", "node oldhost", "inventory: nothing", "remove_worker.yml -e worker=oldhost"),
     ),
     "a host that has not joined": (
         lambda world: world.objects[API, "Node"].pop(),

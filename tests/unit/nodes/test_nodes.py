@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._nodes.judge import as_data, findings, judge, judge_all
+from ansible_collections.vmstation.cluster.plugins.module_utils._nodes.judge import as_data, finding_of_stranger, findings, judge, judge_all
 from ansible_collections.vmstation.cluster.plugins.module_utils._nodes.watch import Request, request, wait_for_nodes
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal, Unavailable
 
@@ -151,11 +151,11 @@ def test_no_names_are_no_wait() -> None:
 
 
 def test_options_are_read() -> None:
-    assert request({"nodes": ["Homelab", "homelab"], "asleep": ["Homelab"], "timeout": 5}) == Request(
-        ("homelab",), frozenset({"homelab"}), 5.0
-    )
+    given = {"nodes": ["Homelab", "homelab"], "asleep": ["Homelab"], "timeout": 5, "inventory": None}
+    assert request(given) == Request(("homelab",), frozenset({"homelab"}), 5.0)
+    assert request({**given, "inventory": ["Homelab"]}).inventory == frozenset({"homelab"})
     with pytest.raises(Refusal, match="timeout"):
-        request({"nodes": [], "asleep": [], "timeout": -1})
+        request({**given, "timeout": -1})
 
 
 class Heartbeats(Cluster):
@@ -186,3 +186,16 @@ def test_a_kubelet_that_is_not_heard_of_is_named() -> None:
     assert [one.ready for one in outcome.verdicts] == [True, False, False]
     assert "its lease has not been renewed" in outcome.verdicts[1].reason
     assert "silent since" in outcome.verdicts[2].reason
+
+
+@pytest.mark.parametrize(("inventory", "wanted"), [(None, []), ({"a", "b"}, []), ({"a"}, ["b"]), (set(), ["a", "b"])])
+def test_nodes_that_the_inventory_does_not_name_are_told(inventory: set[str] | None, wanted: list[str]) -> None:
+    known = None if inventory is None else frozenset(inventory)
+    outcome = wait_for_nodes(Request(("a",), timeout=0, inventory=known), Cluster([node("b"), node("a")]), Clock())
+    assert list(outcome.strangers) == wanted
+
+
+def test_a_node_that_the_inventory_does_not_name_is_a_warning_with_the_way_out() -> None:
+    finding = finding_of_stranger("oldbox")
+    assert (finding.severity, finding.subject) == ("warning", "node oldbox")
+    assert "remove_worker.yml -e worker=oldbox" in finding.fix

@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import pytest
+from ansible_collections.vmstation.cluster.plugins.module_utils._nodes.judge import finding_of_stranger
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 from ansible_collections.vmstation.cluster.plugins.module_utils._site.hosts import asleep_hosts, node_identities, sleeping_hosts
 from ansible_collections.vmstation.cluster.plugins.module_utils._site.verdict import finding_lines, site_verdict
@@ -144,6 +147,14 @@ def test_a_check_run_tells_what_would_stand() -> None:
     assert site_verdict({"masternode": seen}, [MASTER], True)[0] == (
         "masternode (control_plane, 192.168.4.63, fd00::63): nftables, 2 openings as they would stand; containerd not running"
     )
+
+
+def test_a_node_that_the_inventory_does_not_name_is_told_once() -> None:
+    nodes = {"nodes": READY["nodes"], "findings": [asdict(finding_of_stranger("oldbox")), {**SWAP, "rule": "nodes_are_ready"}]}
+    seen = {**STANDING, "site_nodes": nodes}
+    lines = site_verdict({"homelab": seen, "masternode": seen}, [HOMELAB, MASTER])
+    assert [line for line in lines if "oldbox" in line] == [str(finding_of_stranger("oldbox"))]
+    assert lines[-1].startswith("warning: node oldbox: found a node of the cluster, and not in the inventory")
 
 
 def test_findings_are_lines() -> None:
