@@ -27,6 +27,13 @@ version = 2
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
       SystemdCgroup = true
 """
+PRESENCE = r"""
+iptables-save 2>/dev/null | grep -cE 'KUBE-|cali' ; ip6tables-save 2>/dev/null | grep -c KUBE- ; ctr -n k8s.io containers list -q | wc -l
+ip -br link | grep -cE 'cali|vxlan' ; ip route show table all | grep -c '10.244.' ; ipset list -n | grep -c cali
+findmnt -rn | grep -cE '/var/lib/kubelet|/run/calico' ; pgrep -c kubelet ; ls -d /run/netns/cni-* 2>/dev/null | wc -l
+ls -d /etc/kubernetes /var/lib/kubelet /var/lib/etcd /var/lib/calico /run/calico /etc/cni/net.d/10-calico.conflist 2>/dev/null | wc -l
+systemctl list-units --no-legend 'kubepods*' | wc -l
+"""
 UNIT = """
 [Unit]
 After=containerd.service
@@ -122,3 +129,8 @@ def init(host: Host) -> None:
 def kubectl(host: Host, *arguments: str, check: bool = True) -> str:
     """kubectl on the control plane."""
     return host.run(["kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf", *arguments], check=check).stdout
+
+
+def leftovers(host: Host) -> list[int]:
+    """How much there is of a cluster on a host, a number for each kind of thing; all zero on one that has never had any."""
+    return [int(number) for number in host.run(["sh", "-c", PRESENCE], check=False).stdout.split()]

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.build import missing
-from tests.integration.kubernetes_nodes import init, kubectl, network, prepare
+from tests.integration.kubernetes_nodes import init, kubectl, leftovers, network, prepare
 from tests.integration.playbook_output import flat, recap
 from tests.lab import Host, Lab
 from tests.lab.lab import SSH_OPTIONS
@@ -102,13 +102,6 @@ iptables -t nat -A OWNER -j RETURN
 iptables -A INPUT -p tcp --dport 22 -m comment --comment "the owner's" -j ACCEPT
 """
 OWNED = "cat /srv/data/file; ip route show 10.99.0.0/24; ipset list -n; iptables -t nat -S OWNER; iptables -S INPUT"
-PRESENCE = r"""
-iptables-save 2>/dev/null | grep -cE 'KUBE-|cali' ; ip6tables-save 2>/dev/null | grep -c KUBE- ; ctr -n k8s.io containers list -q | wc -l
-ip -br link | grep -cE 'cali|vxlan' ; ip route show table all | grep -c '10.244.' ; ipset list -n | grep -c cali
-findmnt -rn | grep -cE '/var/lib/kubelet|/run/calico' ; pgrep -c kubelet ; ls -d /run/netns/cni-* 2>/dev/null | wc -l
-ls -d /etc/kubernetes /var/lib/kubelet /var/lib/etcd /var/lib/calico /run/calico /etc/cni/net.d/10-calico.conflist 2>/dev/null | wc -l
-systemctl list-units --no-legend 'kubepods*' | wc -l
-"""
 
 
 class Site:
@@ -208,10 +201,6 @@ def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory, programs: None) -> 
     yield made
     for host in made.hosts.values():
         lab.remove(host)
-
-
-def leftovers(host: Host) -> list[int]:
-    return [int(number) for number in host.run(["sh", "-c", PRESENCE], check=False).stdout.split()]
 
 
 def unjoined(host: Host) -> bool:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import tarfile
 from collections import Counter
 from collections.abc import Callable
@@ -16,6 +17,7 @@ import pytest
 import yaml
 
 from tests.cluster import dashboards
+from tests.integration.kubernetes_nodes import leftovers
 from tests.lab.say import say
 from tests.rounds import rounds
 from tests.site import pods, prometheus
@@ -324,6 +326,37 @@ def test_a_worker_that_is_cut_off_fails_alone_and_converges_later(site: Site) ->
     run = site.play()
     assert run.status == 0, run.failed
     assert site.ready_nodes() == NODES
+
+
+def test_a_worker_leaves_without_a_trace_and_joins_again(site: Site) -> None:
+    host, named = site.hosts["homelab"], ("-e", "worker=homelab", "-e", "confirm=homelab")
+    refused = site.play("playbooks/remove_worker.yml", "-e", "worker=masternode", "-e", "confirm=masternode")
+    assert refused.status == 2
+    assert all("required: a host of the group workers" in failure for failure in refused.failed), refused.failed
+    assert sum(leftovers(host)) > 0
+    assert of_calico(site, "homelab")
+    run = site.play("playbooks/remove_worker.yml", *named)
+    assert run.status == 0, run.failed
+    assert sorted(node["metadata"]["name"] for node in site.objects("nodes")) == ["masternode", "storagenodet3500"]
+    assert sum(leftovers(host)) == 0, leftovers(host)
+    assert "vmstation" not in host.run(["firewall-cmd", "--zone=public", "--list-services"]).stdout
+    assert FIREWALL_IS_SHUT["homelab"][1] in host.run(FIREWALL_IS_SHUT["homelab"][0]).stdout
+    assert of_calico(site, "homelab") == []
+    again = site.play("playbooks/remove_worker.yml", *named)
+    assert (again.status, again.changed) == (0, []), again.failed
+    run = site.play()
+    assert run.status == 0, run.failed
+    assert site.ready_nodes() == NODES
+
+
+def of_calico(site: Site, node: str) -> list[str]:
+    """What Calico keeps for a node, told by any mention of it; and handles of addresses in blocks that are no more."""
+    kinds = ["blockaffinities", "ipamblocks", "ipamhandles", "caliconodestatuses"]
+    held = {kind: site.objects(f"{kind}.crd.projectcalico.org") for kind in kinds}
+    blocks = {block["spec"]["cidr"] for block in held["ipamblocks"]}
+    orphans = [handle for handle in held["ipamhandles"] if not blocks.issuperset(handle["spec"].get("block") or {})]
+    found = [one for objects in held.values() for one in objects if node in json.dumps({**one, "metadata": one["metadata"]["name"]})]
+    return [one["metadata"]["name"] for one in [*found, *orphans]]
 
 
 def test_a_wiped_control_plane_comes_back_and_no_worker_joins_anew(site: Site, tmp_path: Path) -> None:
