@@ -127,6 +127,11 @@ options:
       - The release of Kubernetes that is to be installed. Without it neither containerd nor what is installed is judged.
     type: str
     default: ""
+  upgrade:
+    description:
+      - The node is upgraded to O(kubernetes_release), so that what is installed and the API server may be one minor version older.
+    type: bool
+    default: false
   installation_kind:
     description:
       - Where it comes from, as C(kind) of M(vmstation.cluster.installation_source_check). Programs from a directory must not be those of a
@@ -273,6 +278,7 @@ ARGUMENTS = {
     "max_clock_drift": {"type": "float", "default": 30},
     "accept": {"type": "list", "elements": "str", "default": [], "choices": list(RULES)},
     "kubernetes_release": {"type": "str", "default": ""},
+    "upgrade": {"type": "bool", "default": False},
     "installation_kind": {"type": "str", "choices": ["", "packages", "directory"], "default": ""},
     "architecture": {"type": "str", "default": ""},
     "containerd_package": {"type": "str", "default": ""},

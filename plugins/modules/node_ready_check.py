@@ -41,6 +41,11 @@ options:
       - After a restore of etcd, what is said of a node is of the time of the backup.
     type: bool
     default: false
+  release:
+    description:
+      - The release that their kubelets must run, as in V(1.36.4). A node of another one is not ready yet. Without it any will do.
+    type: str
+    default: ""
   inventory:
     description:
       - The names of all hosts that may be nodes. A node of another name is a finding of severity C(warning), and is left as it is.
@@ -157,6 +162,7 @@ ARGUMENTS = {
     "asleep": {"type": "list", "elements": "str", "default": []},
     "timeout": {"type": "float", "default": 300},
     "heartbeat": {"type": "bool", "default": False},
+    "release": {"type": "str", "default": ""},
     "inventory": {"type": "list", "elements": "str"},
     "fail_on": {"type": "str", "choices": ["error", "warning", "never"], "default": "error"},
 }

@@ -32,14 +32,14 @@ class Verdict:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-def judge_all(found: Iterable[Object], names: Sequence[str], asleep: Iterable[str]) -> list[Verdict]:
-    """A verdict on each of ``names``. asleep: those whose host is known to sleep; they may not be ready."""
+def judge_all(found: Iterable[Object], names: Sequence[str], asleep: Iterable[str], release: str = "") -> list[Verdict]:
+    """A verdict on each of ``names``. asleep: those whose host is known to sleep; they may not be ready. release: of their kubelets."""
     by_name = {str(node["metadata"]["name"]): node for node in found}
     sleeping = set(asleep)
-    return [judge(name, by_name.get(name), name in sleeping) for name in names]
+    return [judge(name, by_name.get(name), name in sleeping, release) for name in names]
 
 
-def judge(name: str, node: Optional[Object], is_asleep: bool) -> Verdict:
+def judge(name: str, node: Optional[Object], is_asleep: bool, release: str = "") -> Verdict:
     if node is None:
         reason = f"{ASLEEP}, and has no Node object" if is_asleep else "has no Node object"
         return Verdict(
@@ -53,6 +53,10 @@ def judge(name: str, node: Optional[Object], is_asleep: bool) -> Verdict:
     labels = {str(key): str(value) for key, value in (node["metadata"].get("labels") or {}).items()}
     schedulable = not (node.get("spec") or {}).get("unschedulable")
     if ready.get("status") == "True":
+        runs = str(((node.get("status") or {}).get("nodeInfo") or {}).get("kubeletVersion"))
+        if release and runs.lstrip("v") != release.lstrip("v"):
+            reason, fix = f"its kubelet is {runs}, not {release}", f"See `systemctl status kubelet` and `kubelet --version` on {name}."
+            return Verdict(name, False, reason, fix, schedulable=schedulable, labels=labels)
         return Verdict(name, ready=True, schedulable=schedulable, labels=labels)
     if is_asleep:
         return Verdict(name, False, ASLEEP, "Wake it: playbooks/wake.yml.", is_asleep=True, schedulable=schedulable, labels=labels)

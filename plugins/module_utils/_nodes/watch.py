@@ -20,7 +20,7 @@ class Request:
     """Whom to wait for. timeout: seconds; 0 judges what is now. interval: seconds between two looks.
 
     heartbeat: a node counts only when its kubelet has renewed its lease since the first look.
-    inventory: all hosts that may be nodes; None: others are not looked for.
+    inventory: all hosts that may be nodes; None: others are not looked for. release: of the kubelets; empty: any.
     """
 
     names: tuple[str, ...]
@@ -29,6 +29,7 @@ class Request:
     interval: float = 1.0
     heartbeat: bool = False
     inventory: Optional[frozenset[str]] = None
+    release: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ def request(params: Mapping[str, Any]) -> Request:
         float(params["timeout"]),
         heartbeat=bool(params.get("heartbeat")),
         inventory=None if params["inventory"] is None else frozenset(name.lower() for name in params["inventory"]),
+        release=params["release"],
     )
 
 
@@ -60,7 +62,7 @@ def wait_for_nodes(wanted: Request, cluster: ClusterReader, clock: Clock) -> Out
     while True:
         try:
             nodes = list(cluster.items("v1", "Node"))
-            verdicts = judge_all(nodes, wanted.names, wanted.asleep)
+            verdicts = judge_all(nodes, wanted.names, wanted.asleep, wanted.release)
             if wanted.heartbeat:
                 leases = _leases(cluster)
                 first = leases if first is None else first

@@ -124,6 +124,7 @@ class Expectations:
     peers: the other hosts of the cluster. controller_clock: Unix time of the controller; None: not compared. clock_drift: seconds.
     kubernetes_release: what is to be installed; empty: not judged. installation_kind, architecture: of its source.
     containerd_package: what is to be installed where there is no containerd. api_servers: addresses of the control plane.
+    is_upgrade: what is installed, and what the API server is of, may be one minor version older.
     """
 
     role: Role
@@ -139,3 +140,4 @@ class Expectations:
     architecture: str = ""
     containerd_package: str = ""
     api_servers: tuple[str, ...] = ()
+    is_upgrade: bool = False

@@ -46,6 +46,7 @@ def expectations(options: Mapping[str, Any]) -> Expectations:
         architecture=options["architecture"],
         containerd_package=options["containerd_package"],
         api_servers=tuple(_address(index, text, "api_servers") for index, text in enumerate(options["api_servers"])),
+        is_upgrade=options["upgrade"],
     )
 
 

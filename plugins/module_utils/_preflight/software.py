@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import Optional
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding
 from ansible_collections.vmstation.cluster.plugins.module_utils._installation.release import minor_of, minor_text
@@ -86,7 +87,7 @@ def installed_release_is_of_the_wanted_version(state: HostState, expected: Expec
     wanted = minor_of(expected.kubernetes_release)
     for program, release in sorted(state.software.releases.items()):
         installed = minor_of(release)
-        if wanted is None or installed in (None, wanted):
+        if wanted is None or installed in (None, wanted) or _is_next(installed, wanted, expected):
             continue
         yield Finding(
             "installed_release_is_of_the_wanted_version",
@@ -94,11 +95,16 @@ def installed_release_is_of_the_wanted_version(state: HostState, expected: Expec
             f"installed {program}",
             release,
             f"a release of {minor_text(wanted)}, as {expected.kubernetes_release} is to be installed",
-            "Upgrade the cluster with `kubeadm upgrade`, one minor version after the other, or set node_kubernetes_release to one of the "
-            "installed version; installing does not upgrade."
+            "Upgrade the cluster with playbooks/upgrade.yml, one minor version after the other, or set node_kubernetes_release to one of "
+            "the installed version; installing does not upgrade."
             if state.has_a_node or state.cluster_files
             else "Nothing, if no cluster is meant to run on this host yet: it is replaced.",
         )
+
+
+def _is_next(found: Optional[tuple[int, int]], wanted: tuple[int, int], expected: Expectations) -> bool:
+    """Whether an upgrade leads from one minor version to the other."""
+    return expected.is_upgrade and found is not None and (found[0], found[1] + 1) == wanted
 
 
 def kubelet_suits_the_api_server(state: HostState, expected: Expectations) -> Iterator[Finding]:
@@ -111,6 +117,8 @@ def kubelet_suits_the_api_server(state: HostState, expected: Expectations) -> It
         if serving is None:
             must_be = f"a release that a kubelet {minor_text(wanted)} may join"
             yield Finding(rule, "warning", subject, "unknown: it does not tell its release", must_be, "Ask it with `kubectl version`.")
+        elif _is_next(serving, wanted, expected):
+            continue  # the API server is upgraded before the kubelet
         elif serving[0] != wanted[0] or not 0 <= serving[1] - wanted[1] <= OLDEST_KUBELET:
             newer = serving < wanted
             yield Finding(
@@ -119,7 +127,7 @@ def kubelet_suits_the_api_server(state: HostState, expected: Expectations) -> It
                 subject,
                 release,
                 f"{minor_text(wanted)}, or up to {OLDEST_KUBELET} minor versions later, for a kubelet {expected.kubernetes_release}",
-                "Upgrade the control plane first, with `kubeadm upgrade apply` there."
+                "Upgrade the control plane first, with playbooks/upgrade.yml."
                 if newer
                 else "Set node_kubernetes_release and network_plan.kubernetes_version to the API server's.",
             )

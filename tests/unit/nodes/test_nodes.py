@@ -52,6 +52,14 @@ def test_a_ready_node_has_no_finding_and_tells_its_labels() -> None:
     }
 
 
+@pytest.mark.parametrize(("runs", "release", "ready"), [("v1.36.3", "1.36.4", False), ("v1.36.4", "1.36.4", True), ("v1.36.3", "", True)])
+def test_a_node_is_ready_with_the_kubelet_that_is_waited_for(runs: str, release: str, ready: bool) -> None:
+    upgraded = node("homelab")
+    upgraded["status"]["nodeInfo"] = {"kubeletVersion": runs}
+    verdict = judge("homelab", upgraded, False, release)
+    assert (verdict.ready, "its kubelet is v1.36.3" in verdict.reason) == (ready, not ready)
+
+
 def test_a_cordoned_node_is_ready_and_not_schedulable() -> None:
     verdict = judge("homelab", node("homelab", unschedulable=True), False)
     assert (verdict.ready, verdict.schedulable) == (True, False)
@@ -151,7 +159,7 @@ def test_no_names_are_no_wait() -> None:
 
 
 def test_options_are_read() -> None:
-    given = {"nodes": ["Homelab", "homelab"], "asleep": ["Homelab"], "timeout": 5, "inventory": None}
+    given = {"nodes": ["Homelab", "homelab"], "asleep": ["Homelab"], "timeout": 5, "inventory": None, "release": ""}
     assert request(given) == Request(("homelab",), frozenset({"homelab"}), 5.0)
     assert request({**given, "inventory": ["Homelab"]}).inventory == frozenset({"homelab"})
     with pytest.raises(Refusal, match="timeout"):

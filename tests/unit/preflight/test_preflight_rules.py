@@ -276,6 +276,7 @@ OPTIONS = {
     "controller_time": None,
     "max_clock_drift": 30.0,
     "kubernetes_release": "1.36.4",
+    "upgrade": False,
     "installation_kind": "directory",
     "architecture": "amd64",
     "containerd_package": "containerd",
@@ -419,7 +420,15 @@ def test_the_fix_of_a_version_skew_names_the_upgrade() -> None:
     state = replace(MEMBER, software=replace(READY.software, releases={"kubelet": "v1.35.2"}, api_servers={"192.168.4.63": "v1.35.2"}))
     fixes = [finding.fix for finding in judge(state, INSTALLING).findings]
     assert len(fixes) == 2
-    assert all("kubeadm upgrade" in fix for fix in fixes)
+    assert all("playbooks/upgrade.yml" in fix for fix in fixes)
+
+
+@pytest.mark.parametrize(("release", "is_next"), [("v1.35.2", True), ("v1.34.9", False), ("v1.37.0", False), ("v2.35.0", False)])
+def test_an_upgrade_may_find_one_minor_version_less(release: str, is_next: bool) -> None:
+    state = replace(MEMBER, software=replace(READY.software, releases={"kubelet": release, "kubeadm": release}))
+    assert (found(state, replace(INSTALLING, is_upgrade=True)) == set()) is is_next
+    served = replace(MEMBER, software=replace(READY.software, api_servers={"192.168.4.63": "v1.35.2"}))
+    assert found(served, replace(INSTALLING, is_upgrade=True)) == set()
 
 
 @pytest.mark.parametrize(("kind", "is_named"), [("directory", True), ("packages", False)])
