@@ -123,6 +123,12 @@ control_plane:
   returned: when the API server answered
   type: bool
   sample: true
+workers:
+  description: The workers whose kubelets are to be upgraded now, in the order of the plan.
+  returned: when the API server answered
+  type: list
+  elements: str
+  sample: [homelab]
 nodes:
   description: Every host of O(nodes) that is a node, by its node's name.
   returned: when the API server answered
@@ -188,6 +194,7 @@ def main() -> None:
         "findings": as_dicts(found),
         "plan": list(planned.lines),
         "control_plane": planned.control_plane,
+        "workers": [host.name for host in request.hosts if host.name in planned.nodes and not host.is_control_plane],
         "nodes": as_data(request, seen, planned),
     }
     failing = failures(found, module.params["fail_on"])

@@ -163,7 +163,7 @@ def _complete(request: Request, host: NodeHost, outcome: Outcome) -> Outcome:
         outcome.changed = bool(repair.done)
         outcome.findings.append(_not_looked_at(why))
         return outcome
-    _wait_until_ready(api, host, request.timeout)
+    wait_until_ready(api, host, request.timeout)
     repair.cluster_side(api)
     outcome.service_cidrs = _service_ranges(request, host, api, outcome)
     outcome.changed = outcome.changed or bool(repair.done or outcome.service_cidrs)
@@ -173,7 +173,7 @@ def _complete(request: Request, host: NodeHost, outcome: Outcome) -> Outcome:
     return outcome
 
 
-def _wait_until_ready(api: Api, host: NodeHost, timeout: float) -> None:
+def wait_until_ready(api: Api, host: NodeHost, timeout: float) -> None:
     until = host.now() + timeout
     why = api.why_not_ready()
     while why:
