@@ -12,7 +12,7 @@ from tests.cluster.build import build
 from tests.cluster.calico_images import calico_images
 from tests.cluster.images import make_images
 from tests.cluster.monitoring_images import monitoring_images
-from tests.cluster.programs import PROGRAMS, known, version
+from tests.cluster.programs import OLDER_RELEASE, PROGRAMS, known, version
 from tests.cluster.source import make_source
 from tests.lab.say import LabError, say
 
@@ -27,8 +27,8 @@ def images_command(_options: argparse.Namespace) -> None:
         print(path)
 
 
-def source_command(_options: argparse.Namespace) -> None:
-    print(make_source())
+def source_command(options: argparse.Namespace) -> None:
+    print(make_source(older=options.older))
 
 
 def versions_command(_options: argparse.Namespace) -> None:
@@ -47,6 +47,7 @@ def main() -> int:
     )
     command.set_defaults(function=images_command)
     command = commands.add_parser("source", help="make the installation source of the lab, a directory, and print its path")
+    command.add_argument("--older", action="store_true", help=f"the same sources under the version {OLDER_RELEASE}, to upgrade from")
     command.set_defaults(function=source_command)
     command = commands.add_parser("versions", help="print what is pinned")
     command.set_defaults(function=versions_command)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import cache as remembered
 from pathlib import Path
 
-from tests.cluster.programs import HERE, PROGRAMS, Program, go, known, linker_flags, version
+from tests.cluster.programs import HERE, PROGRAMS, Program, go, known, linker_flags, restamped, version
 from tests.lab.cache import cache, digest, locked
 from tests.lab.say import LabError, quietly, say, step
 
@@ -43,9 +43,9 @@ def missing(names: Sequence[str]) -> list[str]:
     return [program.name for program in known(names) if not (directory_of(program) / program.name).exists()]
 
 
-def build(names: Sequence[str] = ()) -> list[Path]:
-    """Build what is not built yet (default: everything); returns the paths of all that was asked for."""
-    return [_ensure(program) for program in known(names)]
+def build(names: Sequence[str] = (), *, older: bool = False) -> list[Path]:
+    """Build what is not built yet (default: everything); returns the paths of all that was asked for. older: under the older release."""
+    return [_ensure(restamped(program) if older else program) for program in known(names)]
 
 
 def _ensure(program: Program) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.cluster.build import binary, build
 from tests.cluster.oci import NET_BIND_SERVICE, Image, ensure_archive
-from tests.cluster.programs import HERE, PROGRAMS, go, version
+from tests.cluster.programs import HERE, OLDER_RELEASE, PROGRAMS, go, restamped, version
 from tests.cluster.rootfs import rootfs
 from tests.lab.cache import cache, digest
 from tests.lab.say import LabError, quietly
@@ -26,9 +26,9 @@ DIRECTORIES = ("kubernetes", "etcd", "coredns")
 HOST_PROGRAMS = {"kubectl", "kubelet"}
 
 
-def wanted() -> list[str]:
-    """The names of the images that kubeadm of this version would pull, each with its tag."""
-    release = version(PROGRAMS["kubeadm"])
+def wanted(*, older: bool = False) -> list[str]:
+    """The names of the images that kubeadm would pull for its own release, or for the older one, each with its tag."""
+    release = OLDER_RELEASE if older else version(PROGRAMS["kubeadm"])
     return quietly([str(binary("kubeadm")), "config", "images", "list", "--kubernetes-version", release]).split()
 
 
@@ -43,10 +43,10 @@ def _key() -> str:
     return digest(*pins, *recipe, go("env", "GOVERSION", "GOOS", "GOARCH"))
 
 
-def make_images() -> list[Path]:
+def make_images(*, older: bool = False) -> list[Path]:
     """All image archives, those made that are missing; builds the programs that they need."""
     build([name for name, program in PROGRAMS.items() if name not in HOST_PROGRAMS and program.directory in DIRECTORIES])
-    return [_ensure(name) for name in wanted()]
+    return [_ensure(name) for name in wanted(older=older)]
 
 
 def _ensure(name: str) -> Path:
@@ -62,13 +62,14 @@ def _ensure(name: str) -> Path:
 
 def _same_version(name: str, tag: str) -> Path:
     """The program behind an image; refuses to call it by a version that it is not."""
-    program = PROGRAMS[name]
+    older = tag == OLDER_RELEASE
+    program = restamped(PROGRAMS[name]) if older else PROGRAMS[name]
     if tag.removeprefix("v").partition("-")[0] != version(program).removeprefix("v"):
         raise LabError(
             f"kubeadm asks for {name} {tag}, {HERE / program.directory / 'go.mod'} pins {version(program)}. "
             f"`go get {program.module}@<that version> && go mod tidy` there."
         )
-    return build([name])[0]
+    return build([name], older=older)[0]
 
 
 def _component(name: str, tag: str) -> Image:

@@ -17,35 +17,34 @@ from tests.cluster.busybox import busybox
 from tests.cluster.calico_images import calico_images, calico_manifest
 from tests.cluster.images import HOST_PROGRAMS, archive, make_images, wanted
 from tests.cluster.monitoring_images import monitoring_images
-from tests.cluster.programs import PROGRAMS, go, version
+from tests.cluster.programs import OLDER_RELEASE, PROGRAMS, go, version
 from tests.lab.cache import cache, digest, installation_source, locked
 from tests.lab.say import step
 
 INSTALLED = ("kubeadm", *sorted(HOST_PROGRAMS))
 
 
-def _kubernetes() -> list[tuple[str, Path]]:
-    make_images()
-    return [(name, archive(name)) for name in wanted()]
+def _kubernetes(older: bool) -> list[tuple[str, Path]]:
+    make_images(older=older)
+    return [(name, archive(name)) for name in wanted(older=older)]
 
 
-# each makes what is missing, and returns image names with their archives
+# beside those of Kubernetes; each makes what is missing, and returns image names with their archives
 IMAGES: tuple[Callable[[], Iterable[tuple[str, Path]]], ...] = (
-    _kubernetes,
     lambda: calico_images().items(),
     lambda: monitoring_images().items(),
     lambda: [busybox()],
 )
 
 
-def make_source() -> Path:
-    """The directory, complete; what it needs is built first."""
-    images = [image for made in IMAGES for image in made()]
-    files = {f"bin/{path.name}": path for path in build(INSTALLED)}
+def make_source(*, older: bool = False) -> Path:
+    """The directory, complete; what it needs is built first. older: that of the older release, for tests of upgrades."""
+    images = [*_kubernetes(older), *(image for made in IMAGES for image in made())]
+    files = {f"bin/{path.name}": path for path in build(INSTALLED, older=older)}
     files["manifests/calico.yaml"] = calico_manifest()
     files |= {f"images/{_file_name(name)}": path for name, path in images}
     description = {
-        "kubernetes": version(PROGRAMS["kubeadm"]).removeprefix("v"),
+        "kubernetes": (OLDER_RELEASE if older else version(PROGRAMS["kubeadm"])).removeprefix("v"),
         "architecture": go("env", "GOARCH"),
         "calico": version(PROGRAMS["calico-node"]).removeprefix("v"),
         "images": {_file_name(name): [name] for name, _path in images},
@@ -57,6 +56,8 @@ def make_source() -> Path:
         if not directory.exists():
             with step(f"installation source {directory}"):
                 _assemble(directory, files, text)
+        if older:
+            return directory
         link = installation_source()
         part = link.with_name(f".{link.name}.part")
         part.unlink(missing_ok=True)
