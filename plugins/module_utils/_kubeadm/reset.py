@@ -35,6 +35,7 @@ PATHS = (
     "/var/log/containers",
     "/usr/libexec/kubernetes/kubelet-plugins",
     "/var/log/vmstation-kubeadm-init.log",
+    "/var/log/vmstation-kubeadm-upgrade.log",
     "/run/vmstation-kubectl",
     KUBERNETES,  # last: it holds the mark
 )
