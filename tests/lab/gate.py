@@ -140,7 +140,7 @@ def ipip() -> int:
 
 def site() -> int:
     """site.yml from bare hosts to a cluster, through damage, and back. Each test goes on where the last one ended, so one at a time."""
-    return _pytest(["tests/site"], "-v", "--durations=0")
+    return _pytest(["tests/site"], "-v", "--durations=0", "-m", "not endurance")
 
 
 def _has_go() -> bool:
