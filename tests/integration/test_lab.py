@@ -117,6 +117,15 @@ def test_a_reboot_comes_back_and_a_poweroff_does_not(lab: Lab, sleeper: Host) ->
     assert not sleeper.is_up()
 
 
+def test_a_reboot_comes_back_although_podman_lost_who_listened_to_it(lab: Lab) -> None:
+    host = lab.start("rebooted", address="192.168.4.94", mac="02:00:c0:a8:04:5e")
+    for _twice in range(2):
+        pid = (lab.directory / "power.pid").read_text()
+        lab.run(["pkill", "-KILL", "-P", pid])
+        host.reboot(timeout=60)
+    lab.remove(host)
+
+
 @pytest.mark.parametrize("firewall", [name for name in FIREWALLS if name != "none"])
 @pytest.mark.parametrize("release", ["debian12"])
 def test_a_bare_host_lets_in_ssh_and_nothing_else(lab: Lab, firewall: str, release: str) -> None:

@@ -10,6 +10,7 @@ off. Every magic packet seen is a JSON line in packets.jsonl, whether it wakes a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import socket
@@ -18,7 +19,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from types import FrameType
+from typing import Any
 
 from tests.lab.lab import Lab
 from tests.lab.magic import addresses_called
@@ -37,6 +40,7 @@ class Power:
         self._lab = lab
         self._log = lab.packets.open("a", buffering=1)
         self._lock = threading.Lock()
+        self.events: subprocess.Popen[str] | None = None
 
     def note(self, **record: object) -> None:
         with self._lock:
@@ -68,15 +72,36 @@ class Power:
                 if called:
                     threading.Thread(target=self.start, args=(called.name, "magic packet"), daemon=True).start()
 
-    def watch_boards(self, events: subprocess.Popen[str]) -> None:
-        assert events.stdout is not None
+    def watch_boards(self) -> None:
+        """Never back. `podman events` may end, and the next one then goes on from there."""
         names = {self._lab.container(spec.name): spec.name for spec in self._lab.specs()}
-        for line in events.stdout:
-            event = json.loads(line)
+        for event in self._deaths():
             if event["Name"] not in names:
                 names = {self._lab.container(spec.name): spec.name for spec in self._lab.specs()}
             if event["Name"] in names and event.get("ContainerExitCode") == REBOOT:
                 threading.Thread(target=self.start, args=(names[event["Name"]], "reboot"), daemon=True).start()
+
+    def _deaths(self) -> Iterator[dict[str, Any]]:
+        """Each end of a container, once."""
+        since: list[str] = []
+        told: set[str] = set()
+        while True:
+            began = time.time()
+            argv = self._lab.podman.argv("events", "--filter", "event=died", *since, "--format", "{{json .}}")
+            self.events = subprocess.Popen(argv, env=self._lab.podman.env, stdout=subprocess.PIPE, text=True)
+            assert self.events.stdout is not None
+            for line in self.events.stdout:
+                if line not in told:
+                    told.add(line)
+                    with contextlib.suppress(json.JSONDecodeError):
+                        yield json.loads(line)
+            self.note(event="podman events ended", status=self.events.wait())
+            since = ["--since", f"{began - 1:.0f}"]
+            time.sleep(0.2)
+
+    def end(self) -> None:
+        if self.events is not None:
+            self.events.kill()
 
 
 def main() -> None:
@@ -88,16 +113,13 @@ def main() -> None:
     wire.bind((bridge, 0))
     # promiscuous: a frame to the MAC of a host that is off is flooded to all ports, but not meant for the bridge itself
     wire.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, struct.pack("iHH8s", socket.if_nametoindex(bridge), PACKET_MR_PROMISC, 0, b""))
-    events = subprocess.Popen(
-        lab.podman.argv("events", "--filter", "event=died", "--format", "{{json .}}"), env=lab.podman.env, stdout=subprocess.PIPE, text=True
-    )
 
     def end(_signal: int, _frame: FrameType | None) -> None:
-        events.kill()
+        power.end()
         sys.exit(0)
 
     signal.signal(signal.SIGTERM, end)
-    threading.Thread(target=power.watch_boards, args=(events,), daemon=True).start()
+    threading.Thread(target=power.watch_boards, daemon=True).start()
     power.note(event="listening", bridge=bridge)
     power.watch_wire(wire)
 
