@@ -115,11 +115,13 @@ class Site:
         return self.host.run(["test", "-e", path], check=False).returncode == 0
 
     def kill_when(self, condition: str, delay: float) -> bool:
-        """While kubeadm runs and a shell command succeeds, kill it and our module with all its children; False if it came to its end."""
+        """While `kubeadm init` runs and a shell command succeeds, kill it and our module with its children; False if it came to its end."""
+        # not another kubeadm, which only looks; and not this script, whose own words would match
+        init = "pgrep -xf '[^ ]*kubeadm init .*'"
         script = (
-            f"n=0; until pgrep -x kubeadm && {condition}; do n=$((n+1)); [ $n -lt 5000 ] || exit 1; sleep 0.02; done; "
-            # kubeadm may end by itself with the module that waits for it
-            f"sleep {delay:.3f}; pgrep -x kubeadm || exit 1; pkill -KILL -x python3; pkill -KILL -x kubeadm; exit 0"
+            f"n=0; until {init} && {condition}; do n=$((n+1)); [ $n -lt 5000 ] || exit 1; sleep 0.02; done; "
+            # it may end by itself with the module that waits for it
+            f"sleep {delay:.3f}; {init} || exit 1; pkill -KILL -x python3; pkill -KILL -x kubeadm; exit 0"
         )
         return self.host.run(["sh", "-c", script], check=False, timeout=600).returncode == 0
 
