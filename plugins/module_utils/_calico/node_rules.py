@@ -19,6 +19,8 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._nodes import ju
 
 # A container that ended so lately, after so short a life, does not stand yet.
 RECENTLY = SHORT = timedelta(minutes=10)
+# One that has run for so long since, and three times as long as before, does.
+SETTLED = timedelta(minutes=2)
 # what a kubelet writes of a container that went down with its host
 WITH_ITS_HOST = ("Unknown", "ContainerStatusUnknown")
 CONFIRMED = "confirmed"
@@ -141,7 +143,7 @@ def _next_step(pod: Pod, case: Case) -> str:
 
 
 def calico_node_keeps_running(place: Place, case: Case) -> Iterator[Finding]:
-    if place.runs and place.pod and place.pod.last_ending and _is_worrying(place.pod.last_ending, case.now):
+    if place.runs and place.pod and place.pod.last_ending and _is_worrying(place.pod.last_ending, place.pod.started, case.now):
         last, times = place.pod.last_ending, place.pod.restarts
         lived = f"{last.lasted.total_seconds():.0f} s"
         found = f"{times} restart{'s' if times != 1 else ''}, the last at {last.at.isoformat()} after {lived} ({last.reason or 'Error'})"
@@ -149,10 +151,12 @@ def calico_node_keeps_running(place: Place, case: Case) -> Iterator[Finding]:
         yield Finding("calico_node_keeps_running", "error", place.subject, found, f"a container {NODE} that keeps running", fix)
 
 
-def _is_worrying(last: Ending, now: datetime) -> bool:
+def _is_worrying(last: Ending, started: Optional[datetime], now: datetime) -> bool:
     if last.reason in WITH_ITS_HOST or now - last.at > RECENTLY:
         return False
-    return last.reason == "OOMKilled" or last.lasted < SHORT
+    # as where it was first started before its node could reach the API server
+    has_settled = started is not None and now - started > max(SETTLED, 3 * last.lasted)
+    return last.reason == "OOMKilled" or (last.lasted < SHORT and not has_settled)
 
 
 def calico_uses_the_planned_address(place: Place, case: Case) -> Iterator[Finding]:

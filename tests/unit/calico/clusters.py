@@ -143,7 +143,9 @@ class World:
 
     def restarted(self, name: str, minutes: float, lived: float, reason: str, code: int) -> None:
         ended = {"startedAt": stamp(minutes + lived), "finishedAt": stamp(minutes), "reason": reason, "exitCode": code}
-        self.objects["Pod"][f"calico-node-{name}"]["status"]["containerStatuses"][0].update(restartCount=4, lastState={"terminated": ended})
+        container = self.objects["Pod"][f"calico-node-{name}"]["status"]["containerStatuses"][0]
+        container.update(restartCount=4, lastState={"terminated": ended}, state={"running": {"startedAt": stamp(minutes)}})
+        self.objects["CalicoNodeStatus"][name]["status"]["lastUpdated"] = stamp(0)
 
     def switch_off(self, name: str) -> None:
         """As after a minute of silence: its Pod is no longer ready, and the others have lost it."""

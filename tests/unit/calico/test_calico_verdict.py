@@ -72,6 +72,7 @@ HEALTHY: dict[str, tuple[World, dict[str, Any]]] = {
     ),
     "one is said to sleep, and is awake": (World(), {"asleep": (HOMELAB,)}),
     "restarted with its host": (changed(lambda w: w.restarted(HOMELAB, 2, 3, "Unknown", 255)), {}),
+    "restarted, and settled": (changed(lambda w: w.restarted(HOMELAB, 3, 0.02, "Error", 1)), {}),
     "restarted long ago": (changed(lambda w: w.restarted(HOMELAB, 120, 1, "OOMKilled", 137)), {}),
     "restarted after a long life": (changed(lambda w: w.restarted(HOMELAB, 2, 5000, "Completed", 0)), {}),
     "a block given up": (changed(lambda w: w.put("BlockAffinity", block("gone", "10.244.9.0/26", deleted="true"))), {}),
@@ -102,6 +103,12 @@ HEALTHY: dict[str, tuple[World, dict[str, Any]]] = {
         {},
     ),
 }
+
+
+@pytest.mark.parametrize(("minutes", "lived", "reason"), [(1, 0.02, "Error"), (3, 1.5, "Error"), (3, 0.02, "OOMKilled")])
+def test_one_that_has_not_settled_does_not_stand(minutes: float, lived: float, reason: str) -> None:
+    verdict = check(changed(lambda w: w.restarted(HOMELAB, minutes, lived, reason, 1)))
+    assert [(one.rule, one.severity) for one in verdict.findings] == [("calico_node_keeps_running", "error")]
 
 
 @pytest.mark.parametrize(("world", "options"), HEALTHY.values(), ids=HEALTHY)
