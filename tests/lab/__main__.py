@@ -209,6 +209,9 @@ def main() -> int:
             command.add_argument("--awake", action="store_true", help="the workers too")
         command.add_argument("arguments", nargs=argparse.REMAINDER)
     options = parser.parse_args()
+    # argparse hands it on
+    if options.arguments[:1] == ["--"]:
+        del options.arguments[0]
     try:
         return options.function(options)
     except LabError as error:
