@@ -225,7 +225,7 @@ def test_a_host_without_a_node_may_get_another_version_and_a_member_may_not(site
     site.host.run(["rm", "-r", "/etc/kubernetes"])
     assert recap(process)["packages"]["failed"] == 1
     assert "installed kubelet: found 1.36.3; expected a release of 1.35" in process.stdout
-    assert "kubeadm upgrade" in process.stdout
+    assert "playbooks/upgrade.yml" in process.stdout
     assert installed(site.host) == dict.fromkeys(PROGRAMS, f"hold {OLDER}-1.1")
 
 
