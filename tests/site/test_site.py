@@ -318,7 +318,7 @@ def test_a_worker_that_is_cut_off_fails_alone_and_converges_later(site: Site) ->
     cut = site.hosts["homelab"]
     cut.run(["iptables", "-I", "OUTPUT", "-p", "tcp", "-d", "192.168.4.63", "--dport", "6443", "-j", "DROP"])
     try:
-        run = site.play()
+        run = site.play("site.yml", "-e", '{"worker_ready_timeout": 60, "worker_join_timeout": 60}')
         assert run.status != 0
         assert {entry.partition(":")[0] for entry in run.failed} == {"homelab"}
     finally:
