@@ -17,10 +17,11 @@ from tests.lab import SPECIFIED_HOSTS, HostSpec
 SSH = "-o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no -o LogLevel=ERROR -o ControlMaster=auto -o ControlPersist=60s"
 
 # Which of a host's ports its neighbours reach. Nothing listens on many of them: an answer is a refusal too.
-CONTROL_PLANE = {22: True, 6443: True, 9100: True, 10250: True, 10257: True, 10259: True, 30000: True, 32767: True}
-WORKER = {22: True, 9100: True, 10250: True, 30300: True, 6443: False}
+NODE = dict.fromkeys([22, 9091, 9100, 10249, 10250], True)
+CONTROL_PLANE = {**NODE, **dict.fromkeys([2381, 6443, 10257, 10259, 30000, 32767], True)}
+WORKER = {**NODE, 30300: True, **dict.fromkeys([2381, 6443, 10257, 10259], False)}
 # 179 is for BGP, which the lab's VXLAN does without
-STALE = {179: False, 8472: False, 10251: False, 10252: False, 2381: False, 29999: False, 32768: False}
+STALE = {179: False, 8472: False, 10251: False, 10252: False, 29999: False, 32768: False}
 
 PROBE = """
 import errno, socket, sys
