@@ -105,7 +105,8 @@ def request(params: Mapping[str, Any]) -> Request:
     if timeout < 0:
         raise Refusal("timeout", f"{timeout:g}", "a number of seconds, 0 or more", "Use 0 to judge without waiting.")
     named = [Workload(one["kind"], one["namespace"], one["name"]) for one in params["workloads"]]
-    return Request(tuple(dict.fromkeys(named)), frozenset(params["asleep"]), timeout)
+    # Kubernetes writes the names of nodes small
+    return Request(tuple(dict.fromkeys(named)), frozenset(name.lower() for name in params["asleep"]), timeout)
 
 
 def name_of(thing: Mapping[str, Any]) -> str:

@@ -195,6 +195,6 @@ def test_a_permission_that_is_missing_ends_it_at_once() -> None:
 
 def test_options_are_read() -> None:
     one = {"kind": "Deployment", "namespace": "kube-system", "name": "coredns"}
-    assert request({"workloads": [one, one], "asleep": ["homelab"], "timeout": 5}) == Request((COREDNS,), frozenset({"homelab"}), 5.0)
+    assert request({"workloads": [one, one], "asleep": ["HomeLab"], "timeout": 5}) == Request((COREDNS,), frozenset({"homelab"}), 5.0)
     with pytest.raises(Refusal, match="timeout"):
         request({"workloads": [one], "asleep": [], "timeout": -1})
