@@ -128,6 +128,8 @@ class Site:
         self.kubeconfig.write_text(self.control.read("/etc/kubernetes/admin.conf"))
         self.kubeconfig.chmod(0o600)
         self.hashes = self.cluster()["ca_cert_hashes"]
+        # kubeadm init's own ends after a second, but it is there until the controller manager has seen that
+        self.lab.wait_for(lambda: self.tokens() == "", "the end of kubeadm init's token", 180)
 
     def write_inventory(self) -> None:
         hosts = {
