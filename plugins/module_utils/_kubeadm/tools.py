@@ -76,8 +76,8 @@ class Kubeadm:
 
 
 def is_queued(state: Mapping[str, str]) -> bool:
-    """Whether systemd has work to do with a unit, such as to start it while the host boots."""
-    return state.get("Job", "0") != "0"
+    """Whether systemd has work to do with a unit, such as to start it while the host boots. Without work it prints no number, or 0."""
+    return state.get("Job", "") not in ("", "0")
 
 
 class Kubelet:
@@ -87,7 +87,7 @@ class Kubelet:
         self._commands = commands
 
     def state(self, *, check: bool = True) -> dict[str, str]:
-        """ActiveState, SubState and UnitFileState, and Job if systemd has one for it. Without check a host without systemd has none."""
+        """ActiveState, SubState, UnitFileState, and Job, the number of what systemd is to do with it. Without check a host without systemd has none."""
         argv = ["systemctl", "show", "kubelet", "--property=ActiveState,SubState,UnitFileState,Job"]
         lines = self._commands.run(argv, timeout=30.0, check=check).stdout.splitlines()
         return dict(line.split("=", 1) for line in lines if "=" in line)

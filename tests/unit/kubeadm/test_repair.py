@@ -37,7 +37,7 @@ class StandingHost:
     def __init__(self) -> None:
         self.files = marked(control_plane(), STANDS)
         self.files[CONFIGURATION] = WANTED.text
-        self.unit = {"ActiveState": "active", "SubState": "running", "UnitFileState": "enabled"}
+        self.unit = {"ActiveState": "active", "SubState": "running", "UnitFileState": "enabled", "Job": ""}
         self.objects: dict[str, Any] = {
             f"{SYSTEM}/configmaps/kubeadm-config": {},
             f"{SYSTEM}/configmaps/kubelet-config": {},
@@ -128,10 +128,11 @@ def lose(standing: StandingHost, *paths: str) -> None:
         standing.objects.pop(path, None)
 
 
-def test_nothing_is_done_to_what_is_whole() -> None:
-    standing = StandingHost()
+def test_nothing_is_done_to_what_is_whole_and_nothing_waited_for() -> None:
+    standing, waited = StandingHost(), list[float]()
     before = Files(standing.files)
-    outcome = standing.ensure()
+    outcome = ensure(Request(WANTED, (), timeout=20, check=False), replace(standing.host(), sleep=waited.append))
+    assert waited == []
     assert (outcome.changed, outcome.repaired, outcome.findings, standing.changes) == (False, [], [], [])
     assert standing.files == before
 
@@ -177,7 +178,7 @@ def test_a_kubelet_that_is_stopped_or_disabled_is_started() -> None:
 def test_a_kubelet_that_is_just_starting_is_given_its_time() -> None:
     standing = StandingHost()
     standing.unit.update(ActiveState="inactive", Job="7")
-    host = replace(standing.host(), sleep=lambda seconds: standing.unit.update(ActiveState="active", Job="0"))
+    host = replace(standing.host(), sleep=lambda seconds: standing.unit.update(ActiveState="active", Job=""))
     outcome = ensure(Request(WANTED, (), timeout=20, check=False), host)
     assert (outcome.changed, standing.changes) == (False, [])
 
