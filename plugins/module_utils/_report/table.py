@@ -23,7 +23,11 @@ def table(report: Report) -> list[str]:
         cells = (mark.ljust(widths[0]), title.ljust(widths[1]), subject.ljust(widths[2]), _one_line(line.finding))
         told.append("  ".join(cells))
         told += [" " * (widths[0] + 2 + widths[1] + 2) + text for text in _what_to_do(line)]
-    return [*told, f"{report.cluster}: {report.verdict}"]
+    return [*told, f"{report.cluster}: {report.verdict}{_calls(report)}"]
+
+
+def _calls(report: Report) -> str:
+    return f" ({report.api_calls} requests to the Kubernetes API)" if report.api_calls else ""
 
 
 def _what_to_do(line: Line) -> Iterator[str]:
