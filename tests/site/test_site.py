@@ -28,6 +28,7 @@ DNS = "10.233.0.3"
 CYCLES = rounds(1, 25)
 KILLS = rounds(3, 10)
 HEALTHY_CHECKS = rounds(1, 20)
+NIGHTS = rounds(1, 25)
 FIREWALL_IS_SHUT = {
     "masternode": (["ufw", "status", "verbose"], "Default: deny (incoming), allow (outgoing), deny (routed)"),
     "storagenodet3500": (["nft", "list", "table", "inet", "filter"], "hook forward priority filter; policy drop;"),
@@ -221,8 +222,10 @@ def test_a_worker_that_slept_is_woken_and_ready_again(site: Site) -> None:
     assert site.ready_nodes() == NODES
 
 
-def test_a_worker_is_put_to_sleep_and_woken_with_what_belongs_there(site: Site) -> None:
+@pytest.mark.parametrize("night", range(1, NIGHTS + 1))
+def test_a_worker_is_put_to_sleep_and_woken_with_what_belongs_there(site: Site, night: int) -> None:
     host, only = site.hosts["storagenodet3500"], ("-e", '{"sleep_hosts": ["storagenodet3500"]}')
+    wanted = workloads(site)
     run = site.play("playbooks/sleep.yml", *only)
     assert run.status == 0, run.failed
     site.lab.wait_for(lambda: not host.is_up(), "storagenodet3500 to be off", 60)
@@ -233,10 +236,22 @@ def test_a_worker_is_put_to_sleep_and_woken_with_what_belongs_there(site: Site) 
     assert run.status == 0, run.failed
     assert [node["metadata"]["name"] for node in site.objects("nodes") if node["spec"].get("unschedulable")] == []
     site.lab.wait_for(lambda: is_available(site, "jellyfin"), "Jellyfin, which comes back by itself", 180)
+    site.lab.wait_for(lambda: workloads(site, ready=True) == wanted, f"every workload after night {night}", 180)
 
 
 def is_available(site: Site, name: str) -> bool:
     return site.objects("deployments", "-n", name)[0]["status"].get("availableReplicas") == 1
+
+
+def workloads(site: Site, ready: bool = False) -> dict[str, int]:
+    """How many Pods everything that has Pods is to have, or how many of them are ready."""
+    found = {}
+    for one in site.objects("deployments,statefulsets,daemonsets", "--all-namespaces"):
+        status, is_daemon_set = one["status"], one["kind"] == "DaemonSet"
+        wanted = status["desiredNumberScheduled"] if is_daemon_set else one["spec"]["replicas"]
+        count = status.get("numberReady" if is_daemon_set else "readyReplicas", 0) if ready else wanted
+        found[f"{one['kind']} {one['metadata']['namespace']}/{one['metadata']['name']}"] = count
+    return found
 
 
 def test_a_pod_without_a_controller_keeps_its_host_awake(site: Site) -> None:
