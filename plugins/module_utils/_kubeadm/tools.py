@@ -87,7 +87,7 @@ class Kubelet:
         self._commands = commands
 
     def state(self, *, check: bool = True) -> dict[str, str]:
-        """ActiveState, SubState, UnitFileState, and Job, the number of what systemd is to do with it. Without check a host without systemd has none."""
+        """ActiveState, SubState, UnitFileState and Job, which numbers what systemd is to do. Without check there may be none."""
         argv = ["systemctl", "show", "kubelet", "--property=ActiveState,SubState,UnitFileState,Job"]
         lines = self._commands.run(argv, timeout=30.0, check=check).stdout.splitlines()
         return dict(line.split("=", 1) for line in lines if "=" in line)
