@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
+from tests.cluster.play import module_result
+from tests.lab.cache import CHECKOUT
 from tests.unit.report.check_samples import faulty, healthy
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 ANSIBLE = Path(sys.prefix) / "bin" / "ansible"
 FORMS = ("report.json", "report.xml", "report.html")
 
@@ -29,8 +30,7 @@ def told(directory: Path, options: dict[str, Any], *flags: str) -> dict[str, Any
         env={**os.environ, "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json", "ANSIBLE_LOAD_CALLBACK_PLUGINS": "True"},
     )  # fmt: skip
     assert process.stdout, process.stderr
-    result: dict[str, Any] = json.loads(process.stdout[process.stdout.index("{") :])["plays"][0]["tasks"][0]["hosts"]["localhost"]
-    return result
+    return module_result(process.stdout)
 
 
 def texts(directory: Path) -> dict[str, str]:
