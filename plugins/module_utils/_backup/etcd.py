@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -55,25 +56,37 @@ class EtcdTools:
     def _run(self, program: str, argv: Sequence[str], directory: str, readable: Sequence[str] = ()) -> str:
         if self.commands.has(program):
             return self.commands.run([program, *argv], timeout=TIMEOUT).stdout
-        # what a killed run has left: ctr has no container of its name twice
-        self._forget()
+        self._sweep()
+        # a name of its own: a task that a killed run was about to make may come up after the sweep, and ctr has no task of its name twice
+        container = f"{CONTAINER}-{secrets.token_hex(4)}"
         mounts = [_mount(directory, "rw"), *(_mount(path, "ro") for path in readable)]
         words = [word for mount in mounts for word in ("--mount", mount)]
         try:
             return self.commands.run(
-                [*self._ctr(), "run", "--rm", "--net-host", *words, self.image, CONTAINER, f"/usr/local/bin/{program}", *argv],
+                [*self._ctr(), "run", "--rm", "--net-host", *words, self.image, container, f"/usr/local/bin/{program}", *argv],
                 timeout=TIMEOUT,
             ).stdout
         except Refusal:
-            self._forget()
+            self._sweep()
             raise
 
-    def _forget(self) -> None:
-        for words in (("tasks", "kill", "--signal", "SIGKILL"), ("tasks", "delete", "--force"), ("containers", "delete")):
-            self.commands.run([*self._ctr(), *words, CONTAINER], check=False)
+    def _sweep(self) -> None:
+        """Remove what killed runs have left."""
+        containers = _ours(self.commands.run([*self._ctr(), "containers", "list", "--quiet"], check=False).stdout)
+        tasks = _ours(self.commands.run([*self._ctr(), "tasks", "list", "--quiet"], check=False).stdout)
+        for name in tasks - containers:
+            # ctr finds a task by its container only
+            self.commands.run([*self._ctr(), "containers", "create", self.image, name], check=False)
+        for name in sorted(tasks | containers):
+            for words in (("tasks", "kill", "--signal", "SIGKILL"), ("tasks", "delete", "--force"), ("containers", "delete")):
+                self.commands.run([*self._ctr(), *words, name], check=False)
 
     def _ctr(self) -> list[str]:
         return ["ctr", "--address", self.socket, "--connect-timeout", "10s", "--namespace", "k8s.io"]
+
+
+def _ours(listed: str) -> set[str]:
+    return {name for name in listed.split() if name.startswith(CONTAINER)}
 
 
 def _mount(path: str, mode: str) -> str:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -49,13 +50,24 @@ def test_check_mode_runs_nothing(host: Memory) -> None:
     assert (host.tree, host.argvs) == (before, [])
 
 
-def test_etcds_own_programs_run_in_a_container_that_a_killed_run_may_have_left(host: Memory) -> None:
+def test_etcds_own_programs_run_in_a_container(host: Memory) -> None:
     make(ORDER, host.host(), host, check_mode=False)
-    lines = [" ".join(argv) for argv in host.argvs]
-    save = next(line for line in lines if "snapshot save" in line)
+    save = next(line for line in map(" ".join, host.argvs) if "snapshot save" in line)
     assert f"run --rm --net-host --mount type=bind,src={DIRECTORY}/stage,dst={DIRECTORY}/stage,options=rbind:rw" in save
-    assert f"{IMAGE} vmstation-etcd /usr/local/bin/etcdctl --endpoints=https://127.0.0.1:2379" in save
-    assert lines[lines.index(save) - 1].endswith("containers delete vmstation-etcd")
+    assert re.search(rf"{IMAGE} vmstation-etcd-[0-9a-f]{{8}} /usr/local/bin/etcdctl --endpoints=https://127.0.0.1:2379", save)
+
+
+def test_containers_and_tasks_of_killed_runs_are_removed_and_no_others(host: Memory) -> None:
+    host.answers = {
+        "containers list --quiet": "vmstation-etcd-1\netcd\nvmstation-etcd-2\n",
+        "tasks list --quiet": "vmstation-etcd-2\netcd\nvmstation-etcd-3\n",
+    }
+    make(ORDER, host.host(), host, check_mode=False)
+    lines = [line.partition("k8s.io ")[2] for line in map(" ".join, host.argvs)]
+    assert lines[2] == f"containers create {IMAGE} vmstation-etcd-3"
+    steps = ("tasks kill --signal SIGKILL", "tasks delete --force", "containers delete")
+    assert lines[3:12] == [f"{step} vmstation-etcd-{number}" for number in (1, 2, 3) for step in steps]
+    assert "snapshot save" in lines[12]
 
 
 def test_a_program_of_the_host_is_taken_first(host: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
