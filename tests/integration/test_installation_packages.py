@@ -32,6 +32,14 @@ PARTS = """
     - ansible.builtin.include_role: {name: vmstation.cluster.node, tasks_from: "{{ item }}"}
       loop: [preflight, kubernetes]
 """
+ABSENT = """
+- name: Take everything back
+  hosts: workers
+  gather_facts: false
+  tasks:
+    - ansible.builtin.include_role: {name: vmstation.cluster.node, tasks_from: absent}
+      vars: {node_remove_programs: true}
+"""
 PROGRAMS = {
     "kubeadm": 'echo "v%s"',
     "kubelet": 'echo "Kubernetes v%s"',
@@ -118,6 +126,7 @@ class Site:
         self.host = lab.start("packages", address="192.168.4.235", mac="02:00:c0:a8:04:eb")
         (directory / "site.yml").write_text(PLAYBOOK)
         (directory / "parts.yml").write_text(PARTS)
+        (directory / "absent.yml").write_text(ABSENT)
 
     def play(self, fingerprint: str, *arguments: str, playbook: str = "parts.yml", **variables: object) -> subprocess.CompletedProcess[str]:
         source = {"kind": "packages", "repository": f"http://192.168.4.1:{PORT}/v{{minor}}/{{format}}/", "key_fingerprint": fingerprint}
@@ -252,3 +261,25 @@ def test_a_directory_is_not_installed_over_packages(site: Site, fingerprint: str
     process = site.play(fingerprint, installation_source=source)
     assert recap(process)["packages"]["failed"] == 1
     assert "/usr/bin/kubelet: found of the package kubelet" in process.stdout
+
+
+def test_what_the_role_did_is_taken_back_and_its_packages_with_it(site: Site, fingerprint: str) -> None:
+    settings = ["sysctl", "--values", "net.ipv4.ip_forward", "net.ipv4.conf.all.accept_redirects"]
+    assert site.host.run(settings).stdout.split() == ["1", "0"]
+    checked = site.play(fingerprint, "--check", playbook="absent.yml")
+    assert site.host.run(settings).stdout.split() == ["1", "0"]
+    process = site.play(fingerprint, playbook="absent.yml")
+    assert process.returncode == 0, process.stdout + process.stderr
+    predicted, changed = (recap(run)["packages"]["changed"] for run in (checked, process))
+    assert 0 < changed == predicted
+    assert site.host.run(settings).stdout.split() == ["0", "1"]
+    assert installed(site.host) == {}
+    assert site.host.run(["apt-mark", "showhold"]).stdout == ""
+    written = "ls /etc/apt/keyrings /etc/apt/preferences.d /etc/sysctl.d/*vmstation* /etc/modules-load.d/*vmstation* /usr/bin/kube*"
+    assert site.host.run(["sh", "-c", f"{written} 2>/dev/null"], check=False).stdout.replace(":", "").split() == [
+        "/etc/apt/keyrings",
+        "/etc/apt/preferences.d",
+    ]
+    assert "kubernetes" not in site.host.run(["ls", "/etc/apt/sources.list.d", "/etc/systemd/system"]).stdout
+    assert "vmstation" not in site.host.read("/etc/hosts")
+    assert recap(site.play(fingerprint, playbook="absent.yml"))["packages"]["changed"] == 0

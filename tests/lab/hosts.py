@@ -180,6 +180,12 @@ class Host:
         self.run(["systemctl", "poweroff"], check=False)
         self.lab.podman.run("wait", self.container, timeout=timeout)
 
+    def lose_power(self) -> None:
+        """Off at once: nothing on it is told, and what it has not written is lost to its programs."""
+        self.lab.close_connections(self.address)
+        self.lab.podman.run("kill", "--signal", "KILL", self.container)
+        self.lab.podman.run("wait", self.container)
+
     def boot(self) -> None:
         """Switch it on, if it is off; back when its services are up."""
         self.lab.podman.run("start", self.container)

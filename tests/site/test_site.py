@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import tarfile
 from collections import Counter
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from tests.cluster import dashboards
 from tests.integration.kubernetes_nodes import leftovers
 from tests.lab.say import say
 from tests.rounds import rounds
-from tests.site import pods, prometheus
+from tests.site import bare_host, pods, prometheus
 from tests.site.whole_site import Site
 
 NODES = ["homelab", "masternode", "storagenodet3500"]
@@ -177,8 +178,19 @@ def test_every_panel_has_data(site: Site) -> None:
     assert without_data() == []
 
 
+# of stand-ins, and what Prometheus does not have before the thing has happened once
+NOT_HERE = re.compile(r"(loki|alloy|grafana)_")
+
+
+def test_every_metric_that_an_alert_asks_for_is_there(site: Site) -> None:
+    asked = prometheus.metrics(site, [rule["query"] for rule in prometheus.rules(site)])
+    (there,) = prometheus.ask(site, "label/__name__/values")
+    assert sorted(name for name in asked - set(there) if not NOT_HERE.match(name)) == []
+
+
 def test_no_alert_fires_on_a_site_that_is_well(site: Site) -> None:
     assert prometheus.labels(site, 'ALERTS{alertstate="firing"}') == []
+    assert [(rule["name"], rule["lastError"]) for rule in prometheus.rules(site) if rule["health"] != "ok"] == []
 
 
 @pytest.mark.parametrize("number", range(1, HEALTHY_CHECKS + 1))
@@ -237,6 +249,10 @@ def test_a_worker_is_put_to_sleep_and_woken_with_what_belongs_there(site: Site, 
     assert [node["metadata"]["name"] for node in site.objects("nodes") if node["spec"].get("unschedulable")] == []
     site.lab.wait_for(lambda: is_available(site, "jellyfin"), "Jellyfin, which comes back by itself", 180)
     site.lab.wait_for(lambda: workloads(site, ready=True) == wanted, f"every workload after night {night}", 180)
+
+
+def test_no_alert_has_fired_while_hosts_slept_and_woke(site: Site) -> None:
+    assert prometheus.labels(site, 'max_over_time(ALERTS{alertstate="firing"}[6h])') == []
 
 
 def is_available(site: Site, name: str) -> bool:
@@ -408,6 +424,8 @@ def worker_credentials(site: Site) -> str:
 def test_reset_and_site_again(site: Site, cycle: int) -> None:
     reset = site.play("playbooks/reset.yml", "-e", "confirm=vmstation")
     assert reset.status == 0, reset.failed
+    for name, host in site.hosts.items():
+        assert bare_host.differences(site.bare[name], bare_host.look(host)) == [], name
     run = site.play()
     assert run.status == 0, run.failed
     assert site.ready_nodes() == NODES

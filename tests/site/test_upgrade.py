@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,12 @@ pytestmark = pytest.mark.endurance
 
 NODES = ["homelab", "masternode", "storagenodet3500"]
 NODE_PORT, PORT = 31235, 8080
+NEW = version(PROGRAMS["kubelet"])
+# the workers are upgraded as the inventory has them
+LAST = "homelab"
+BROKEN = "/etc/systemd/system/kubelet.service.d/99-broken.conf"
+CERTIFICATES = ("apiserver.crt", "apiserver-kubelet-client.crt", "etcd/server.crt", "etcd/peer.crt", "front-proxy-client.crt")
+AUTHORITIES = ("ca.crt", "ca.key", "etcd/ca.crt", "front-proxy-ca.crt", "sa.key")
 CONFIRMED = ("-e", "confirm=vmstation")
 # two replicas that are nowhere together if that can be had, never both on their way, and that serve until nobody is led to them any more
 LABELS = {"app": "asked"}
@@ -115,20 +122,54 @@ def asking(site: Site, path: Path) -> Iterator[None]:
         process.wait()
 
 
-def test_nobody_is_left_without_an_answer_during_an_upgrade(older: Site, tmp_path: Path) -> None:
-    new, told = version(PROGRAMS["kubelet"]), tmp_path / "answers.json"
-    with asking(older, told):
-        run = older.play("playbooks/upgrade.yml", *CONFIRMED, timeout=1800)
-    answers = json.loads(told.read_text())
-    say(f"asked {answers['asked']} times, {answers['failed']} without an answer: {'; '.join(answers['errors'])}")
+def answers(path: Path) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(path.read_text())
+    say(f"asked {told['asked']} times, {told['failed']} without an answer: {'; '.join(told['errors'])}")
+    return told
+
+
+def pki(site: Site, *names: str) -> dict[str, str]:
+    """The checksums of files of the control plane's PKI."""
+    lines = site.hosts["masternode"].run(["sh", "-c", f"cd /etc/kubernetes/pki && sha256sum {' '.join(names)}"]).stdout.splitlines()
+    return {name: checksum for checksum, name in map(str.split, lines)}
+
+
+def test_an_upgrade_stops_at_the_first_failure_and_says_the_ways_on_and_back(older: Site, tmp_path: Path) -> None:
+    """The new kubelet of the last worker does not start. Until then nobody who asks is left without an answer."""
+    certificates, authorities = pki(older, *CERTIFICATES), pki(older, *AUTHORITIES)
+    older.hosts[LAST].write(BROKEN, "[Service]\nExecStartPre=/bin/false\n")
+    older.hosts[LAST].run(["systemctl", "daemon-reload"])
+    wishes = {"backup_directory": str(tmp_path / "backups"), "upgrade_timeout": 90}
+    with asking(older, tmp_path / "answers.json"):
+        run = older.play("playbooks/upgrade.yml", *CONFIRMED, "-e", json.dumps(wishes), timeout=1800)
+    assert run.status == 2
+    assert {failure.partition(":")[0] for failure in run.failed} == {LAST}
+    for words in (f"{LAST}: Wait until the node is ready", "The upgrade has stopped here", "playbooks/restore.yml"):
+        assert words in run.failed[-1]
+    assert releases(older) == {**dict.fromkeys(NODES, NEW), LAST: OLDER_RELEASE}
+    assert len(list((tmp_path / "backups").iterdir())) == 1
+    assert pki(older, *AUTHORITIES) == authorities
+    assert [name for name, checksum in pki(older, *CERTIFICATES).items() if checksum == certificates[name]] == []
+    assert answers(tmp_path / "answers.json")["failed"] == 0
+
+
+def test_killed_and_without_power_the_next_run_goes_on(older: Site, tmp_path: Path) -> None:
+    older.hosts[LAST].run(["rm", BROKEN])
+    older.hosts[LAST].run(["systemctl", "daemon-reload"])
+    for task in sorted(random.sample(range(20, 90), 3)):
+        killed = older.play_and_kill(task, "playbooks/upgrade.yml", *CONFIRMED, "-e", f"backup_directory={tmp_path}")
+        say(f"killed, and the power of two hosts cut, at task {task}: {killed}")
+        older.lose_power("masternode", LAST)
+    with asking(older, tmp_path / "answers.json"):
+        run = older.play("playbooks/upgrade.yml", *CONFIRMED, "-e", f"backup_directory={tmp_path}", timeout=1800)
+    answers(tmp_path / "answers.json")
     assert run.status == 0, run.failed
-    assert releases(older) == dict.fromkeys(NODES, new)
+    assert releases(older) == dict.fromkeys(NODES, NEW)
     assert older.ready_nodes() == NODES
     assert [node["metadata"]["name"] for node in older.objects("nodes") if node["spec"].get("unschedulable")] == []
-    assert json.loads(older.kubectl("version", "-o", "json").stdout)["serverVersion"]["gitVersion"] == new
+    assert json.loads(older.kubectl("version", "-o", "json").stdout)["serverVersion"]["gitVersion"] == NEW
     proxies = older.objects("pods", "-n", "kube-system", "-l", "k8s-app=kube-proxy")
-    assert {pod["spec"]["containers"][0]["image"].rpartition(":")[2] for pod in proxies} == {new}
-    assert answers["failed"] == 0
+    assert {pod["spec"]["containers"][0]["image"].rpartition(":")[2] for pod in proxies} == {NEW}
 
 
 def test_a_second_run_changes_nothing(older: Site) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 from tests.lab import SPECIFIED_HOSTS, Host, Lab
 from tests.lab.cache import CHECKOUT
 from tests.lab.say import say
+from tests.site import bare_host
 
 INVENTORIES = (CHECKOUT / "inventory", CHECKOUT / "tests" / "lab" / "inventory")
 
@@ -67,11 +68,15 @@ class Site:
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self.hosts: dict[str, Host] = {}
+        self.bare: dict[str, frozenset[str]] = {}
 
     def make_hosts(self, *, asleep: bool = True) -> None:
-        """Three bare hosts, the workers asleep as they are most of the time."""
+        """Three bare hosts, looked at, and the workers asleep as they are most of the time."""
         for spec in SPECIFIED_HOSTS:
-            self.hosts[spec.name] = self.lab.start_as(replace(spec, sleeps=spec.sleeps and asleep))
+            host = self.hosts[spec.name] = self.lab.start_as(replace(spec, sleeps=False))
+            self.bare[spec.name] = bare_host.look(host)
+            if spec.sleeps and asleep:
+                host.stop()
 
     def remove_hosts(self) -> None:
         for host in self.hosts.values():
@@ -106,10 +111,10 @@ class Site:
         listed = self.lab.run([*self.argv(playbook), "--list-tasks"]).stdout
         return sum("TAGS:" in line and "play #" not in line for line in listed.splitlines())
 
-    def play_and_kill(self, task: int, playbook: str = "site.yml", timeout: float = 900) -> str | None:
+    def play_and_kill(self, task: int, playbook: str = "site.yml", *arguments: str, timeout: float = 900) -> str | None:
         """Kill Ansible, with what it started on the controller, at a playbook's n-th task, and name it; None if the run ended before."""
         process = subprocess.Popen(
-            self.lab.inside(self.argv(playbook)), env=self.lab.environment(), cwd=CHECKOUT, start_new_session=True,
+            self.lab.inside(self.argv(playbook, *arguments)), env=self.lab.environment(), cwd=CHECKOUT, start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         assert process.stdout
@@ -129,6 +134,13 @@ class Site:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             self.lab.close_connections()
+
+    def lose_power(self, *names: str) -> None:
+        """Cut the power of hosts that are up, and switch them on again."""
+        for name in names:
+            self.hosts[name].lose_power()
+        for name in names:
+            self.hosts[name].boot()
 
     # the cluster
 

@@ -16,7 +16,7 @@ from typing import Callable, Optional
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.backend import ReadText
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Commands, HostCommands
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.detached import run_detached
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.files import read_text, replace_all, sweep
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.files import read_text, remove_empty, replace_all, sweep
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.lock import exclusive, exclusive_to_tools
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.own_program import archive
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.processes import environments
@@ -31,7 +31,7 @@ class Host:
     """A host's I/O.
 
     detached: runs work that outlives us. program: gives this very program as a file. sweep: removes what a killed ``replace_all`` left
-    beside files. tool_lock: takes a backend's ``lock_path``.
+    beside files. remove_empty: removes directories that hold nothing. tool_lock: takes a backend's ``lock_path``.
     """
 
     commands: Commands
@@ -43,6 +43,7 @@ class Host:
     program: Callable[[str], str]
     has_systemd: Callable[[], bool]
     sweep: Callable[[Iterable[str]], None] = lambda paths: None
+    remove_empty: Callable[[Iterable[str]], None] = lambda directories: None
     tool_lock: Callable[[str], AbstractContextManager[None]] = lambda path: nullcontext()
     now: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
@@ -61,5 +62,6 @@ def this_host() -> Host:
         environments=environments,
         program=archive,
         sweep=sweep,
+        remove_empty=remove_empty,
         has_systemd=lambda: os.path.isdir(SYSTEMD_RUNS),
     )

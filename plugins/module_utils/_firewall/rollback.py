@@ -24,6 +24,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import 
 
 DIRECTORY = "/var/lib/vmstation/firewall"
 UNITS = "/etc/systemd/system"
+WANTS_DIRECTORY = f"{UNITS}/timers.target.d"
 ENTRY = """\
 import sys
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.rollback import main
@@ -107,6 +108,7 @@ def disarm(host: Host, owner: str) -> None:
     host.commands.run(["systemctl", "stop", f"{_unit(owner)}.timer"], check=False)
     # the data goes first: without it, a timer that fires meanwhile does nothing
     host.replace_all(dict.fromkeys((_data(owner), *_unit_files(owner), _program(owner))))
+    host.remove_empty((WANTS_DIRECTORY, *unfinished.DIRECTORIES))
     host.commands.run(["systemctl", "daemon-reload"], check=False)
 
 
@@ -150,7 +152,7 @@ def _unit(owner: str) -> str:
 
 def _unit_files(owner: str) -> tuple[str, str, str]:
     unit = _unit(owner)
-    return f"{UNITS}/{unit}.service", f"{UNITS}/{unit}.timer", f"{UNITS}/timers.target.d/{unit}.conf"
+    return f"{UNITS}/{unit}.service", f"{UNITS}/{unit}.timer", f"{WANTS_DIRECTORY}/{unit}.conf"
 
 
 def _data(owner: str) -> str:

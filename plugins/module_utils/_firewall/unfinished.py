@@ -19,6 +19,8 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import 
 
 # no owner's name has a dot, so that this is none of the way-back files beside it
 PATH = "/var/lib/vmstation/firewall/unfinished.change"
+# made for files of ours alone
+DIRECTORIES = ("/var/lib/vmstation/firewall", "/var/lib/vmstation", "/etc/nftables.d")
 
 
 @dataclass(frozen=True)
@@ -58,3 +60,4 @@ def end(host: Host, owner: str) -> None:
     before = found(host)
     if before is not None and before.owner == owner:
         host.replace_all({PATH: None})
+        host.remove_empty(DIRECTORIES)

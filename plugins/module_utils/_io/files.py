@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -51,6 +52,13 @@ def sweep(paths: Iterable[str]) -> None:
         for entry in os.scandir(directory) if os.path.isdir(directory) else ():
             if entry.name.startswith(STAGED[0]) and entry.name.endswith(STAGED[1]):
                 os.unlink(entry.path)
+
+
+def remove_empty(directories: Iterable[str]) -> None:
+    """Remove those of the directories that are there and hold nothing; the deepest come first."""
+    for directory in directories:
+        with contextlib.suppress(OSError):
+            os.rmdir(directory)
 
 
 def _stage(target: str, text: str, new_mode: int) -> str:

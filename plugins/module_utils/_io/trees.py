@@ -9,6 +9,7 @@ import os
 import shutil
 from typing import Protocol
 
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.files import remove_empty
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 
@@ -17,6 +18,9 @@ class Trees(Protocol):
 
     def remove(self, path: str) -> None:
         """Remove a file, or a directory with all that is in it. A mount point, or a link, is emptied and stays."""
+
+    def remove_empty(self, path: str) -> None:
+        """Remove a directory if nothing is in it."""
 
 
 class LocalTrees:
@@ -32,6 +36,9 @@ class LocalTrees:
             shutil.rmtree(path)
         elif os.path.lexists(path):
             os.unlink(path)
+
+    def remove_empty(self, path: str) -> None:
+        remove_empty([path])
 
     def _empty(self, directory: str) -> None:
         self._refuse_mounts(directory)

@@ -37,6 +37,10 @@ PATHS = (
     "/var/log/vmstation-kubeadm-init.log",
     "/var/log/vmstation-kubeadm-upgrade.log",
     "/run/vmstation-kubectl",
+    # runs that were killed; each holds the cluster's keys
+    "/var/lib/vmstation/backup",
+    "/var/lib/vmstation/restore",
+    "/var/lib/vmstation-images",
     KUBERNETES,  # last: it holds the mark
 )
 """What kubeadm, kubelet, etcd, Calico and our own modules write. Monitoring and applications keep their data elsewhere."""
@@ -47,6 +51,24 @@ CACHES = {
     "/var/lib/cni/networks": ("k8s-pod-network",),
 }
 """Directories of libcni -> how the entries of our networks begin."""
+
+DIRECTORIES = (
+    PLUGINS,
+    "/opt/cni",
+    "/var/lib/cni/results",
+    "/var/lib/cni/cache/results",
+    "/var/lib/cni/cache",
+    "/var/lib/cni/networks/k8s-pod-network",
+    "/var/lib/cni/networks",
+    "/var/lib/cni",
+    "/usr/libexec/kubernetes",
+    "/run/nodeagent",
+    "/var/lib/vmstation",
+)
+"""Made on the way to what is removed, and removed where nothing else is in them; the deepest first.
+
+/etc/cni/net.d is containerd's own: it watches that directory, and its CRI service ends when the directory goes.
+"""
 
 INSTALLED_PLUGINS = ("bandwidth", "calico", "calico-ipam", "flannel", "host-local", "install", "loopback", "portmap", "tuning")
 """What Calico's CNI container copies. What a package has brought is that package's."""

@@ -91,7 +91,7 @@ def remove(host: Host, wish: Wish, remains: Remains) -> None:
     _remove_network(host, wish)
     _remove_rules(commands)
     for path in _paths(host):
-        host.trees.remove(path)
+        (host.trees.remove_empty if path in reset.DIRECTORIES else host.trees.remove)(path)
 
 
 def _evidence(files: HostFiles) -> tuple[str, ...]:
@@ -199,11 +199,26 @@ def _paths(host: Host) -> list[str]:
         f"{directory}/{name}" for directory, starts in reset.CACHES.items() for name in files.entries(directory) if name.startswith(starts)
     ]
     found += _plugins(host)
+    points = _mount_points(files)
     for path in reset.PATHS:
-        stays = path in _mount_points(files) or files.target(path) is not None
+        stays = path in points or files.target(path) is not None
         if files.entries(path) if stays else files.exists(path):
             found.append(path)
-    return found
+    empty = _empty_without(host, found, points)
+    # the mark's directory goes last
+    return [*found[:-1], *empty, *found[-1:]] if reset.KUBERNETES in found else [*found, *empty]
+
+
+def _empty_without(host: Host, gone: Sequence[str], points: frozenset[str]) -> list[str]:
+    """Directories in which nothing is left but what goes, without those that a package owns."""
+    empty: list[str] = []
+    for directory in reset.DIRECTORIES:
+        leads_elsewhere = directory in points or host.files.target(directory) is not None
+        if host.files.exists(directory) and not leads_elsewhere:
+            names = host.files.entries(directory)
+            if all(f"{directory}/{name}" in (*gone, *empty) for name in names) and not _is_packaged(host, directory):
+                empty.append(directory)
+    return empty
 
 
 def _mount_points(files: HostFiles) -> frozenset[str]:
@@ -216,12 +231,12 @@ def _plugins(host: Host) -> list[str]:
     there = [f"{reset.PLUGINS}/{name}" for name in reset.INSTALLED_PLUGINS if name in host.files.entries(reset.PLUGINS)]
     if f"{reset.PLUGINS}/calico" not in there:
         return []
-    owned = set()
-    for path in there:
-        asked = ["dpkg-query", "--search", path] if host.commands.has("dpkg-query") else ["rpm", "--query", "--file", path]
-        if host.commands.has(asked[0]) and host.commands.run(asked, check=False).status == 0:
-            owned.add(path)
-    return [path for path in there if path not in owned]
+    return [path for path in there if not _is_packaged(host, path)]
+
+
+def _is_packaged(host: Host, path: str) -> bool:
+    asked = ["dpkg-query", "--search", path] if host.commands.has("dpkg-query") else ["rpm", "--query", "--file", path]
+    return host.commands.has(asked[0]) and host.commands.run(asked, check=False).status == 0
 
 
 def _output(commands: Commands, argv: Sequence[str]) -> str:

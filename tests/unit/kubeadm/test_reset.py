@@ -266,6 +266,9 @@ class FakeHost:
         self.events.append(f"remove {path}")
         self.contents = {name: text for name, text in self.contents.items() if name != path and not name.startswith(f"{path}/")}
 
+    def remove_empty(self, path: str) -> None:
+        self.events.append(f"remove {path} if empty")
+
     def replace(self, contents: Mapping[str, str | None]) -> None:
         self.events.append(f"write {' '.join(contents)}")
         self.contents |= {path: text for path, text in contents.items() if text is not None}
@@ -317,6 +320,28 @@ def test_a_worker_is_taken_down_in_an_order_that_may_end_anywhere() -> None:
     assert told["changed"]
     assert told["leftovers"] == []
     assert {"running kubelet", "container aaaa", "mount /var/lib/kubelet/pods/x", "/etc/kubernetes"} <= set(told["removed"])
+
+
+def test_directories_go_in_which_nobody_else_has_anything() -> None:
+    host = FakeHost(
+        {**MARKED, "/opt/cni/bin/calico": "x", "/usr/libexec/kubernetes/kubelet-plugins/x": "x", "/opt/cni/other": "the owner's"}
+    )
+    found, left = host.ensured()
+    assert host.events[-5:] == [
+        "remove /opt/cni/bin/calico",
+        "remove /usr/libexec/kubernetes/kubelet-plugins",
+        "remove /opt/cni/bin if empty",
+        "remove /usr/libexec/kubernetes if empty",
+        "remove /etc/kubernetes",
+    ]
+    assert "/opt/cni" not in found.paths
+    assert left.lines() == []
+
+
+def test_keys_of_a_backup_that_was_killed_go_too() -> None:
+    host = FakeHost({**MARKED, "/var/lib/vmstation/backup/stage/etcd.db": "x", "/var/lib/vmstation/monitoring/grafana/db": "the owner's"})
+    assert host.ensured()[1].lines() == []
+    assert list(host.contents) == ["/var/lib/vmstation/monitoring/grafana/db"]
 
 
 def test_a_second_reset_changes_nothing() -> None:

@@ -1,0 +1,44 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The kernel's settings, by the names that sysctl(8) has for them."""
+
+from __future__ import annotations
+
+from typing import Optional, Protocol
+
+from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+
+ROOT = "/proc/sys"
+
+
+class Kernel(Protocol):
+    """What the core is given; tests pass a dictionary."""
+
+    def read(self, name: str) -> Optional[str]:
+        """A setting's value, its words parted by one space; None if the kernel has no such setting now."""
+
+    def write(self, name: str, value: str) -> None:
+        """Put a value in force. Raises Refusal if the kernel does not take it."""
+
+
+class LocalKernel:
+    """The kernel of this host."""
+
+    def read(self, name: str) -> Optional[str]:
+        try:
+            with open(_path(name), encoding="ascii", errors="replace") as file:
+                return " ".join(file.read().split())
+        except OSError:
+            return None
+
+    def write(self, name: str, value: str) -> None:
+        try:
+            with open(_path(name), "w", encoding="ascii") as file:
+                file.write(value)
+        except OSError as error:
+            raise Refusal(f"kernel setting {name}", f"{error.strerror} for {value}", "to be taken", "Set it by hand and see.") from error
+
+
+def _path(name: str) -> str:
+    return f"{ROOT}/{name.replace('.', '/')}"

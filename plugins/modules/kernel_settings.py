@@ -1,0 +1,109 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: kernel_settings
+short_description: Put kernel settings in force, now and at every boot, and take them back
+version_added: 0.1.0
+author: the vmstation.cluster contributors (@vmstation)
+description:
+  - Writes a file of C(sysctl.d) and puts its settings in force, the whole set in one call.
+  - The first run records beside the file what the settings were, and what those were that kubelet, kube-proxy and the kernel itself change
+    while a cluster runs. With O(state=absent), all of them become that again, and the file goes.
+  - M(ansible.posix.sysctl) sets one setting in a call and does not know what it was.
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+  platform:
+    platforms: linux
+options:
+  path:
+    description:
+      - The file. Of all files in C(/etc/sysctl.d), the last one that has a setting wins at boot.
+      - The record has the same name with C(.former) behind it.
+    type: path
+    required: true
+  settings:
+    description:
+      - The value of each setting by its name, as sysctl(8) writes them.
+      - Required with O(state=present). A setting that the kernel does not have is an error, as its kernel module is not loaded then.
+    type: dict
+  state:
+    description:
+      - V(absent) gives all settings of the record their former values and removes both files.
+    type: str
+    choices: [present, absent]
+    default: present
+seealso:
+  - module: ansible.posix.sysctl
+extends_documentation_fragment:
+  - vmstation.cluster.attributes
+"""
+
+EXAMPLES = r"""
+- name: Let the kernel forward packets
+  vmstation.cluster.kernel_settings:
+    path: /etc/sysctl.d/99-vmstation-kubernetes.conf
+    settings:
+      net.ipv4.ip_forward: 1
+      net.bridge.bridge-nf-call-iptables: 1
+  become: true
+
+- name: Give the kernel its former settings
+  vmstation.cluster.kernel_settings:
+    path: /etc/sysctl.d/99-vmstation-kubernetes.conf
+    state: absent
+  become: true
+"""
+
+RETURN = r"""
+changes:
+  description: A line for each setting that changed, or would.
+  returned: success
+  type: list
+  elements: str
+  sample: ["net.ipv4.ip_forward: 0 -> 1"]
+files:
+  description: The files that were written or removed, or would be.
+  returned: success
+  type: list
+  elements: str
+  sample: [/etc/sysctl.d/99-vmstation-kubernetes.conf, /etc/sysctl.d/99-vmstation-kubernetes.conf.former]
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.files import read_text, replace_all
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.kernel import LocalKernel
+from ansible_collections.vmstation.cluster.plugins.module_utils._kernel.settings import carry_out, plan, read_wish
+from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+
+ARGUMENTS = {
+    "path": {"type": "path", "required": True},
+    "settings": {"type": "dict"},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, required_if=[("state", "present", ["settings"])], supports_check_mode=True)
+    kernel = LocalKernel()
+    try:
+        wish = read_wish(module.params)
+        change = plan(wish, kernel, read_text)
+        if not module.check_mode:
+            carry_out(wish, change, kernel, replace_all)
+    except Refusal as refusal:
+        module.fail_json(msg=str(refusal))
+    module.exit_json(**change.as_result())
+
+
+if __name__ == "__main__":
+    main()
