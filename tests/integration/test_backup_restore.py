@@ -197,13 +197,15 @@ def test_what_is_damaged_is_refused_before_the_host_is_touched(backups: Backups,
 
 
 def test_a_wiped_control_plane_is_restored_with_its_objects_and_certificates(backups: Backups) -> None:
-    """The first restore is killed at a random instant, the second is not."""
+    """The first restore is killed at a random instant and the host loses its power, the second is not."""
     objects, certificates = backups.objects(), backups.certificates()
     backups.site.kubectl("delete", "namespace", "kept", "--wait=false")
     backups.host.run(["kubeadm", "reset", "--force"], timeout=300)
     backups.host.run(["rm", "-rf", "/etc/kubernetes", "/var/lib/etcd", "/etc/vmstation"])
     instant = round(random.uniform(3, 20), 2)
     backups.play_and_kill("restore", instant)
+    backups.host.lose_power()
+    backups.host.boot()
     process = backups.play("restore")
     assert process.returncode == 0, f"after a kill at {instant} s:\n{process.stdout}{process.stderr}"
     assert backups.certificates() == certificates

@@ -108,6 +108,9 @@ PLAYBOOK = """
         peers: "{{ hostvars | vmstation.cluster.node_identities(ansible_play_hosts) }}"
     - vmstation.cluster.nic_wake_on_lan:
         mac: "02:00:c0:a8:04:f1"
+    - vmstation.cluster.kernel_settings:
+        path: /etc/sysctl.d/50-mine.conf
+        settings: {net.core.somaxconn: 8192}
     - vmstation.cluster.firewall_ports:
         name: mine
         ports: [{port: 8443, comment: my own}]

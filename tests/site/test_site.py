@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import random
 import re
 import tarfile
 from collections import Counter
@@ -44,11 +45,14 @@ def probes(site: Site):
     pods.remove(site)
 
 
-def test_a_run_that_is_killed_at_tasks_all_over_is_completed_by_the_next(site: Site) -> None:
+def test_a_run_that_is_killed_and_whose_hosts_lose_their_power_is_completed_by_the_next(site: Site) -> None:
     whole = site.count_tasks("site.yml")
-    killed = [site.play_and_kill(whole * number // (KILLS + 1)) for number in range(1, KILLS + 1)]
-    say(f"killed at: {'; '.join(str(task) for task in killed)}")
-    assert all(killed), "a run came to its end before it was killed"
+    for number in range(1, KILLS + 1):
+        killed = site.play_and_kill(whole * number // (KILLS + 1))
+        assert killed, "the run came to its end before it was killed"
+        cut = random.choice([name for name, host in site.hosts.items() if host.is_up()])
+        say(f"killed at `{killed}`, and the power of {cut} cut")
+        site.lose_power(cut)
     run = site.play()
     assert run.status == 0, run.failed
     assert site.ready_nodes() == NODES
@@ -422,7 +426,13 @@ def worker_credentials(site: Site) -> str:
 
 @pytest.mark.parametrize("cycle", range(1, CYCLES + 1))
 def test_reset_and_site_again(site: Site, cycle: int) -> None:
-    reset = site.play("playbooks/reset.yml", "-e", "confirm=vmstation")
+    confirmed = ("playbooks/reset.yml", "-e", "confirm=vmstation")
+    if cycle == 1:
+        # of a dozen tasks before anything is removed and a dozen on each host
+        killed, cut = site.play_and_kill(random.randint(12, 30), *confirmed), random.choice(NODES)
+        say(f"reset killed at `{killed}`, and the power of {cut} cut")
+        site.lose_power(cut)
+    reset = site.play(*confirmed)
     assert reset.status == 0, reset.failed
     for name, host in site.hosts.items():
         assert bare_host.differences(site.bare[name], bare_host.look(host)) == [], name

@@ -58,7 +58,6 @@ DIRECTORIES = (
     "/var/lib/cni/results",
     "/var/lib/cni/cache/results",
     "/var/lib/cni/cache",
-    "/var/lib/cni/networks/k8s-pod-network",
     "/var/lib/cni/networks",
     "/var/lib/cni",
     "/usr/libexec/kubernetes",
