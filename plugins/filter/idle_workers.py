@@ -11,7 +11,7 @@ version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
   - Of the hosts of the cluster those with C(sleeps=true) and a MAC, as O(vmstation.cluster.idle_watch#module:workers) takes them.
-  - A host whose SSH host keys have not been gathered (the subset C(ssh_pub_keys) of M(ansible.builtin.setup)) is left out.
+  - Their host keys are those that have been gathered, the subset C(ssh_pub_keys) of M(ansible.builtin.setup).
 positional: hostvars
 options:
   _input:

@@ -65,9 +65,11 @@ options:
       host_keys:
         description:
           - Its public host keys, each as C(ssh-ed25519 AAAA...). No other is accepted.
+          - Of a host without, as of one that nobody could ask because it sleeps, those stay that are known here. One that is not known is
+            left alone.
         type: list
         elements: str
-        required: true
+        default: []
   broadcast:
     description:
       - The IPv4 broadcast address that magic packets go to. Required with O(state=present).
@@ -146,7 +148,7 @@ WORKER = {
     "mac": {"type": "str", "required": True},
     "address": {"type": "str", "required": True},
     "port": {"type": "int", "default": 22},
-    "host_keys": {"type": "list", "elements": "str", "required": True, "no_log": False},
+    "host_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
 }
 ARGUMENTS = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},

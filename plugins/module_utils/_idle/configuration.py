@@ -43,8 +43,7 @@ class Configuration:
 
 def as_text(options: Mapping[str, Any]) -> str:
     """The file for options of the module. Everything that is wrong with them is a Refusal."""
-    hosts = [{**one, "name": one["name"].lower()} for one in options["workers"]]
-    request = waking.read_request({"hosts": hosts, "broadcast": options["broadcast"]})
+    request = waking.read_request({"hosts": options["workers"], "broadcast": options["broadcast"]})
     wrong = [name for name in ("minutes", "load", "timeout") if options[name] <= 0]
     if wrong:
         found = ", ".join(f"{name} {options[name]:g}" for name in wrong)
@@ -61,13 +60,24 @@ def as_text(options: Mapping[str, Any]) -> str:
 def read_configuration(text: Optional[str]) -> Configuration:
     try:
         data = json.loads(text or "")
-        workers = tuple(Target(**one) for one in data.pop("workers"))
-        sets = {name: frozenset(data.pop(name)) for name in ("asking_namespaces", "may_stop")}
-        return Configuration(workers=workers, **sets, **data)
+        workers = tuple(Target(**one) for one in data["workers"])
+        sets = {name: frozenset(data[name]) for name in ("asking_namespaces", "may_stop")}
+        return Configuration(**{**data, **sets, "workers": workers})
     except (ValueError, KeyError, TypeError) as error:
         raise Refusal(CONFIGURATION, f"not what this collection writes ({error})", "the idle watch's own file", "Run site.yml.") from error
 
 
+def with_known_keys(workers: list[Mapping[str, Any]], known_hosts: Optional[str]) -> list[Mapping[str, Any]]:
+    """The workers that can be asked: with keys of their own, or else with those of the file."""
+    known: dict[str, list[str]] = {}
+    for line in (known_hosts or "").splitlines():
+        name, _space, key = line.partition(" ")
+        known.setdefault(name, []).append(key)
+    told = [{**one, "name": one["name"].lower()} for one in workers]
+    complete = [{**one, "host_keys": one["host_keys"] or known.get(one["name"], [])} for one in told]
+    return [one for one in complete if one["host_keys"]]
+
+
 def known_hosts(workers: list[Mapping[str, Any]]) -> str:
     """A line for each key of each worker, by its name: the watch asks for a worker by an alias."""
-    return "".join(f"{one['name'].lower()} {key}\n" for one in workers for key in one["host_keys"])
+    return "".join(f"{one['name']} {key}\n" for one in workers for key in one["host_keys"])

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Optional
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._idle import places
-from ansible_collections.vmstation.cluster.plugins.module_utils._idle.configuration import as_text, known_hosts
+from ansible_collections.vmstation.cluster.plugins.module_utils._idle.configuration import as_text, known_hosts, with_known_keys
 from ansible_collections.vmstation.cluster.plugins.module_utils._idle.demand import TABLE
 from ansible_collections.vmstation.cluster.plugins.module_utils._idle.guard_files import refuse_missing
 from ansible_collections.vmstation.cluster.plugins.module_utils._idle.standing import Host, changed, diff
@@ -58,14 +58,15 @@ def ensure(host: Host, options: Mapping[str, Any], entry: str, *, check_mode: bo
 def _present(host: Host, options: Mapping[str, Any], entry: str, check_mode: bool) -> dict[str, Any]:
     if not check_mode:
         refuse_missing(host, TOOLS)
+    workers = with_known_keys(options["workers"], host.read_text(places.KNOWN_HOSTS))
     units = f"{places.UNITS}/{places.SERVICE}", f"{places.UNITS}/{places.TIMER}"
     service = SERVICE.format(
         configuration=places.CONFIGURATION, python=host.python, program=places.PROGRAM, longest=6 * options["timeout"]
     )  # fmt: skip
     wanted: dict[str, Optional[str]] = {
         places.PROGRAM: host.program(entry),
-        places.CONFIGURATION: as_text(options),
-        places.KNOWN_HOSTS: known_hosts(options["workers"]),
+        places.CONFIGURATION: as_text({**options, "workers": workers}),
+        places.KNOWN_HOSTS: known_hosts(workers),
         **dict(zip(units, (service, TIMER))),
     }
     found = changed(host, wanted)

@@ -72,23 +72,18 @@ def node_identities(hostvars: object, names: Iterable[str]) -> list[dict[str, An
 
 
 def idle_workers(hosts: object, hostvars: object) -> list[dict[str, Any]]:
-    """Of the cluster's hosts those that sleep, can be woken, and whose SSH host keys have been gathered, as idle_watch takes them."""
+    """Of the cluster's hosts those that sleep and can be woken, with the SSH host keys that were gathered, as idle_watch takes them."""
     if not isinstance(hosts, (list, tuple)) or not isinstance(hostvars, Mapping):
         found = f"{type(hosts).__name__} and {type(hostvars).__name__}"
         raise Refusal("idle_workers", found, "hosts and hostvars", "Write `cluster_hosts(groups) | idle_workers(hostvars)`.")
-    found_workers = []
+    workers: list[dict[str, Any]] = []
     for host in hosts:
-        known = hostvars[host["name"]] if host["name"] in hostvars else {}
-        keys = _host_keys(known.get("ansible_facts") or {})
-        if host.get("sleeps") and host.get("mac") and keys:
-            worker = {
-                "name": host["name"],
-                "mac": host["mac"],
-                "address": _first(host.get("address")),
-                "port": known.get("ansible_port", 22),
-            }
-            found_workers.append({**worker, "host_keys": keys})
-    return found_workers
+        if not host.get("sleeps") or not host.get("mac") or host["name"] not in hostvars:
+            continue
+        known = hostvars[host["name"]]
+        worker = {"name": host["name"], "mac": host["mac"], "address": _first(host.get("address")), "port": known.get("ansible_port", 22)}
+        workers.append({**worker, "host_keys": _host_keys(known.get("ansible_facts") or {})})
+    return workers
 
 
 def _host_keys(facts: Mapping[str, Any]) -> list[str]:
