@@ -11,7 +11,7 @@ short_description: Let the idle watch of the control plane ask who uses this hos
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Puts a program onto a worker, and one line for the key of M(vmstation.cluster.idle_watch) into C(/root/.ssh/authorized_keys). With that
+  - Puts a program onto a worker, and one line for the key of M(vmstation.cluster.idle_watch) into O(authorized_keys). With that
     key this program runs, whatever else is asked for, without a terminal and without forwarding.
   - The program answers two words. C(status) tells the host's uptime, load, login sessions, SSH connections, and who has a TCP connection to
     the host or to one of its Pods. C(sleep) looks once more, and suspends the host only if nobody is there.
@@ -37,6 +37,11 @@ options:
       - RV(vmstation.cluster.idle_watch#module:public_key). Required with O(state=present). In check mode it may be empty, as
         long as the pair is not made.
     type: str
+  authorized_keys:
+    description:
+      - The file of root's authorized keys, if the SSH server reads another (C(AuthorizedKeysFile) of sshd_config(5)).
+    type: path
+    default: /root/.ssh/authorized_keys
   unit:
     description:
       - What the host starts to sleep. The watch cannot choose another.
@@ -77,6 +82,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import 
 ARGUMENTS = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "public_key": {"type": "str", "no_log": False},
+    "authorized_keys": {"type": "path", "default": "/root/.ssh/authorized_keys", "no_log": False},
     "unit": {"type": "str", "choices": list(UNITS), "default": "poweroff.target"},
 }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Optional
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._idle.places import AUTHORIZED_KEYS, GUARD
+from ansible_collections.vmstation.cluster.plugins.module_utils._idle.places import GUARD
 from ansible_collections.vmstation.cluster.plugins.module_utils._idle.standing import Host, changed, diff
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
@@ -24,14 +24,14 @@ def ensure(host: Host, options: Mapping[str, Any], entry: str, *, check_mode: bo
         if not check_mode:
             refuse_missing(host, TOOLS)
         program, line = host.program(entry), _line(host, options, check_mode)
-    keys = host.read_text(AUTHORIZED_KEYS)
-    wanted = {GUARD: program, AUTHORIZED_KEYS: with_line(keys, line)}
+    keys = options["authorized_keys"]
+    wanted = {GUARD: program, keys: with_line(host.read_text(keys), line)}
     found = changed(host, wanted)
     result = {"changed": bool(found), "diff": diff(host, found)}
     if not check_mode:
         # the program comes first, and goes last
-        for path in sorted(found, key=lambda path: path == (AUTHORIZED_KEYS if line else GUARD)):
-            host.write({path: found[path]}, new_mode=0o600 if path == AUTHORIZED_KEYS else 0o644)
+        for path in sorted(found, key=lambda path: path == (keys if line else GUARD)):
+            host.write({path: found[path]}, new_mode=0o600 if path == keys else 0o644)
     return result
 
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 GUARD = "/usr/local/lib/vmstation/idle-guard.pyz"
-AUTHORIZED_KEYS = "/root/.ssh/authorized_keys"
 
 PROGRAM = "/usr/local/lib/vmstation/idle-watch.pyz"
 CONFIGURATION = "/etc/vmstation/idle-watch.json"

@@ -20,6 +20,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._site.hosts impo
 
 from tests.unit.idle.scripted import Script, failure
 
+KEYS = "/root/.ssh/authorized_keys"
 KEY = "ssh-ed25519 AAAA vmstation-idle-watch"
 HOMELAB = {"name": "HomeLab", "mac": "D0-94-66-30-D6-63", "address": "192.168.4.62", "port": 22, "host_keys": ["ssh-ed25519 BBBB"]}
 WATCH = {
@@ -32,7 +33,7 @@ WATCH = {
     "may_stop": [],
     "timeout": 300,
 }
-GUARD = {"state": "present", "public_key": KEY, "unit": "poweroff.target"}
+GUARD = {"state": "present", "public_key": KEY, "unit": "poweroff.target", "authorized_keys": KEYS}
 
 
 class Disk(Script):
@@ -185,23 +186,23 @@ LINE = f'restrict,command="/usr/bin/python3 -I {places.GUARD} poweroff.target" {
 
 def test_the_guard_is_predicted_made_once_and_removed() -> None:
     disk = Disk()
-    disk.files[places.AUTHORIZED_KEYS] = "ssh-rsa OWNER owner@home"
+    disk.files[KEYS] = "ssh-rsa OWNER owner@home"
     assert disk.guard(check=True)["changed"]
     assert disk.guard()["changed"]
-    assert disk.files[places.AUTHORIZED_KEYS] == f"ssh-rsa OWNER owner@home\n{LINE}"
-    assert disk.order == [places.GUARD, places.AUTHORIZED_KEYS]
+    assert disk.files[KEYS] == f"ssh-rsa OWNER owner@home\n{LINE}"
+    assert disk.order == [places.GUARD, KEYS]
     assert not disk.guard()["changed"]
     assert disk.guard(state="absent")["changed"]
-    assert disk.order[2:] == [places.AUTHORIZED_KEYS, places.GUARD]
-    assert disk.files == {places.AUTHORIZED_KEYS: "ssh-rsa OWNER owner@home\n"}
+    assert disk.order[2:] == [KEYS, places.GUARD]
+    assert disk.files == {KEYS: "ssh-rsa OWNER owner@home\n"}
     assert not disk.guard(state="absent")["changed"]
 
 
 def test_a_host_without_a_file_of_keys_gets_one_for_root_alone() -> None:
     disk = Disk()
     disk.guard(unit="suspend.target")
-    assert disk.files[places.AUTHORIZED_KEYS] == LINE.replace("poweroff", "suspend")
-    assert disk.modes == {places.GUARD: 0o644, places.AUTHORIZED_KEYS: 0o600}
+    assert disk.files[KEYS] == LINE.replace("poweroff", "suspend")
+    assert disk.modes == {places.GUARD: 0o644, KEYS: 0o600}
 
 
 @pytest.mark.parametrize(
