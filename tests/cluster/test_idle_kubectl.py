@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._idle import judge
 from ansible_collections.vmstation.cluster.plugins.module_utils._idle.kubectl import Kubectl
-from ansible_collections.vmstation.cluster.plugins.module_utils._idle.places import CORDONED_BY, KUBECONFIG
+from ansible_collections.vmstation.cluster.plugins.module_utils._idle.places import CORDONED_BY, KUBECONFIG, KUBECTL_CACHE
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Completed
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 from ansible_collections.vmstation.cluster.plugins.module_utils._sleep.look import look
@@ -30,8 +30,8 @@ class Here:
         return True
 
     def run(self, argv: Sequence[str], **_more: Any) -> Completed:
-        assert argv[:2] == ["kubectl", f"--kubeconfig={KUBECONFIG}"]
-        done = self._cluster.kubectl(*argv[2:], check=False)
+        assert argv[:3] == ["kubectl", f"--kubeconfig={KUBECONFIG}", f"--cache-dir={KUBECTL_CACHE}"]
+        done = self._cluster.kubectl(*argv[3:], check=False)
         if done.returncode:
             raise Refusal("kubectl", done.stderr, "exit status 0", "Look.")
         return Completed(tuple(argv), 0, done.stdout, done.stderr)

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._idle.places import CORDONED_BY, KUBECONFIG, US
+from ansible_collections.vmstation.cluster.plugins.module_utils._idle.places import CORDONED_BY, KUBECONFIG, KUBECTL_CACHE, US
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Commands, Completed
 
 Object = dict[str, Any]
@@ -54,4 +54,6 @@ class Kubectl:
         self._run("patch", "node", node, "--type=merge", f"--patch={json.dumps(patch)}")
 
     def _run(self, verb: str, *arguments: str, seconds: float = SECONDS) -> Completed:
-        return self._commands.run(["kubectl", f"--kubeconfig={KUBECONFIG}", verb, *arguments], timeout=seconds + LONGER)
+        return self._commands.run(
+            ["kubectl", f"--kubeconfig={KUBECONFIG}", f"--cache-dir={KUBECTL_CACHE}", verb, *arguments], timeout=seconds + LONGER
+        )

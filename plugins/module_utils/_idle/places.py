@@ -17,6 +17,8 @@ SERVICE = "vmstation-idle-watch.service"
 TIMER = "vmstation-idle-watch.timer"
 UNITS = "/etc/systemd/system"
 
+# kubectl keeps what the API serves below the home directory, which a service of systemd does not have
+KUBECTL_CACHE = f"{STATE_DIRECTORY}/kubectl"
 KUBECONFIG = "/etc/kubernetes/admin.conf"
 # the cordon that is ours: playbooks/tasks/uncordon.yml takes any value of it away
 CORDONED_BY = "vmstation.cluster/cordoned-by"

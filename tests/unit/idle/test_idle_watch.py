@@ -20,7 +20,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._wake.vigil impo
 from tests.unit.idle.clusters import CONFIGURATION, HOMELAB, MASTER, node, pod
 from tests.unit.idle.scripted import Script, failure
 
-KUBECTL = "kubectl --kubeconfig=/etc/kubernetes/admin.conf"
+KUBECTL = "kubectl --kubeconfig=/etc/kubernetes/admin.conf --cache-dir=/var/lib/vmstation/idle-watch/kubectl"
 IDLE = {"uptime": 9000, "load": 0.1, "sessions": [], "ssh": [], "clients": [], "told": False}
 ALONE = {"workers": (HOMELAB,)}
 UNCORDON = f"{KUBECTL} patch node homelab --type=merge --patch=" + json.dumps(
