@@ -22,7 +22,7 @@ UNACKNOWLEDGED = 300
 POD_INTERFACE = "cali"
 
 # who's `(host)` of a session that came over the network; a display, a tmux or a mosh looks otherwise
-_REMOTE = re.compile(r"\([0-9A-Za-z][0-9A-Za-z_.:%-]*\)$")
+_REMOTE = re.compile(r"\([0-9A-Za-z][0-9A-Za-z_.:%@-]*\)$")
 _SSHD = re.compile(r'"sshd')
 
 

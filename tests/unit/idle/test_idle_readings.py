@@ -78,7 +78,10 @@ def test_connections_of_the_ssh_server_are_told_by_its_name_on_any_port() -> Non
         ("admin    pts/3        2026-11-26 14:12 (tmux(1234).%0)", ["admin on pts/3"]),
         ("admin    pts/4        2026-11-26 14:12 (192.168.4.20 via mosh [99])", ["admin on pts/4"]),
         ("root     pts/0        2026-11-26 14:12 (192.168.4.20)", []),
+        # a who that asks systemd names the service of a session, and has one without a terminal, too
         ("root     sshd         2026-11-26 14:12 (laptop.home)", []),
+        ("root     sshd pts/0   2026-11-26 14:12 (192.168.4.20)", []),
+        ("root     sshd         2026-11-26 14:12 (admin@laptop.home)", []),
         ("root     pts/0        2026-11-26 14:12 (fe80::2%eth0)", []),
         ("", []),
     ],
