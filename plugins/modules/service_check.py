@@ -15,7 +15,7 @@ description:
     and at least one endpoint that is ready.
   - Then asks the NodePort of each on every node that is awake, all at once, from the host that the module runs on. With C(health) an HTTP
     request for that path must be answered with a status below 400. Without it a TCP connection is enough.
-  - A Service without a ready endpoint is not also blamed for its silence. NodePorts of UDP and SCTP are not asked.
+  - A Service without a ready endpoint is not asked, because nobody could answer. NodePorts of UDP and SCTP are not asked either.
   - It changes nothing. It takes one list of Services and one of EndpointSlices, however many nodes there are. What the API server does not
     permit to read is a finding of severity C(warning) that names the missing permission, and the rest is judged.
 attributes:

@@ -82,7 +82,7 @@ def _protocols() -> set[str]:
 
 
 # Outside _io, but not of the core either: puts the I/O of a host together for a package's modules.
-ROOTS = {"_firewall/host.py", "_kubeadm/host.py"}
+ROOTS = {"_firewall/host.py", "_idle/host.py", "_kubeadm/host.py"}
 
 PURE = [path for path in _below(MODULE_UTILS) if not _is_io(path) and str(path.relative_to(MODULE_UTILS)) not in ROOTS]
 IO = [path for path in _below(MODULE_UTILS) if _is_io(path)]

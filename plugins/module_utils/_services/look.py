@@ -42,13 +42,19 @@ def look(request: Request, cluster: ClusterReader, visitor: Visitor) -> Sight:
     wanted = {(one.namespace, one.name) for one in request.services}
     found = _unless_refused(seen, lambda: endpoints(cluster.items(*SLICES, label_selector=OF_SERVICE), wanted))
     seen.endpoints, seen.endpoints_are_known = found or {}, found is not None
-    asked = [one for one in request.services if one.is_asked and (_key_of(one) in seen.services or not seen.services_are_known)]
+    asked = [one for one in request.services if one.is_asked and _may_answer(_key_of(one), seen)]
     questions = [Question(node, one.node_port or 0, one.health) for one in asked for node in request.nodes]
     answers = visitor.ask(questions, request.seconds)
     count = len(request.nodes)
     pairs = list(zip(questions, answers))
     seen.answers = {one: pairs[index * count : (index + 1) * count] for index, one in enumerate(asked)}
     return seen
+
+
+def _may_answer(service: tuple[str, str], seen: Sight) -> bool:
+    """Whether to ask. One without endpoints has its finding already, and the idle watch takes whoever asks for a client."""
+    there = service in seen.services or not seen.services_are_known
+    return there and (not seen.endpoints_are_known or seen.endpoints.get(service, Endpoints()).ready > 0)
 
 
 def _unless_refused(seen: Sight, read: Callable[[], T]) -> Optional[T]:

@@ -71,5 +71,26 @@ def node_identities(hostvars: object, names: Iterable[str]) -> list[dict[str, An
     return found
 
 
+def idle_workers(hosts: object, hostvars: object) -> list[dict[str, Any]]:
+    """Of the cluster's hosts those that sleep and can be woken, with the SSH host keys that were gathered, as idle_watch takes them."""
+    if not isinstance(hosts, (list, tuple)) or not isinstance(hostvars, Mapping):
+        found = f"{type(hosts).__name__} and {type(hostvars).__name__}"
+        raise Refusal("idle_workers", found, "hosts and hostvars", "Write `cluster_hosts(groups) | idle_workers(hostvars)`.")
+    workers: list[dict[str, Any]] = []
+    for host in hosts:
+        if not host.get("sleeps") or not host.get("mac") or host["name"] not in hostvars:
+            continue
+        known = hostvars[host["name"]]
+        worker = {"name": host["name"], "mac": host["mac"], "address": _first(host.get("address")), "port": known.get("ansible_port", 22)}
+        workers.append({**worker, "host_keys": _host_keys(known.get("ansible_facts") or {})})
+    return workers
+
+
+def _host_keys(facts: Mapping[str, Any]) -> list[str]:
+    """``ssh_host_key_ed25519_public`` and its kin, each with its type before it."""
+    names = sorted(name for name in facts if name.startswith("ssh_host_key_") and name.endswith("_public") and f"{name}_keytype" in facts)
+    return [f"{facts[f'{name}_keytype']} {facts[name]}" for name in names]
+
+
 def _first(address: object) -> object:
     return address[0] if isinstance(address, (list, tuple)) and address else address

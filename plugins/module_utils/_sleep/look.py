@@ -5,11 +5,21 @@
 
 from __future__ import annotations
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster import ClusterReader
+from collections.abc import Iterator
+from typing import Protocol
+
 from ansible_collections.vmstation.cluster.plugins.module_utils._sleep.model import Object, Sight
 
 
-def look(cluster: ClusterReader) -> Sight:
+class Lister(Protocol):
+    """As much of a ClusterReader as this takes."""
+
+    def items(
+        self, api_version: str, kind: str, namespace: str = "", label_selector: str = "", field_selector: str = ""
+    ) -> Iterator[Object]: ...
+
+
+def look(cluster: Lister) -> Sight:
     return Sight(
         nodes={_name(node): node for node in cluster.items("v1", "Node")},
         pods=list(cluster.items("v1", "Pod", field_selector="status.phase!=Succeeded,status.phase!=Failed")),

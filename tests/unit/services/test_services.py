@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.model import PortRange
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 from ansible_collections.vmstation.cluster.plugins.module_utils._services.judge import as_data, judge
-from ansible_collections.vmstation.cluster.plugins.module_utils._services.look import endpoints
+from ansible_collections.vmstation.cluster.plugins.module_utils._services.look import endpoints, look
 from ansible_collections.vmstation.cluster.plugins.module_utils._services.model import (
     Answer,
     Endpoints,
@@ -174,3 +174,29 @@ def test_bad_input_is_named(option: str, value: object) -> None:
 def test_an_ipv6_node_is_written_in_brackets() -> None:
     assert Question(Node("a", "2001:db8::1"), 30300, "/x").url == "http://[2001:db8::1]:30300/x"
     assert Question(Node("a", "2001:db8::1"), 30300, "").url == "tcp://[2001:db8::1]:30300"
+
+
+class Cluster:
+    """Lists of Services and EndpointSlices."""
+
+    def __init__(self, **endpoint_conditions: bool) -> None:
+        self.lists = {"Service": [service()], "EndpointSlice": [slice_of(endpoint("a", **endpoint_conditions))]}
+
+    def items(self, _api_version: str, kind: str, **_selectors: str) -> list[dict]:
+        return self.lists[kind]
+
+
+class Visitor:
+    def __init__(self) -> None:
+        self.asked: list[Question] = []
+
+    def ask(self, questions: list[Question], _seconds: float) -> list[Answer]:
+        self.asked += questions
+        return [WELL for _question in questions]
+
+
+@pytest.mark.parametrize(("ready", "nodes"), [(True, 2), (False, 0)])
+def test_a_node_port_that_nobody_could_answer_is_not_asked(ready: bool, nodes: int) -> None:
+    visitor = Visitor()
+    seen = look(REQUEST, Cluster(ready=ready), visitor)
+    assert len(visitor.asked) == len(seen.answers.get(GRAFANA, ())) == nodes

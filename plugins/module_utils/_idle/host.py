@@ -1,0 +1,65 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Puts the I/O of this host together, for the modules that make the two programs, and for the programs themselves.
+
+What these refuse goes to standard error, and the exit status is 1.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+
+from ansible_collections.vmstation.cluster.plugins.module_utils._idle.configuration import read_configuration
+from ansible_collections.vmstation.cluster.plugins.module_utils._idle.guard import Knock, answer
+from ansible_collections.vmstation.cluster.plugins.module_utils._idle.places import CONFIGURATION
+from ansible_collections.vmstation.cluster.plugins.module_utils._idle.standing import Host
+from ansible_collections.vmstation.cluster.plugins.module_utils._idle.watch import run
+from ansible_collections.vmstation.cluster.plugins.module_utils._idle.world import World
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.clock import SystemClock
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import HostCommands
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.files import read_text, replace_all
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.network import HostNetwork, local_networks_of
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.own_program import archive
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.trees import LocalTrees
+from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+from ansible_collections.vmstation.cluster.plugins.module_utils._wake.broadcast import device_to_bind, outgoing_network
+from ansible_collections.vmstation.cluster.plugins.module_utils._wake.request import Request
+
+PACKAGE = "ansible_collections.vmstation.cluster.plugins.module_utils._idle.host"
+WATCH_ENTRY = f"from {PACKAGE} import watch\nwatch()\n"
+GUARD_ENTRY = f"import sys\nfrom {PACKAGE} import guard\nguard(sys.argv[1:])\n"
+LONGEST_QUESTION = 1 << 20
+
+
+def this_host() -> Host:
+    return Host(HostCommands(), read_text, replace_all, LocalTrees().remove, archive, sys.executable)
+
+
+def watch() -> None:
+    """What the timer starts."""
+    commands = HostCommands()
+
+    def lan(request: Request) -> HostNetwork:
+        network = outgoing_network(request.broadcast, request.interface, local_networks_of(commands))
+        return HostNetwork(request.broadcast, request.port, device_to_bind(request.broadcast, request.interface, network))
+
+    try:
+        world = World(commands, lan, SystemClock(), time.time, lambda line: print(line, flush=True), read_text, replace_all)
+        run(world, read_configuration(read_text(CONFIGURATION)))
+    except Refusal as refusal:
+        sys.exit(str(refusal))
+
+
+def guard(arguments: Sequence[str]) -> None:
+    """What sshd starts for the watch's key. arguments: the unit that puts the host to sleep."""
+    try:
+        asked = sys.stdin.read(LONGEST_QUESTION)
+        knock = Knock(os.environ.get("SSH_ORIGINAL_COMMAND", ""), os.environ.get("SSH_CONNECTION", ""), asked)
+        print(json.dumps(answer(knock, "".join(arguments), HostCommands(), read_text)))
+    except Refusal as refusal:
+        sys.exit(str(refusal))
