@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Optional
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._idle.places import GUARD
+from ansible_collections.vmstation.cluster.plugins.module_utils._idle.places import DIRECTORIES, GUARD
 from ansible_collections.vmstation.cluster.plugins.module_utils._idle.standing import Host, changed, diff
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
@@ -32,6 +32,8 @@ def ensure(host: Host, options: Mapping[str, Any], entry: str, *, check_mode: bo
         # the program comes first, and goes last
         for path in sorted(found, key=lambda path: path == (keys if line else GUARD)):
             host.write({path: found[path]}, new_mode=0o600 if path == keys else 0o644)
+        if found and not line:
+            host.remove_empty(DIRECTORIES)
     return result
 
 

@@ -22,7 +22,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._idle.watch impo
 from ansible_collections.vmstation.cluster.plugins.module_utils._idle.world import World
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.clock import SystemClock
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import HostCommands
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.files import read_text, replace_all
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.files import read_text, remove_empty, replace_all
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.network import HostNetwork, local_networks_of
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.own_program import archive
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.trees import LocalTrees
@@ -37,7 +37,7 @@ LONGEST_QUESTION = 1 << 20
 
 
 def this_host() -> Host:
-    return Host(HostCommands(), read_text, replace_all, LocalTrees().remove, archive, sys.executable)
+    return Host(HostCommands(), read_text, replace_all, LocalTrees().remove, archive, sys.executable, remove_empty)
 
 
 def watch() -> None:

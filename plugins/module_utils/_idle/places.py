@@ -18,6 +18,9 @@ TIMER = "vmstation-idle-watch.timer"
 UNITS = "/etc/systemd/system"
 
 # kubectl keeps what the API serves below the home directory, which a service of systemd does not have
+# made for files of ours
+DIRECTORIES = ("/usr/local/lib/vmstation", "/etc/vmstation", "/var/lib/vmstation")
+
 KUBECTL_CACHE = f"{STATE_DIRECTORY}/kubectl"
 KUBECONFIG = "/etc/kubernetes/admin.conf"
 # the cordon that is ours: playbooks/tasks/uncordon.yml takes any value of it away

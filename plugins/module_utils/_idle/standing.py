@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Callable, Optional, Protocol
 
@@ -23,7 +23,11 @@ class Write(Protocol):
 
 @dataclass(frozen=True)
 class Host:
-    """A host's I/O. program: our own code as one file, with this entry. remove: a file, or a directory with all in it."""
+    """A host's I/O.
+
+    program: our own code as one file, with this entry. remove: a file, or a directory with all in it. remove_empty: directories that hold
+    nothing.
+    """
 
     commands: Commands
     read_text: Callable[[str], Optional[str]]
@@ -31,6 +35,7 @@ class Host:
     remove: Callable[[str], None]
     program: Callable[[str], str]
     python: str
+    remove_empty: Callable[[Iterable[str]], None] = lambda directories: None
 
 
 def changed(host: Host, wanted: Contents) -> dict[str, Optional[str]]:

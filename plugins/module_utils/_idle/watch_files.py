@@ -99,6 +99,7 @@ def _absent(host: Host, check_mode: bool) -> dict[str, Any]:
     for path in there:
         host.write({path: None})
     host.remove(places.STATE_DIRECTORY)
+    host.remove_empty(places.DIRECTORIES)
     host.commands.run(["systemctl", "daemon-reload"])
     if has_table:
         host.commands.run(["nft", "delete", "table", "inet", TABLE], check=False)
