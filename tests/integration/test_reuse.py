@@ -174,9 +174,9 @@ PLAYBOOK = """
 NEED_A_CLUSTER = {
     "modules": {
         "calico_check", "calico_info", "calico_preflight_check", "cluster_backup", "cluster_diagnosis_info", "cluster_dns_check",
-        "cluster_drift_check", "cluster_restore", "coredns_check", "idle_guard", "idle_watch", "kubeadm_control_plane", "kubeadm_join_token",
-        "kubeadm_reset", "kubeadm_upgrade", "kubeadm_worker", "node_leftovers_check", "node_ready_check", "node_sleep_check",
-        "pod_network_check", "rollout_check", "service_check", "upgrade_plan_check", "workload_preflight_check",
+        "cluster_drift_check", "cluster_restore", "coredns_check", "idle_guard", "idle_watch", "kubeadm_control_plane",
+        "kubeadm_join_token", "kubeadm_reset", "kubeadm_upgrade", "kubeadm_worker", "node_leftovers_check", "node_ready_check",
+        "node_sleep_check", "pod_network_check", "rollout_check", "service_check", "upgrade_plan_check", "workload_preflight_check",
     },
     "filter": {"object_changes", "calico_manifest", "idle_workers", "kubeadm_init_configuration"},
 }  # fmt: skip
