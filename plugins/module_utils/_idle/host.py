@@ -49,10 +49,10 @@ def watch() -> None:
         return HostNetwork(request.broadcast, request.port, device_to_bind(request.broadcast, request.interface, network))
 
     try:
-        world = World(commands, lan, SystemClock(), time.time, lambda line: print(line, flush=True), read_text, replace_all)
+        world = World(commands, lan, SystemClock(), time.time, _say, read_text, replace_all)
         run(world, read_configuration(read_text(CONFIGURATION)))
     except Refusal as refusal:
-        sys.exit(str(refusal))
+        raise SystemExit(str(refusal)) from refusal
 
 
 def guard(arguments: Sequence[str]) -> None:
@@ -60,6 +60,11 @@ def guard(arguments: Sequence[str]) -> None:
     try:
         asked = sys.stdin.read(LONGEST_QUESTION)
         knock = Knock(os.environ.get("SSH_ORIGINAL_COMMAND", ""), os.environ.get("SSH_CONNECTION", ""), asked)
-        print(json.dumps(answer(knock, "".join(arguments), HostCommands(), read_text)))
+        _say(json.dumps(answer(knock, "".join(arguments), HostCommands(), read_text)))
     except Refusal as refusal:
-        sys.exit(str(refusal))
+        raise SystemExit(str(refusal)) from refusal
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()

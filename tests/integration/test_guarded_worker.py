@@ -97,8 +97,11 @@ def test_a_client_keeps_it_awake(ask, guarded, lab, host):
     serving = ["python3", "-c", "import socket, sys; held = socket.create_connection((sys.argv[1], 8096)); sys.stdin.read()", ADDRESS]
     lab.wait_for(lambda: "8096" in host.run(["ss", "-Hltn"]).stdout, "the server to listen", 20)
     client = lab.start_process(serving)
+
+    def client_is_seen():
+        return json.loads(ask(["status"]).stdout)["clients"] == [f"192.168.4.1 of {ADDRESS} port 8096"]
+
     try:
-        client_is_seen = lambda: json.loads(ask(["status"]).stdout)["clients"] == [f"192.168.4.1 of {ADDRESS} port 8096"]  # noqa: E731
         lab.wait_for(client_is_seen, "the guard to see the client", 20)
         assert json.loads(ask(["sleep"]).stdout)["told"] is False
     finally:
