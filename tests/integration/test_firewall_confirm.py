@@ -16,13 +16,12 @@ from tests.integration.firewall_packets import agent_on_controller
 SET = {"name": "worker", "ports": [{"port": 22}, {"port": 9100}]}
 OTHER = {"name": "worker", "ports": [{"port": 22}, {"port": 9200}]}
 FIRST, SECOND = ({"SSH_CONNECTION": f"192.168.4.1 {port} 192.168.4.97 22"} for port in (50001, 50002))
-TRACES = ["find", "/etc/systemd/system", "/var/lib/vmstation", "-name", "*rollback*", "-o", "-name", "worker.*"]
+TRACES = ["find", "/etc/systemd/system", "/var/lib", "-path", "*vmstation*rollback*", "-o", "-path", "*/vmstation/*"]
 
 
 @pytest.fixture(scope="module")
 def booted(lab):
     host = lab.start("confirm", address="192.168.4.97", mac="02:00:c0:a8:04:61", firewall="nftables")
-    host.run(["mkdir", "-p", "/var/lib/vmstation"])
     firewall_direct.install(host)
     yield host
     lab.remove(host)

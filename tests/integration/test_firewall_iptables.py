@@ -149,7 +149,7 @@ def test_it_survives_a_reboot_by_a_unit_of_its_own(lab, host):
     assert "warnings" not in firewall_direct.run(host, WORKER)
     survives_a_reboot(lab, host, WORKER)
     firewall_direct.run(host, ABSENT)
-    assert host.run(["find", "/etc/systemd", "/var/lib/vmstation", "-name", "*vmstation-firewall*", "-o", "-name", "*worker*"]).stdout == ""
+    assert host.run(["find", "/etc/systemd", "/var/lib", "-path", "*vmstation*", "-o", "-name", "*worker*"]).stdout == ""
     host.run(["systemctl", "disable", "-q", "by-hand"])
 
 
