@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any, Optional, TypeVar
 
@@ -32,8 +31,6 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import 
 # that of the aggregated API server, which newer releases serve without one, and that of the definitions
 VERSIONS = ("projectcalico.org/v3", API_VERSION)
 
-AT_ONCE = 3
-
 T = TypeVar("T")
 
 
@@ -50,30 +47,20 @@ def look(cluster: ClusterReader) -> Facts:
             facts.unknown.append(refusal)
             return None
 
+    facts.nodes = unless_refused(lambda: {one.name: one for one in map(node_of, cluster.items("v1", "Node"))})
+    facts.pods = unless_refused(lambda: pods_by_node(map(pod_of, cluster.items("v1", "Pod", label_selector=f"k8s-app={NODE}"))))
+    facts.daemon_sets = unless_refused(lambda: tuple(map(daemon_set_of, cluster.items("apps/v1", "DaemonSet"))))
     calico = _Calico(cluster, facts)
     facts.api_version, facts.status_version = calico.version_of("IPPool"), calico.version_of("CalicoNodeStatus")
-    # while the API server gathers one list, another one is decoded
-    with ThreadPoolExecutor(AT_ONCE) as at_once:
-
-        def ask(read: Callable[[], T]) -> Future[Optional[T]]:
-            return at_once.submit(unless_refused, read)
-
-        nodes = ask(lambda: {one.name: one for one in map(node_of, cluster.items("v1", "Node"))})
-        pods = ask(lambda: pods_by_node(map(pod_of, cluster.items("v1", "Pod", label_selector=f"k8s-app={NODE}"))))
-        daemon_sets = ask(lambda: tuple(map(daemon_set_of, cluster.items("apps/v1", "DaemonSet"))))
-        statuses = ask(lambda: tuple(map(status_of, calico.items("CalicoNodeStatus"))))
-        blocks = ask(lambda: tuple(filter(None, map(block_of, calico.items("BlockAffinity")))))
-        pools = ask(lambda: read_pools(list(calico.items("IPPool"))))
-        felix = ask(lambda: _default(calico.items("FelixConfiguration")))
-        bgp = ask(lambda: _default(calico.items("BGPConfiguration")))
-        peers = ask(lambda: tuple(map(bgp_peer_of, calico.items("BGPPeer"))))
-        facts.nodes, facts.pods, facts.daemon_sets = nodes.result(), pods.result(), daemon_sets.result()
-        if facts.api_version:
-            facts.pools, facts.blocks, facts.felix = pools.result(), blocks.result(), felix.result()
-            facts.bgp, facts.peers, told = bgp.result(), peers.result(), statuses.result()
-            facts.statuses = None if told is None else _best(told)
-            facts.status_names = frozenset(one.name for one in told or ())
-    facts.unknown.sort(key=str)
+    if facts.api_version:
+        facts.pools = unless_refused(lambda: read_pools(list(calico.items("IPPool"))))
+        facts.blocks = unless_refused(lambda: tuple(filter(None, map(block_of, calico.items("BlockAffinity")))))
+        facts.felix = unless_refused(lambda: _default(calico.items("FelixConfiguration")))
+        facts.bgp = unless_refused(lambda: _default(calico.items("BGPConfiguration")))
+        facts.peers = unless_refused(lambda: tuple(map(bgp_peer_of, calico.items("BGPPeer"))))
+        statuses = unless_refused(lambda: tuple(map(status_of, calico.items("CalicoNodeStatus"))))
+        facts.statuses = None if statuses is None else _best(statuses)
+        facts.status_names = frozenset(one.name for one in statuses or ())
     return facts
 
 
