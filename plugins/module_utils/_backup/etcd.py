@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.manifest import Snapshot
+from ansible_collections.vmstation.cluster.plugins.module_utils._ctr import ctr
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Commands
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
@@ -63,7 +64,7 @@ class EtcdTools:
         words = [word for mount in mounts for word in ("--mount", mount)]
         try:
             return self.commands.run(
-                [*self._ctr(), "run", "--rm", "--net-host", *words, self.image, container, f"/usr/local/bin/{program}", *argv],
+                ctr(self.socket, "run", "--rm", "--net-host", *words, self.image, container, f"/usr/local/bin/{program}", *argv),
                 timeout=TIMEOUT,
             ).stdout
         except Refusal:
@@ -72,17 +73,14 @@ class EtcdTools:
 
     def _sweep(self) -> None:
         """Remove what killed runs have left."""
-        containers = _ours(self.commands.run([*self._ctr(), "containers", "list", "--quiet"], check=False).stdout)
-        tasks = _ours(self.commands.run([*self._ctr(), "tasks", "list", "--quiet"], check=False).stdout)
+        containers = _ours(self.commands.run(ctr(self.socket, "containers", "list", "--quiet"), check=False).stdout)
+        tasks = _ours(self.commands.run(ctr(self.socket, "tasks", "list", "--quiet"), check=False).stdout)
         for name in tasks - containers:
             # ctr finds a task by its container only
-            self.commands.run([*self._ctr(), "containers", "create", self.image, name], check=False)
+            self.commands.run(ctr(self.socket, "containers", "create", self.image, name), check=False)
         for name in sorted(tasks | containers):
             for words in (("tasks", "kill", "--signal", "SIGKILL"), ("tasks", "delete", "--force"), ("containers", "delete")):
-                self.commands.run([*self._ctr(), *words, name], check=False)
-
-    def _ctr(self) -> list[str]:
-        return ["ctr", "--address", self.socket, "--connect-timeout", "10s", "--namespace", "k8s.io"]
+                self.commands.run(ctr(self.socket, *words, name), check=False)
 
 
 def _ours(listed: str) -> set[str]:

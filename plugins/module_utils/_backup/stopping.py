@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.vmstation.cluster.plugins.module_utils._ctr import ctr
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.host import NodeHost
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.state import COMPONENTS, MANIFESTS
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
@@ -21,7 +22,7 @@ def stop_control_plane(host: NodeHost, socket: str) -> None:
     for signal, patience in PATIENCE.items():
         running = _running(host, socket)
         for name in running:
-            host.commands.run([*_ctr(socket), "tasks", "kill", "--signal", signal, name], check=False)
+            host.commands.run(ctr(socket, "tasks", "kill", "--signal", signal, name), check=False)
         until = host.now() + patience
         while running and host.now() < until:
             host.sleep(POLL)
@@ -39,11 +40,7 @@ def stop_control_plane(host: NodeHost, socket: str) -> None:
 def _running(host: NodeHost, socket: str) -> list[str]:
     filters = [f'labels."io.kubernetes.container.name"=={name}' for name in COMPONENTS]
     # of several filters, one is enough
-    listed = host.commands.run([*_ctr(socket), "containers", "list", "--quiet", *filters], timeout=60.0).stdout.split()
-    lines = host.commands.run([*_ctr(socket), "tasks", "list"], timeout=60.0).stdout.splitlines()
+    listed = host.commands.run(ctr(socket, "containers", "list", "--quiet", *filters), timeout=60.0).stdout.split()
+    lines = host.commands.run(ctr(socket, "tasks", "list"), timeout=60.0).stdout.splitlines()
     running = {words[0] for line in lines if len(words := line.split()) > 2 and words[2] == "RUNNING"}
     return sorted(running & set(listed))
-
-
-def _ctr(socket: str) -> list[str]:
-    return ["ctr", "--address", socket, "--connect-timeout", "10s", "--namespace", "k8s.io"]

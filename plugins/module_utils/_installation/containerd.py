@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Callable, Protocol
 
+from ansible_collections.vmstation.cluster.plugins.module_utils._ctr import ctr
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Commands
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
@@ -66,7 +67,7 @@ class Containerd:
         self.commands.run(self._argv("images", "rm", name), timeout=self.timeout)
 
     def _argv(self, *words: str) -> list[str]:
-        return ["ctr", "--address", self.address, "--connect-timeout", "10s", "--namespace", self.namespace, *words]
+        return ctr(self.address, *words, namespace=self.namespace)
 
 
 def read_table(text: str) -> dict[str, StoredImage]:

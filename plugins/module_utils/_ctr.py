@@ -1,0 +1,11 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How containerd's own client is called."""
+
+from __future__ import annotations
+
+
+def ctr(address: str, *words: str, namespace: str = "k8s.io") -> list[str]:
+    """The arguments that reach the containerd which answers at ``address``. namespace: kubelet's, unless told otherwise."""
+    return ["ctr", "--address", address, "--connect-timeout", "10s", "--namespace", namespace, *words]
