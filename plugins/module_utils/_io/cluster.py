@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn, Optional, Protocol, Union
 from urllib.parse import quote, urlencode
 
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.lister import Lister
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal, Unavailable
 
 try:
@@ -37,7 +38,7 @@ CONNECT_SECONDS, READ_SECONDS = 5.0, 30.0
 RETRIES, BUSY = 2, (429, 502, 503, 504)
 
 
-class ClusterReader(Protocol):
+class ClusterReader(Lister, Protocol):
     """What the core is given to read a cluster; tests pass a scripted fake.
 
     A kind is named as in a manifest: ``("apps/v1", "Deployment")``. An empty namespace means all of them, or none for kinds without.
@@ -50,11 +51,6 @@ class ClusterReader(Protocol):
 
     def serves(self, api_version: str, kind: str) -> bool:
         """Whether the API server knows this kind."""
-
-    def items(
-        self, api_version: str, kind: str, namespace: str = "", label_selector: str = "", field_selector: str = ""
-    ) -> Iterator[Object]:
-        """The objects of this kind, fetched in pages: no more than one page is held."""
 
     def get(self, api_version: str, kind: str, name: str, namespace: str = "") -> Optional[Object]:
         """The object of this name, or None if there is none."""

@@ -5,18 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol
-
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.lister import Lister
 from ansible_collections.vmstation.cluster.plugins.module_utils._sleep.model import Object, Sight
-
-
-class Lister(Protocol):
-    """As much of a ClusterReader as this takes."""
-
-    def items(
-        self, api_version: str, kind: str, namespace: str = "", label_selector: str = "", field_selector: str = ""
-    ) -> Iterator[Object]: ...
 
 
 def look(cluster: Lister) -> Sight:
