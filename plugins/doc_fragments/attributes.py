@@ -42,3 +42,17 @@ attributes:
     details:
       - It never changes anything.
 """
+
+    # a module that changes a Linux host, and says so beforehand
+    HOST_CHANGE = r"""
+options: {}
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+  platform:
+    platforms: linux
+"""

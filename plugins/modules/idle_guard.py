@@ -16,15 +16,6 @@ description:
   - The program answers two words. C(status) tells the host's uptime, load, login sessions, SSH connections, and who has a TCP connection to
     the host or to one of its Pods. C(sleep) looks once more, and suspends the host only if nobody is there.
   - Other lines of the file stay as they are.
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
-  platform:
-    platforms: linux
 options:
   state:
     description:
@@ -57,6 +48,7 @@ seealso:
   - module: vmstation.cluster.idle_watch
 extends_documentation_fragment:
   - vmstation.cluster.attributes
+  - vmstation.cluster.attributes.host_change
 """
 
 EXAMPLES = r"""

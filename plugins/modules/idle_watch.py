@@ -19,15 +19,6 @@ description:
   - It keeps hands off while this host or the worker has an SSH connection or a login session, and while a TCP connection reaches the worker
     or one of its Pods from outside. A node that it has not cordoned itself it neither wakes nor lets take Pods.
   - What it decides, and why, it writes to the journal of C(vmstation-idle-watch.service).
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
-  platform:
-    platforms: linux
 options:
   state:
     description:
@@ -110,6 +101,7 @@ seealso:
   - module: vmstation.cluster.wake_on_lan
 extends_documentation_fragment:
   - vmstation.cluster.attributes
+  - vmstation.cluster.attributes.host_change
 """
 
 EXAMPLES = r"""

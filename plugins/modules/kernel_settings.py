@@ -15,15 +15,6 @@ description:
   - The first run records beside the file what the settings were, and what those were that kubelet, kube-proxy and the kernel itself change
     while a cluster runs. With O(state=absent), all of them become that again, and the file goes.
   - M(ansible.posix.sysctl) sets one setting in a call and does not know what it was.
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
-  platform:
-    platforms: linux
 options:
   path:
     description:
@@ -46,6 +37,7 @@ seealso:
   - module: ansible.posix.sysctl
 extends_documentation_fragment:
   - vmstation.cluster.attributes
+  - vmstation.cluster.attributes.host_change
 """
 
 EXAMPLES = r"""

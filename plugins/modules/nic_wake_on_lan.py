@@ -20,15 +20,6 @@ description:
     keeps its name. Where a C(.link) file of the administrator is applied to the interface, that file stays and gets a drop-in.
   - An interface that cannot wake its host, such as one of a container or a virtual machine, is a finding of severity C(warning) and is left
     alone.
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
-  platform:
-    platforms: linux
 options:
   mac:
     description:
@@ -66,6 +57,7 @@ seealso:
     link: https://www.freedesktop.org/software/systemd/man/latest/systemd.link.html
 extends_documentation_fragment:
   - vmstation.cluster.attributes
+  - vmstation.cluster.attributes.host_change
 """
 
 EXAMPLES = r"""
