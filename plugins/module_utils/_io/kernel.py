@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Optional, Protocol
 
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.host_state import LocalFiles
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 ROOT = "/proc/sys"
@@ -26,11 +27,8 @@ class LocalKernel:
     """The kernel of this host."""
 
     def read(self, name: str) -> Optional[str]:
-        try:
-            with open(_path(name), encoding="ascii", errors="replace") as file:
-                return " ".join(file.read().split())
-        except OSError:
-            return None
+        text = LocalFiles().read(_path(name))
+        return None if text is None else " ".join(text.split())
 
     def write(self, name: str, value: str) -> None:
         try:

@@ -204,9 +204,7 @@ def _paths(host: Host) -> list[str]:
         stays = path in points or files.target(path) is not None
         if files.entries(path) if stays else files.exists(path):
             found.append(path)
-    empty = _empty_without(host, found, points)
-    # the mark's directory goes last
-    return [*found[:-1], *empty, *found[-1:]] if reset.KUBERNETES in found else [*found, *empty]
+    return sorted([*found, *_empty_without(host, found, points)], key=lambda path: path == reset.KUBERNETES)
 
 
 def _empty_without(host: Host, gone: Sequence[str], points: frozenset[str]) -> list[str]:
