@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.manifest import Snapshot
-from ansible_collections.vmstation.cluster.plugins.module_utils._ctr import ctr
+from ansible_collections.vmstation.cluster.plugins.module_utils._ctr import calls_to_remove, ctr
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Commands
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
@@ -79,8 +79,8 @@ class EtcdTools:
             # ctr finds a task by its container only
             self.commands.run(ctr(self.socket, "containers", "create", self.image, name), check=False)
         for name in sorted(tasks | containers):
-            for words in (("tasks", "kill", "--signal", "SIGKILL"), ("tasks", "delete", "--force"), ("containers", "delete")):
-                self.commands.run(ctr(self.socket, *words, name), check=False)
+            for argv in calls_to_remove(self.socket, name):
+                self.commands.run(argv, check=False)
 
 
 def _ours(listed: str) -> set[str]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Optional
 
+from ansible_collections.vmstation.cluster.plugins.module_utils._ctr import calls_to_remove, ctr
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Commands
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.host_state import HostFiles
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.trees import Trees
@@ -18,7 +19,6 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.mark im
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.reset import Remains, Route
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.reset_chains import ours_in, removal
 
-NAMESPACE = ("ctr", "--address", "{}", "--namespace", "k8s.io")
 FILTERS = ("iptables", "ip6tables")
 KINDS = ("nft", "legacy")
 
@@ -105,21 +105,20 @@ def _kubelet_is_active(commands: Commands) -> bool:
     return shown in ("active", "activating", "reloading")
 
 
-def _ctr(wish: Wish, *words: str) -> list[str]:
-    return [*(word.format(wish.cri_socket[len("unix://") :]) for word in NAMESPACE), *words]
-
-
 def _containers(commands: Commands, wish: Wish) -> tuple[str, ...]:
-    return tuple(sorted(_output(commands, _ctr(wish, "containers", "list", "--quiet")).split()))
+    return tuple(sorted(_output(commands, ctr(_containerd(wish), "containers", "list", "--quiet")).split()))
+
+
+def _containerd(wish: Wish) -> str:
+    return wish.cri_socket[len("unix://") :]
 
 
 def _remove_containers(commands: Commands, wish: Wish) -> None:
     """What kubeadm has left, or all of them on a host without kubeadm. containerd forgets what it knew of their pods when it starts."""
     left = _containers(commands, wish)
     for name in left:
-        commands.run(_ctr(wish, "tasks", "kill", "--all", "--signal", "SIGKILL", name), check=False)
-        commands.run(_ctr(wish, "tasks", "delete", "--force", name), check=False)
-        commands.run(_ctr(wish, "containers", "delete", name), check=False)
+        for argv in calls_to_remove(_containerd(wish), name):
+            commands.run(argv, check=False)
     if left:
         commands.run(["systemctl", "restart", "containerd"], timeout=120.0, check=False)
 

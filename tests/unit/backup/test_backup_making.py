@@ -65,7 +65,7 @@ def test_containers_and_tasks_of_killed_runs_are_removed_and_no_others(host: Mem
     make(ORDER, host.host(), host, check_mode=False)
     lines = [line.partition("k8s.io ")[2] for line in map(" ".join, host.argvs)]
     assert lines[2] == f"containers create {IMAGE} vmstation-etcd-3"
-    steps = ("tasks kill --signal SIGKILL", "tasks delete --force", "containers delete")
+    steps = ("tasks kill --all --signal SIGKILL", "tasks delete --force", "containers delete")
     assert lines[3:12] == [f"{step} vmstation-etcd-{number}" for number in (1, 2, 3) for step in steps]
     assert "snapshot save" in lines[12]
 

@@ -29,6 +29,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.reset_s
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 PODS = ["10.244.0.0/16", "fd00:10:244::/56"]
+CONTAINERD = "--address /run/containerd/containerd.sock --connect-timeout 10s --namespace k8s.io "
 WISH = Wish("vmstation", "homelab", "unix:///run/containerd/containerd.sock", PODS, False)
 
 SAVED = """\
@@ -228,9 +229,7 @@ class FakeHost:
         elif line == "iptables-save":
             output = self.rules
         else:
-            self.events.append(
-                line.replace("--address /run/containerd/containerd.sock --namespace k8s.io ", "").partition(" --cri-socket")[0]
-            )
+            self.events.append(line.replace(CONTAINERD, "").partition(" --cri-socket")[0])
             status = self._do(list(argv))
         return Completed(tuple(argv), status, output, "")
 
