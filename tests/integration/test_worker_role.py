@@ -101,6 +101,15 @@ iptables -t nat -N OWNER
 iptables -t nat -A OWNER -j RETURN
 iptables -A INPUT -p tcp --dport 22 -m comment --comment "the owner's" -j ACCEPT
 """
+# what monitoring stores on the control plane and Jellyfin on the first worker, and what stays whatever is asked for
+DATA = {
+    "join-control": ["/var/lib/vmstation/monitoring/prometheus/chunk", "/var/lib/vmstation/alloy/positions"],
+    "join-first": ["/var/lib/vmstation/jellyfin/config/data/jellyfin.db", "/var/lib/vmstation/jellyfin/cache/picture"],
+}
+KEPT = {
+    "join-control": ["/etc/vmstation/grafana-admin-password"],
+    "join-first": ["/srv/media/film", "/var/lib/vmstation/jellyfin-backups/jellyfin-1.tar.gz"],
+}
 OWNED = "cat /srv/data/file; ip route show 10.99.0.0/24; ipset list -n; iptables -t nat -S OWNER; iptables -S INPUT"
 
 
@@ -375,12 +384,15 @@ def test_a_host_that_is_cut_off_in_the_middle_fails_alone_and_converges_later(si
     site.require_all_ready()
 
 
-def test_reset_asks_for_the_name(site: Site) -> None:
+def test_reset_asks_for_the_name_and_refuses_what_it_cannot_read(site: Site) -> None:
     playbook = str(Path(__file__).resolve().parents[2] / "playbooks" / "reset.yml")
     for arguments in ((), ("-e", "confirm=other")):
         process = site.play(*arguments, playbook=playbook)
         assert process.returncode != 0
         assert "required: the cluster's name, vmstation. Nothing was touched." in flat(process).replace("''", "'")
+    process = site.play("-e", "confirm=vmstation", "-e", "reset_data=maybe", playbook=playbook)
+    assert process.returncode != 0
+    assert "The value 'maybe' is not a valid boolean" in flat(process).replace("''", "'")
     assert site.nodes() == dict.fromkeys(HOSTS, True)
 
 
@@ -394,6 +406,9 @@ def test_reset_takes_all_that_is_the_clusters_and_nothing_else(site: Site) -> No
         owned[host.name] = "\n".join(line for line in owned[host.name].splitlines() if "KUBE" not in line)
         host.run(["sh", "-c", OF_CALICO])
         assert all(number > 0 for number in leftovers(host)[:4]), leftovers(host)
+    stored = {(host, path) for paths in (DATA, KEPT) for host in paths for path in paths[host]}
+    for name, path in stored:
+        site.hosts[name].run(["install", "-D", "/dev/null", path])
     playbook = str(Path(__file__).resolve().parents[2] / "playbooks" / "reset.yml")
     # the control plane was made by hand: it has no mark
     refused = site.play("-e", "confirm=vmstation", playbook=playbook)
@@ -421,8 +436,22 @@ def test_reset_takes_all_that_is_the_clusters_and_nothing_else(site: Site) -> No
     for host in (site.first, site.second):
         assert host.run(["sh", "-c", OWNED]).stdout.splitlines() == owned[host.name].splitlines()
     assert not site.kubeconfig.exists()
-    again = site.play("-e", "confirm=vmstation", playbook=playbook)
+
+    assert there(site, stored) == stored
+    of_data = ("-e", "confirm=vmstation", "-e", "reset_data=true")
+    predicted = site.play(*of_data, "--check", playbook=playbook)
+    assert there(site, stored) == stored
+    process = site.play(*of_data, playbook=playbook)
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert there(site, stored) == {(host, path) for host in KEPT for path in KEPT[host]}
+    assert [site.hosts[name].run(["ls", "/var/lib/vmstation"]).stdout.split() for name in DATA] == [[], ["jellyfin-backups"]]
+    assert recap(predicted)["join-control"]["changed"] == recap(process)["join-control"]["changed"] > 0
+    again = site.play(*of_data, playbook=playbook)
     assert {name: counts["changed"] for name, counts in recap(again).items()} == dict.fromkeys(HOSTS, 0), again.stdout
+
+
+def there(site: Site, files: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    return {(name, path) for name, path in files if site.hosts[name].run(["test", "-f", path], check=False).returncode == 0}
 
 
 def test_after_a_reset_all_join_again(site: Site) -> None:

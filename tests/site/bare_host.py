@@ -46,6 +46,8 @@ STAYS = re.compile(
     r"|file: .* /run/(netns|xtables\.lock|motd\.dynamic|vmstation-(firewall|kubeadm)\.lock)$"
     r"|mount: /sys/fs/bpf$"
 )
+# what applications store, beside Grafana's password and Jellyfin's archives
+_STORED = re.compile(r"file: .* (/var/lib/vmstation/(monitoring|alloy|jellyfin)(/\S+)?) ?$")
 
 
 def look(host: Host) -> frozenset[str]:
@@ -62,3 +64,8 @@ def differences(bare: frozenset[str], now: frozenset[str]) -> list[str]:
     """What is gone and what is left over, but for what stays."""
     gone, left = (f"gone: {line}" for line in bare - now), (f"left over: {line}" for line in now - bare if not STAYS.match(line))
     return sorted([*gone, *left])
+
+
+def stored(now: frozenset[str]) -> set[str]:
+    """Where applications still have what they store."""
+    return {match[1] for line in now if (match := _STORED.match(line))}

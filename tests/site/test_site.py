@@ -436,8 +436,15 @@ def test_reset_and_site_again(site: Site, cycle: int) -> None:
         site.lose_power(cut)
     reset = site.play(*confirmed)
     assert reset.status == 0, reset.failed
-    for name, host in site.hosts.items():
-        assert bare_host.differences(site.bare[name], bare_host.look(host)) == [], name
+    looks = {name: bare_host.look(host) for name, host in site.hosts.items()}
+    for name, now in looks.items():
+        assert bare_host.differences(site.bare[name], now) == [], name
+    if cycle == CYCLES:
+        assert "/var/lib/vmstation/monitoring/prometheus" in bare_host.stored(looks["masternode"])
+        assert "/var/lib/vmstation/jellyfin/config" in bare_host.stored(looks["storagenodet3500"])
+        reset = site.play(*confirmed, "-e", "reset_data=true")
+        assert reset.status == 0, reset.failed
+        assert [path for host in site.hosts.values() for path in bare_host.stored(bare_host.look(host))] == []
     run = site.play()
     assert run.status == 0, run.failed
     assert site.ready_nodes() == NODES
