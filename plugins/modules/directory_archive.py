@@ -11,8 +11,9 @@ short_description: Archive a directory of this host under the time, and keep the
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Writes a C(.tar.gz) of a directory with owners, modes and links, for its owner alone (mode 0600). It stands under its name when it is
+  - Writes a C(.tar.gz) of a directory with owners, modes and links, for O(owner) alone (mode 0600). It stands under its name when it is
     complete and on disk, and not before.
+  - Where there is less room than the files have together, nothing is written.
   - Removes the oldest archives of that name, so that O(keep) are left. Other files are left alone.
   - Nothing may write to the directory meanwhile.
 attributes:
@@ -56,6 +57,21 @@ options:
       - How many archives of O(name) stay, this one included, whatever their label.
     type: int
     default: 3
+  owner:
+    description:
+      - The user who may read the archive, and no other. Whoever fetches it without becoming root is named here. Without it, who runs this.
+    type: str
+  maximum_size:
+    description:
+      - How large the files may be together, such as V(20GiB). Larger directories are refused. Without it, any size will do.
+    type: str
+  timeout:
+    description:
+      - Seconds after which an archive that is not complete is given up.
+    type: int
+    default: 3600
+seealso:
+  - module: vmstation.cluster.directory_restore
 extends_documentation_fragment:
   - vmstation.cluster.attributes
 """
@@ -82,6 +98,11 @@ size:
   returned: success
   type: int
   sample: 48234496
+sha256:
+  description: Its checksum. Empty in check mode.
+  returned: success
+  type: str
+  sample: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
 removed:
   description: The archives that were removed, or would be.
   returned: success
@@ -102,6 +123,9 @@ ARGUMENTS = {
     "name": {"type": "str", "required": True},
     "label": {"type": "str", "required": True},
     "keep": {"type": "int", "default": 3},
+    "owner": {"type": "str"},
+    "maximum_size": {"type": "str"},
+    "timeout": {"type": "int", "default": 3600},
 }
 
 
@@ -111,7 +135,7 @@ def main() -> None:
         done = archive(order(module.params), LocalArchives(), check_mode=module.check_mode)
     except Refusal as refusal:
         module.fail_json(msg=str(refusal))
-    module.exit_json(changed=True, path=done.path, size=done.size, removed=list(done.removed))
+    module.exit_json(changed=True, path=done.path, size=done.size, sha256=done.sha256, removed=list(done.removed))
 
 
 if __name__ == "__main__":

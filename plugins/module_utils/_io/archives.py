@@ -11,9 +11,19 @@ import os
 import tarfile
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.local_packing import numbers_of, sha256_of
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+
+
+@dataclass(frozen=True)
+class Written:
+    """An archive that stands under its name. size: in bytes."""
+
+    size: int
+    sha256: str
 
 
 class Archives(Protocol):
@@ -28,8 +38,14 @@ class Archives(Protocol):
     def is_directory(self, path: str) -> bool:
         """Whether there is a directory of this name."""
 
-    def write(self, source: str, path: str, unfinished: str) -> int:
-        """Archive a directory for its owner alone, under another name until it is complete; its size in bytes."""
+    def size(self, directory: str) -> int:
+        """How many bytes the files of a directory have together."""
+
+    def free(self, directory: str) -> int:
+        """Free bytes of the file system that a directory is on, or would be on."""
+
+    def write(self, source: str, path: str, unfinished: str, owner: str, timeout: int) -> Written:
+        """Archive a directory for one user alone, under another name until it is complete. timeout: seconds."""
 
     def write_texts(self, texts: Mapping[str, str], path: str, unfinished: str) -> int:
         """Archive texts by their names in the same way."""
@@ -50,11 +66,34 @@ class LocalArchives:
     def is_directory(self, path: str) -> bool:
         return os.path.isdir(path)
 
-    def write(self, source: str, path: str, unfinished: str) -> int:
+    def size(self, directory: str) -> int:
+        total = 0
+        for parent, _directories, names in os.walk(directory):
+            for name in names:
+                # a file of a program that runs may be gone again
+                with contextlib.suppress(FileNotFoundError):
+                    total += os.lstat(os.path.join(parent, name)).st_size
+        return total
+
+    def free(self, directory: str) -> int:
+        while not os.path.isdir(directory):
+            directory = os.path.dirname(directory)
+        room = os.statvfs(directory)
+        return room.f_bavail * room.f_frsize
+
+    def write(self, source: str, path: str, unfinished: str, owner: str, timeout: int) -> Written:
+        deadline = time.monotonic() + timeout
+
+        def within_time(member: tarfile.TarInfo) -> tarfile.TarInfo:
+            if time.monotonic() > deadline:
+                step = "See what keeps the disk busy, or allow for more time."
+                raise Refusal(f"archive {path}", f"not complete after {timeout} s", f"an archive of {source} by then", step)
+            return member
+
         # what takes the room is compressed already, pictures above all
-        with self._whole(path, unfinished, f"what is in {source}", compression=1) as archive:
-            archive.add(source, arcname=os.path.basename(source))
-        return os.path.getsize(path)
+        with self._whole(path, unfinished, f"what is in {source}", compression=1, owner=owner) as archive:
+            archive.add(source, arcname=os.path.basename(source), filter=within_time)
+        return Written(os.path.getsize(path), sha256_of(path))
 
     def write_texts(self, texts: Mapping[str, str], path: str, unfinished: str) -> int:
         now = int(time.time())
@@ -70,16 +109,21 @@ class LocalArchives:
         os.unlink(path)
 
     @contextlib.contextmanager
-    def _whole(self, path: str, unfinished: str, what: str, *, compression: int) -> Iterator[tarfile.TarFile]:
-        """An archive to fill, for its owner alone. It gets its name when it is complete and on disk."""
+    def _whole(self, path: str, unfinished: str, what: str, *, compression: int, owner: str = "") -> Iterator[tarfile.TarFile]:
+        """An archive to fill, for one user alone; empty: who runs this. It gets its name when it is complete and on disk."""
+        user = numbers_of(owner) if owner else (-1, -1)
         try:
             descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 with tarfile.open(fileobj=file, mode="w:gz", compresslevel=compression, format=tarfile.PAX_FORMAT) as archive:
                     yield archive
                 file.flush()
+                os.fchown(file.fileno(), *user)
                 os.fsync(file.fileno())
             os.rename(unfinished, path)
+        except Refusal:
+            self._forget(unfinished)
+            raise
         except (OSError, tarfile.TarError) as error:
             self._forget(unfinished)
             raise Refusal(

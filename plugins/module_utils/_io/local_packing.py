@@ -88,10 +88,10 @@ class LocalPacking:
 
     def member(self, path: str, name: str) -> Member:
         status = os.stat(path)
-        return Member(name, path, "file", status.st_mode & 0o7777, status.st_uid, status.st_gid, status.st_size, _sha256(path))
+        return Member(name, path, "file", status.st_mode & 0o7777, status.st_uid, status.st_gid, status.st_size, sha256_of(path))
 
     def pack(self, directory: str, names: Sequence[str], path: str, owner: str) -> Packed:
-        uid, gid = _numbers(owner)
+        uid, gid = numbers_of(owner)
         with _about(f"archive {path}", "room and rights to write it", f"Free room on the file system of {os.path.dirname(path)}."):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w+b") as file:
@@ -106,7 +106,7 @@ class LocalPacking:
 
     def look(self, path: str) -> Contents:
         first, members = ("", ""), {}
-        with _archive(path) as archive:
+        with read_archive(path) as archive:
             for tar_member in archive:
                 file = archive.extractfile(tar_member) if tar_member.isreg() else None
                 if not first[0] and file is not None and tar_member.size <= LARGEST_MANIFEST:
@@ -126,7 +126,7 @@ class LocalPacking:
         return Contents(first, members)
 
     def unpack(self, path: str, into: str) -> None:
-        with _archive(path) as archive:
+        with read_archive(path) as archive:
             for tar_member in archive:
                 target = os.path.normpath(os.path.join(into, tar_member.name))
                 parent = os.path.dirname(target)
@@ -193,7 +193,7 @@ class LocalPacking:
         elif stat.S_ISREG(status.st_mode):
             with open(path, "rb") as file, open(target, "wb") as output:
                 shutil.copyfileobj(file, output, CHUNK)
-            kind, size, sha256 = "file", os.path.getsize(target), _sha256(target)
+            kind, size, sha256 = "file", os.path.getsize(target), sha256_of(target)
         else:
             raise Refusal(path, "neither a file, a directory nor a link", "what can be copied", "Leave it out of the paths.")
         os.chown(target, owner, group)
@@ -210,7 +210,7 @@ def _about(subject: str, required: str, next_step: str) -> Iterator[None]:
 
 
 @contextmanager
-def _archive(path: str) -> Iterator[tarfile.TarFile]:
+def read_archive(path: str) -> Iterator[tarfile.TarFile]:
     """An archive that is read once, to the last byte, so that a cut tail is seen."""
     required = "an archive that backup.yml wrote"
     next_step = "It is damaged, or another file: take the backup before it."
@@ -239,12 +239,14 @@ def _digest(file: IO[bytes]) -> str:
     return total.hexdigest()
 
 
-def _sha256(path: str) -> str:
+def sha256_of(path: str) -> str:
+    """A file's checksum."""
     with open(path, "rb") as file:
         return _digest(file)
 
 
-def _numbers(owner: str) -> tuple[int, int]:
+def numbers_of(owner: str) -> tuple[int, int]:
+    """A user's number, and that of its group."""
     try:
         known = pwd.getpwuid(int(owner)) if owner.isdigit() else pwd.getpwnam(owner)
     except KeyError:

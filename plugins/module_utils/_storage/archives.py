@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+from ansible_collections.vmstation.cluster.plugins.module_utils._storage.sizes import read_size
 
 # sorts as text as it does as time
 TIME = "%Y%m%dT%H%M%SZ"
@@ -23,13 +24,19 @@ _NOT_OF_A_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 
 @dataclass(frozen=True)
 class Order:
-    """What to archive. label: what the archive is of, such as a version. keep: how many archives of that name stay, this one included."""
+    """What to archive. label: what the archive is of, such as a version. keep: how many archives of that name stay, this one included.
+
+    owner: who may read it; empty: who runs this. largest: how many bytes there may be to archive; 0: any number. timeout: seconds.
+    """
 
     source: str
     destination: str
     name: str
     label: str
     keep: int
+    owner: str = ""
+    largest: int = 0
+    timeout: int = 3600
 
 
 def order(params: Mapping[str, Any]) -> Order:
@@ -46,7 +53,11 @@ def order(params: Mapping[str, Any]) -> Order:
         raise Refusal("name", repr(params["name"]), "letters, digits, _ and .", "Name it after what is archived.")
     if params["keep"] < 1:
         raise Refusal("keep", str(params["keep"]), "1 at least", "Leave the task out where no archive is wanted.")
-    return Order(source, destination, params["name"], _NOT_OF_A_NAME.sub("_", params["label"]).strip("_.-") or "unlabelled", params["keep"])
+    if params["timeout"] <= 0:
+        raise Refusal("timeout", str(params["timeout"]), "a number of seconds above 0", "Leave it out for an hour.")
+    label = _NOT_OF_A_NAME.sub("_", params["label"]).strip("_.-") or "unlabelled"
+    largest = read_size("maximum_size", params["maximum_size"]) if params["maximum_size"] else 0
+    return Order(source, destination, params["name"], label, params["keep"], params["owner"] or "", largest, params["timeout"])
 
 
 def file_name(wanted: Order, time: str) -> str:

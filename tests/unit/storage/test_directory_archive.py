@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import pwd
 import resource
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +21,16 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._storage.archive
 from ansible_collections.vmstation.cluster.plugins.module_utils._storage.archiving import archive
 
 ORDER = Order("/data/config", "/data/backups", "jellyfin", "10.11.10", 2)
-OPTIONS = {"source": "/data/config/", "destination": "/data/backups", "name": "jellyfin", "label": "10.11.10", "keep": 2}
+OPTIONS = {
+    "source": "/data/config/",
+    "destination": "/data/backups",
+    "name": "jellyfin",
+    "label": "10.11.10",
+    "keep": 2,
+    "owner": None,
+    "maximum_size": None,
+    "timeout": 3600,
+}
 
 
 def archive_of(time: str, label: str = "10.11.9") -> str:
@@ -71,6 +83,8 @@ def test_a_label_becomes_a_part_of_a_file_name(label: str, written: str) -> None
         ({"name": "a-b"}, "name"),
         ({"name": "../x"}, "name"),
         ({"keep": 0}, "keep"),
+        ({"timeout": 0}, "timeout"),
+        ({"maximum_size": "much"}, "maximum_size"),
     ],
 )
 def test_options_that_cannot_be_followed_are_refused_by_name(options: dict[str, object], subject: str) -> None:
@@ -136,6 +150,39 @@ def test_an_archive_that_fails_leaves_nothing_and_removes_nothing(wanted: Order)
         archive(wanted, LocalArchives(), check_mode=False)
     assert wanted.destination in caught.value.next_step
     assert sorted(os.listdir(wanted.destination)) == sorted([OLD, OLDER])
+
+
+class Small(LocalArchives):
+    """Archives on a file system with as good as no room."""
+
+    def free(self, directory: str) -> int:
+        return 4
+
+
+@pytest.mark.parametrize(
+    ("archives", "limits", "message"),
+    [
+        (LocalArchives(), {"largest": 6}, "found 2 KiB; required: 6 B at most"),
+        (Small(), {}, "found 4 B free; required: 2 KiB for an archive of"),
+        (LocalArchives(), {"timeout": 0}, "found not complete after 0 s"),
+        (LocalArchives(), {"owner": "nobody-of-this-name"}, "found no user nobody-of-this-name on this host"),
+    ],
+)
+def test_what_would_be_too_much_is_told_and_leaves_nothing(
+    wanted: Order, archives: LocalArchives, limits: dict[str, object], message: str
+) -> None:
+    Path(wanted.source, "picture").write_bytes(os.urandom(2048))
+    with pytest.raises(Refusal) as caught:
+        archive(replace(wanted, **limits), archives, check_mode=False)  # type: ignore[arg-type]
+    assert message in str(caught.value)
+    assert os.listdir(wanted.destination) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_whoever_fetches_it_may_read_it(wanted: Order) -> None:
+    done = archive(replace(wanted, owner="nobody"), LocalArchives(), check_mode=False)
+    assert (os.stat(done.path).st_uid, os.stat(done.path).st_mode & 0o777) == (pwd.getpwnam("nobody").pw_uid, 0o600)
+    assert done.sha256 == hashlib.sha256(Path(done.path).read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize("missing", ["config", "backups"])
