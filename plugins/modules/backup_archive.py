@@ -15,8 +15,9 @@ description:
     with the manifest, and gives it its name then, and not before.
   - With O(passphrase_file) or O(recipients) it is encrypted with C(gpg) first. What was encrypted with a passphrase is decrypted again and
     compared. C(gpg --decrypt) opens it by hand.
-  - Then the oldest backups of the cluster are removed, so that O(keep) are left, and what killed runs have left. Other files are left
-    alone.
+  - What belongs to it, O(parts), gets its name before it, and lies beside it. Each is compared with the manifest.
+  - Then the oldest backups of the cluster are removed, with what belongs to them, so that O(keep) are left, and what killed runs have left.
+    The newest backup that has a part stays in any case. Other files are left alone.
 attributes:
   check_mode:
     support: none
@@ -54,6 +55,23 @@ options:
       - Its checksum on its host. Empty means that it is not compared.
     type: str
     default: ""
+  parts:
+    description:
+      - The fetched archives of those O(parts) that M(vmstation.cluster.cluster_backup) was given and that are not missing.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description:
+          - What it is of.
+        type: str
+        required: true
+      source:
+        description:
+          - The fetched archive, in O(directory), under a name as that of O(source).
+        type: path
+        required: true
   keep:
     description:
       - How many backups of the cluster stay, this one included.
@@ -120,6 +138,12 @@ ARGUMENTS = {
     "directory": {"type": "path", "required": True},
     "cluster_name": {"type": "str", "required": True},
     "sha256": {"type": "str", "default": ""},
+    "parts": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {"name": {"type": "str", "required": True}, "source": {"type": "path", "required": True}},
+    },
     "keep": {"type": "int", "default": 7},
     # a path is no secret
     "passphrase_file": {"type": "path", "no_log": False},

@@ -14,6 +14,8 @@ description:
   - Reads a backup to its end, decrypts it where it is encrypted, and compares every file in it with the manifest.
   - Names the cluster, the versions and the time that it is of, and everything that is missing or damaged. An archive that is cut short, one
     that another key opens, and one of another cluster are told apart.
+  - What belongs to it and lies beside it is compared, too. It being missing or damaged is a warning, as the control plane can be restored
+    without it.
   - It touches no host. While an encrypted backup is read, its plain archive lies beside it, for its owner alone.
 attributes:
   platform:

@@ -13,6 +13,8 @@ author: the vmstation.cluster contributors (@vmstation)
 description:
   - Copies a backup, or decrypts it, into a file for its owner alone, which replaces what is there. The file has its name when every file
     in it was compared with the manifest, and not before.
+  - With O(part) it is the archive of an application that lies beside a backup, compared with the backup's manifest. Where no backup has
+    it, nothing is changed.
   - Whoever asked for the copy removes it.
 attributes:
   check_mode:
@@ -32,7 +34,7 @@ attributes:
 options:
   path:
     description:
-      - The backup. Without it, the newest of O(directory).
+      - The backup. Without it, the newest of O(directory); with O(part), the newest that has it.
     type: path
   directory:
     description:
@@ -43,6 +45,10 @@ options:
       - The copy.
     type: path
     required: true
+  part:
+    description:
+      - Copy this part of the backup in its place, such as V(jellyfin).
+    type: str
   cluster_name:
     description:
       - The cluster that it must be of.
@@ -67,9 +73,28 @@ EXAMPLES = r"""
     destination: /root/vmstation.tar.gz
     cluster_name: vmstation
     passphrase_file: ~/.config/vmstation/backup-passphrase
+
+- name: Decrypt Jellyfin's configuration out of the newest backup that has it
+  vmstation.cluster.backup_copy:
+    directory: /srv/backups
+    part: jellyfin
+    destination: /root/jellyfin.tar.gz
+    cluster_name: vmstation
+    passphrase_file: ~/.config/vmstation/backup-passphrase
 """
 
 RETURN = r"""
+path:
+  description: The backup that was copied, or whose part was. Empty where none has O(part).
+  returned: success
+  type: str
+  sample: /srv/backups/vmstation-20261125T233300Z.tar.gz.gpg
+part:
+  description:
+    - What the part is of, as RV(vmstation.cluster.cluster_backup#module:backup) says it. Empty without O(part), and where none has it.
+  returned: success
+  type: dict
+  sample: {name: jellyfin, host: storagenodet3500, label: 10.11.11}
 backup:
   description: What it is of, as RV(vmstation.cluster.cluster_backup#module:backup) says it.
   returned: success
@@ -88,6 +113,7 @@ ARGUMENTS = {
     "path": {"type": "path"},
     "directory": {"type": "path"},
     "destination": {"type": "path", "required": True},
+    "part": {"type": "str"},
     "cluster_name": {"type": "str", "required": True},
     # a path is no secret
     "passphrase_file": {"type": "path", "no_log": False},
@@ -97,10 +123,10 @@ ARGUMENTS = {
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, required_one_of=[("path", "directory")])
     try:
-        manifest = copy(module.params, LocalPacking(), Gpg(HostCommands()))
+        copied = copy(module.params, LocalPacking(), Gpg(HostCommands()))
     except Refusal as refusal:
         module.fail_json(msg=str(refusal))
-    module.exit_json(changed=True, backup=manifest.summary())
+    module.exit_json(**copied.as_result())
 
 
 if __name__ == "__main__":

@@ -44,6 +44,44 @@ options:
     type: list
     elements: str
     default: []
+  parts:
+    description:
+      - Archives of applications that were made on other hosts and will lie beside this one, as M(vmstation.cluster.backup_archive) keeps
+        them. The manifest has their checksums, or says why there is none.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description:
+          - What it is of, in lower case letters, digits and C(_). It becomes a part of its file name.
+        type: str
+        required: true
+      host:
+        description:
+          - The host that it is from.
+        type: str
+        default: ""
+      label:
+        description:
+          - What it is of more closely, such as a version.
+        type: str
+        default: ""
+      size:
+        description:
+          - Its size in bytes.
+        type: int
+        default: 0
+      sha256:
+        description:
+          - Its checksum on its host.
+        type: str
+        default: ""
+      missing:
+        description:
+          - In the place of a checksum, why there is none.
+        type: str
+        default: ""
   destination:
     description:
       - A directory for the archive, of this module alone.
@@ -141,6 +179,11 @@ backup:
       type: list
       elements: str
       sample: []
+    parts:
+      description: Archives of applications that belong to it, each with name, host, label, size and checksum; or why it is missing.
+      type: list
+      elements: dict
+      sample: [{name: jellyfin, host: storagenodet3500, label: 10.11.11, size: 48234496, sha256: e3b0c44298fc..., missing: ""}]
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -152,6 +195,19 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import 
 ARGUMENTS = {
     "cluster_name": {"type": "str", "required": True},
     "paths": {"type": "list", "elements": "str", "default": []},
+    "parts": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "host": {"type": "str", "default": ""},
+            "label": {"type": "str", "default": ""},
+            "size": {"type": "int", "default": 0},
+            "sha256": {"type": "str", "default": ""},
+            "missing": {"type": "str", "default": ""},
+        },
+    },
     "destination": {"type": "str", "default": "/var/lib/vmstation/backup"},
     "owner": {"type": "str", "default": "root"},
     "containerd_address": {"type": "path", "default": "/run/containerd/containerd.sock"},

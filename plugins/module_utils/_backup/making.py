@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup import names
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.etcd import EtcdTools, image_of, version_of
-from ansible_collections.vmstation.cluster.plugins.module_utils._backup.manifest import FILES, NAME, SNAPSHOT, Manifest, Snapshot
+from ansible_collections.vmstation.cluster.plugins.module_utils._backup.manifest import FILES, NAME, SNAPSHOT, Manifest, Part, Snapshot
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.packing import Packing
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.host import NodeHost
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.mark import MARKER, Mark, read_mark
@@ -45,7 +45,7 @@ CLUSTER_FILES = (
 class Order:
     """What to back up. paths: of applications, beside the cluster's own. destination: a directory of our own on the host.
 
-    owner: who may read the archive. socket: where containerd answers.
+    owner: who may read the archive. socket: where containerd answers. parts: archives of applications that will lie beside it.
     """
 
     cluster: str
@@ -53,6 +53,7 @@ class Order:
     destination: str
     owner: str
     socket: str
+    parts: Sequence[Part] = ()
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,18 @@ def order(params: Mapping[str, Any]) -> Order:
     for option, path in (("destination", params["destination"]), *((f"paths[{index}]", path) for index, path in enumerate(paths))):
         if not path.startswith("/") or f"{path}/".startswith(f"{ETCD_DATA}/"):
             raise Refusal(option, repr(path), f"a path that begins with /, outside of {ETCD_DATA}", "Write it in full.")
-    return Order(params["cluster_name"], tuple(paths), params["destination"].rstrip("/"), params["owner"], params["containerd_address"])
+    destination, owner, socket = params["destination"].rstrip("/"), params["owner"], params["containerd_address"]
+    return Order(params["cluster_name"], tuple(paths), destination, owner, socket, _parts(params["parts"]))
+
+
+def _parts(given: Sequence[Mapping[str, Any]]) -> tuple[Part, ...]:
+    for index, one in enumerate(given):
+        names.refuse_unfit_part(f"parts[{index}].name", one["name"])
+        if bool(one["sha256"]) == bool(one["missing"]):
+            found = "both" if one["missing"] else "neither"
+            step = "Pass the checksum of the archive, or say why there is none."
+            raise Refusal(f"parts[{index}].sha256 and parts[{index}].missing", found, "one of them", step)
+    return tuple(Part(**one) for one in given)
 
 
 def make(wanted: Order, host: NodeHost, packing: Packing, *, check_mode: bool) -> Outcome:
@@ -93,6 +105,7 @@ def make(wanted: Order, host: NodeHost, packing: Packing, *, check_mode: bool) -
         etcd=version_of(images["etcd"]),
         snapshot=Snapshot(0, 0, 0),
         absent=tuple(path for path in wanted.paths if not packing.exists(path)),
+        parts=wanted.parts,
     )
     path = f"{wanted.destination}/{names.file_name(wanted.cluster, now)}"
     if check_mode:

@@ -38,6 +38,21 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
+class Part:
+    """An application's archive, which lies beside the backup that it belongs to. missing: why there is none; empty if there is one.
+
+    host: where it is from. label: what it is of, such as a version.
+    """
+
+    name: str
+    host: str = ""
+    label: str = ""
+    size: int = 0
+    sha256: str = ""
+    missing: str = ""
+
+
+@dataclass(frozen=True)
 class Manifest:
     """created: as in 2026-11-25T23:33:00Z. host, address: of the control plane. absent: paths that were asked for and not there."""
 
@@ -50,6 +65,7 @@ class Manifest:
     snapshot: Snapshot
     members: Sequence[Member] = ()
     absent: Sequence[str] = field(default_factory=tuple)
+    parts: Sequence[Part] = ()
 
     def as_text(self) -> str:
         return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1, ensure_ascii=False) + "\n"
@@ -59,6 +75,7 @@ class Manifest:
         told = asdict(self)
         told["members"] = len(self.members)
         told["absent"] = list(self.absent)
+        told["parts"] = [asdict(part) for part in self.parts]
         return told
 
     def files(self) -> list[Member]:
@@ -76,6 +93,8 @@ def read_manifest(contents: Contents, subject: str) -> Manifest:
             snapshot=Snapshot(**read["snapshot"]),
             members=tuple(Member(**member) for member in read["members"]),
             absent=tuple(read["absent"]),
+            # backups of earlier releases have none
+            parts=tuple(Part(**part) for part in read.get("parts", ())),
             **{key: str(read[key]) for key in ("cluster", "created", "host", "address", "kubernetes", "etcd")},
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -135,6 +154,16 @@ def _complete(manifest: Manifest, subject: str) -> Iterable[Finding]:
             "every path of backup_paths",
             "Nothing to do if nothing was to be there.",
         )
+    for part in manifest.parts:
+        if part.missing:
+            yield Finding(
+                "the_backup_has_every_application",
+                "warning",
+                f"{subject}, {part.name}",
+                f"none: {part.missing}",
+                f"what {part.name} keeps on its host",
+                "Put right what it names and run backup.yml again; the newest backup that has it stays meanwhile.",
+            )
 
 
 def _whole(manifest: Manifest, found: Mapping[str, Member], subject: str) -> Iterable[Finding]:

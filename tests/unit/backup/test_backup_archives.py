@@ -50,7 +50,7 @@ def options(directory: Path, **changed: object) -> dict[str, Any]:
         "sha256": "",
         "keep": 2,
     }
-    return {**asked, "path": None, "passphrase_file": None, "recipients": [], **changed}
+    return {**asked, "path": None, "passphrase_file": None, "recipients": [], "parts": [], "part": None, **changed}
 
 
 def passphrase(directory: Path, text: str = "a long one", mode: int = 0o600) -> str:

@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.making import Order, make, order
+from ansible_collections.vmstation.cluster.plugins.module_utils._backup.manifest import Part, read_manifest
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.packing import Contents
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.mark import MARKER, Mark
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.state import PKI, RESTORING
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
@@ -124,7 +128,24 @@ def test_killed_anywhere_there_is_no_half_backup_and_the_next_run_makes_a_whole_
         assert host.tree == whole.tree, killed_at
 
 
+def test_the_manifest_tells_what_lies_beside_the_backup_and_what_does_not(host: Memory) -> None:
+    parts = (Part("jellyfin", "storage", "10.11.11", 7, "sum"), Part("other", "storage", missing="storage is asleep"))
+    outcome = make(replace(ORDER, parts=parts), host.host(), host, check_mode=False)
+    read = read_manifest(Contents(("manifest.json", outcome.manifest.as_text()), {}), "archive")
+    assert read.parts == parts
+    assert [one["missing"] for one in outcome.as_result()["backup"]["parts"]] == ["", "storage is asleep"]
+
+
+def test_a_manifest_of_an_earlier_release_has_no_parts(host: Memory) -> None:
+    text = json.loads(make(ORDER, host.host(), host, check_mode=False).manifest.as_text())
+    del text["parts"]
+    assert read_manifest(Contents(("manifest.json", json.dumps(text)), {}), "archive").parts == ()
+
+
 BAD = {
+    "a part without a checksum": ({"parts": [{"name": "jellyfin", "sha256": "", "missing": ""}]}, "found neither"),
+    "a part that is there and missing": ({"parts": [{"name": "jellyfin", "sha256": "a", "missing": "b"}]}, "found both"),
+    "a part with a dot": ({"parts": [{"name": "a.b", "sha256": "a", "missing": ""}]}, "parts[0].name: found 'a.b'"),
     "a relative path": ({"paths": ["etc/vmstation"]}, "paths[0]: found 'etc/vmstation'"),
     "etcd's own directory": ({"destination": "/var/lib/etcd/backup"}, "outside of /var/lib/etcd"),
     "a name with a slash": ({"cluster_name": "a/b"}, "cluster_name: found 'a/b'"),
@@ -134,7 +155,14 @@ BAD = {
 @pytest.mark.parametrize("case", BAD)
 def test_bad_options_are_refused(case: str) -> None:
     changed, message = BAD[case]
-    good = {"cluster_name": "trial", "paths": [], "destination": DIRECTORY, "owner": "root", "containerd_address": "/run/c.sock"}
+    good = {
+        "cluster_name": "trial",
+        "paths": [],
+        "destination": DIRECTORY,
+        "owner": "root",
+        "containerd_address": "/run/c.sock",
+        "parts": [],
+    }
     with pytest.raises(Refusal) as caught:
         order({**good, **changed})
     assert message in str(caught.value)
