@@ -444,8 +444,10 @@ def test_reset_takes_all_that_is_the_clusters_and_nothing_else(site: Site) -> No
     process = site.play(*of_data, playbook=playbook)
     assert process.returncode == 0, process.stdout + process.stderr
     assert there(site, stored) == {(host, path) for host in KEPT for path in KEPT[host]}
-    assert [site.hosts[name].run(["ls", "/var/lib/vmstation"]).stdout.split() for name in DATA] == [[], ["jellyfin-backups"]]
-    assert recap(predicted)["join-control"]["changed"] == recap(process)["join-control"]["changed"] > 0
+    left = [site.hosts[name].run(["ls", "/var/lib/vmstation"], check=False).stdout.split() for name in DATA]
+    assert left == [[], ["jellyfin-backups"]]
+    # that a directory will be empty is not predicted
+    assert 0 < recap(predicted)["join-control"]["changed"] <= recap(process)["join-control"]["changed"]
     again = site.play(*of_data, playbook=playbook)
     assert {name: counts["changed"] for name, counts in recap(again).items()} == dict.fromkeys(HOSTS, 0), again.stdout
 
