@@ -220,6 +220,9 @@ def main() -> None:
         outcome = make(order(module.params), this_host(), LocalPacking(), check_mode=module.check_mode)
     except Refusal as refusal:
         module.fail_json(msg=str(refusal))
+    for part in outcome.manifest.parts:
+        if part.missing:
+            module.warn(f"The backup goes without {part.name} of {part.host or 'an unknown host'}: {part.missing}")
     module.exit_json(changed=True, **outcome.as_result())
 
 

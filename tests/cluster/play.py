@@ -62,11 +62,14 @@ def play_role(
     variables: Mapping[str, object],
     *arguments: str,
     workers: Iterable[str] = tuple(WORKERS),
+    tasks_from: str = "main",
     timeout: float = 300,
 ) -> Played:
-    """The role on localhost, beside the hosts of the specification, of which the workers sleep at times."""
-    task = {"name": f"Play {role}", "hosts": "localhost", "gather_facts": False, "roles": [f"vmstation.cluster.{role}"]}
-    (directory / "site.yml").write_text(json.dumps([task]))
+    """The role on localhost, beside the hosts of the specification, of which the workers sleep at times. tasks_from: what of the role."""
+    played = {"name": f"vmstation.cluster.{role}", "tasks_from": tasks_from}
+    task = {"name": f"Play {tasks_from} of {role}", "ansible.builtin.import_role": played}
+    play = {"name": f"Play {role}", "hosts": "localhost", "gather_facts": False, "tasks": [task]}
+    (directory / "site.yml").write_text(json.dumps([play]))
     localhost = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
     groups = {
         "control_plane": {"hosts": {"masternode": {"ansible_host": "192.168.4.63"}}},

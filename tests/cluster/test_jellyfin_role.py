@@ -43,8 +43,9 @@ class Site:
         self.media = media
         self.data = directory / "data"
         self.backups = directory / "backups"
+        self.exported = directory / "exported"
 
-    def play(self, *arguments: str, **variables: object) -> Played:
+    def play(self, *arguments: str, tasks_from: str = "main", **variables: object) -> Played:
         given = {
             "network_plan": SPECIFICATION,
             "cluster_kubeconfig": str(self.cluster.kubeconfig),
@@ -55,10 +56,11 @@ class Site:
             "jellyfin_backup_directory": str(self.backups),
             "jellyfin_minimum_free": "1MiB",
             "jellyfin_rollout_timeout": 60,
+            "_jellyfin_export_directory": str(self.exported),
             **ON_THIS_MACHINE,
             **variables,
         }
-        return play_role("jellyfin", self.directory, given, *arguments)
+        return play_role("jellyfin", self.directory, given, *arguments, tasks_from=tasks_from)
 
     def get(self, what: str) -> dict[str, Any]:
         return json.loads(self.cluster.kubectl("--namespace=jellyfin", "get", what, "--output=json").stdout)
@@ -223,6 +225,34 @@ def test_before_another_image_the_configuration_is_archived(site: Site) -> None:
     assert (archive.stat().st_mode & 0o777, site.backups.stat().st_mode & 0o777) == (0o600, 0o700)
     with tarfile.open(archive) as opened:
         assert opened.extractfile("config/jellyfin.db").read() == b"users"
+
+
+def test_for_a_backup_the_configuration_is_archived_and_jellyfin_starts_again(site: Site) -> None:
+    run = site.play(tasks_from="export")
+    assert run.status == 0, run.text
+    made = "Make a directory that whoever fetches the archive passes through"
+    assert run.tasks_changed == [made, "Stop Jellyfin", "Archive the configuration", "Start Jellyfin again as it was"], run.text
+    (archive,) = site.exported.iterdir()
+    assert archive.name.startswith("jellyfin-10.11.11-")
+    assert (archive.stat().st_mode & 0o777, site.exported.stat().st_mode & 0o777) == (0o600, 0o711)
+    again = site.play(jellyfin_image=NEW)
+    assert (again.status, again.changed) == (0, 0), again.text
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"jellyfin_storage_class": "fast"}, "jellyfin_storage_class: found fast; required: a directory of the host"),
+        ({"jellyfin_export_maximum_size": "1B"}, "required: 1 B at most"),
+        ({"jellyfin_storage_directory": "/nowhere"}, "source: found no directory /nowhere/config"),
+    ],
+)
+def test_what_keeps_a_backup_from_it_is_told_and_jellyfin_runs_on(site: Site, variables: dict[str, object], said: str) -> None:
+    before = list(site.exported.iterdir())
+    run = site.play(tasks_from="export", **variables)
+    assert run.status == 0, run.text
+    assert run.says(said), run.text
+    assert (list(site.exported.iterdir()), site.get("deployment/jellyfin")["spec"]["replicas"]) == (before, 1)
 
 
 def test_while_its_host_is_asleep_nothing_is_changed_and_the_pod_waits(site: Site) -> None:

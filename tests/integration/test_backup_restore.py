@@ -1,7 +1,10 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""backup.yml and restore.yml with a real control plane: wiped and restored, killed anywhere, and damaged backups refused."""
+"""backup.yml and restore.yml with a real control plane: wiped and restored, killed anywhere, and damaged backups refused.
+
+Jellyfin is a Deployment whose Pod is never placed, and its configuration a real directory of a second host.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.vmstation.cluster.plugins.module_utils._backup import names
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.keeping import check
+from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import HostCommands
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.encryption import Gpg
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.local_packing import LocalPacking
@@ -25,7 +30,7 @@ from tests.cluster.source import make_source
 from tests.integration import kubernetes_nodes
 from tests.integration.playbook_output import flat, recap
 from tests.integration.test_control_plane_role import NAME, Site
-from tests.lab import Lab
+from tests.lab import Host, Lab
 from tests.lab.cache import CHECKOUT
 from tests.lab.say import LabError, say
 from tests.rounds import rounds
@@ -40,6 +45,26 @@ OBJECTS: list[dict[str, Any]] = [
     *({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"kept-{n}", "namespace": "kept"}} for n in range(30)),
     {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "kept", "namespace": "kept"}, "stringData": {"key": "value"}},
 ]  # fmt: skip
+MEDIA, CONFIGURATION = "cp-media", "/var/lib/vmstation/jellyfin/config"
+DATABASE = f"{CONFIGURATION}/data/jellyfin.db"
+JELLYFIN: list[dict[str, Any]] = [
+    {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "jellyfin"}},
+    {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "jellyfin", "namespace": "jellyfin"},
+        "spec": {
+            "selector": {"matchLabels": {"app.kubernetes.io/name": "jellyfin"}},
+            "template": {
+                "metadata": {"labels": {"app.kubernetes.io/name": "jellyfin"}},
+                "spec": {
+                    "nodeSelector": {"vmstation.cluster/media": "true"},
+                    "containers": [{"name": "jellyfin", "image": "docker.io/jellyfin/jellyfin:10.11.11"}],
+                },
+            },
+        },
+    },
+]
 
 
 class Backups:
@@ -52,6 +77,7 @@ class Backups:
         self.passphrase.write_text("a long one\n")
         self.passphrase.chmod(0o600)
         self.seconds = 10.0
+        self.media: list[Host] = []
         self.common = {"backup_directory": str(self.directory), "backup_passphrase_file": str(self.passphrase), "backup_keep": 2}
         self.common |= {"confirm": "trial", "node_cni_bin_dir": "/usr/lib/cni"}
 
@@ -77,15 +103,24 @@ class Backups:
         time.sleep(after)
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-        self.host.run(["sh", "-c", "pkill -KILL -x python3; pkill -KILL -x ctr"], check=False)
+        for host in (self.host, *self.media):
+            host.run(["sh", "-c", "pkill -KILL -x python3; pkill -KILL -x ctr"], check=False)
         process.wait()
         lab.close_connections()
 
     def named(self) -> list[Path]:
         """The backups by their final names."""
-        return sorted(path for path in self.directory.iterdir() if not path.name.startswith("."))
+        return [self.directory / name for name in names.backups("trial", os.listdir(self.directory))]
 
-    def findings(self, path: Path) -> tuple[object, ...]:
+    def with_jellyfin(self) -> list[str]:
+        """The files of the directory, if each backup has Jellyfin's configuration beside it, and nothing else is there."""
+        return sorted(name for path in self.named() for name in (path.name, names.part_name(path.name, "jellyfin")))
+
+    def replicas(self) -> str:
+        asked = ["get", "deployment", "jellyfin", "--namespace=jellyfin", "--output=jsonpath={.spec.replicas}"]
+        return self.site.kubectl(*asked).stdout
+
+    def findings(self, path: Path) -> tuple[Finding, ...]:
         asked = {"path": str(path), "directory": None, "cluster_name": "trial", "passphrase_file": str(self.passphrase)}
         return check(asked, LocalPacking(), Gpg(HostCommands())).findings
 
@@ -125,6 +160,25 @@ def backups(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Back
     lab.remove(site.host)
 
 
+@pytest.fixture(scope="module")
+def media(backups: Backups) -> Iterator[Host]:
+    """The host of Jellyfin's configuration, which the cluster's Jellyfin has from now on."""
+    lab = backups.site.lab
+    host = lab.start(MEDIA, address="192.168.4.242", mac="02:00:c0:a8:04:f2")
+    host.run(["install", "-D", "--owner=1000", "--group=1000", "--mode=640", "/dev/null", DATABASE])
+    host.write(DATABASE, "users")
+    host.run(["chown", "1000:1000", DATABASE, CONFIGURATION])
+    inventory = backups.site.directory / "hosts.json"
+    known = json.loads(inventory.read_text())
+    known["all"]["hosts"] = {MEDIA: {"ansible_host": host.address}}
+    inventory.write_text(json.dumps(known))
+    backups.site.kubectl("create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": JELLYFIN}))
+    backups.common["jellyfin_host"] = MEDIA
+    backups.media.append(host)
+    yield host
+    lab.remove(host)
+
+
 def test_check_mode_of_a_backup_writes_nothing(backups: Backups) -> None:
     process = backups.site.lab.run([*backups.argv("backup"), "--check"], check=False, timeout=120)
     assert process.returncode == 0, process.stdout + process.stderr
@@ -145,7 +199,22 @@ def test_a_backup_is_encrypted_whole_and_alone(backups: Backups) -> None:
     say(f"backup of {len(backups.objects())} objects: {path.stat().st_size} bytes")
 
 
-def test_killed_at_random_instants_there_is_never_half_a_backup(backups: Backups) -> None:
+def test_jellyfins_configuration_lies_beside_the_backup_and_jellyfin_runs_on(backups: Backups, media: Host) -> None:
+    predicted = backups.site.lab.run([*backups.argv("backup"), "--check"], check=False, timeout=120)
+    assert predicted.returncode == 0, predicted.stdout + predicted.stderr
+    assert (len(backups.named()), backups.replicas()) == (1, "1")
+    process = backups.play("backup", backup_jellyfin="required")
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert f"Jellyfin's configuration of {MEDIA} lies beside it" in flat(process).replace("''", "'")
+    older, path = backups.named()
+    assert sorted(os.listdir(backups.directory)) == sorted([older.name, path.name, names.part_name(path.name, "jellyfin")])
+    assert (backups.directory / names.part_name(path.name, "jellyfin")).stat().st_mode & 0o777 == 0o600
+    assert backups.findings(path) == ()
+    assert backups.replicas() == "1"
+    assert media.run(["ls", "-A", "/var/lib/vmstation/backup"]).stdout == ""
+
+
+def test_killed_at_random_instants_there_is_never_half_a_backup(backups: Backups, media: Host) -> None:
     whole, chance = backups.seconds, random.Random()
     instants = [round(chance.uniform(0.2, 0.95) * whole, 2) for _kill in range(KILLS)]
     for instant in instants:
@@ -154,8 +223,9 @@ def test_killed_at_random_instants_there_is_never_half_a_backup(backups: Backups
             assert backups.findings(path) == (), f"{path} after a kill at {instants}"
     process = backups.play("backup")
     assert process.returncode == 0, f"after kills at {instants}:\n{process.stdout}{process.stderr}"
-    assert sorted(os.listdir(backups.directory)) == [path.name for path in backups.named()]
-    assert len(backups.named()) == 2
+    assert sorted(os.listdir(backups.directory)) == backups.with_jellyfin()
+    assert (len(backups.named()), backups.replicas()) == (2, "1")
+    assert media.run(["ls", "-A", "/var/lib/vmstation/backup"]).stdout == ""
     assert backups.host.run(["ls", "-A", "/var/lib/vmstation/backup"]).stdout == ""
 
 
@@ -218,6 +288,50 @@ def test_a_wiped_control_plane_is_restored_with_its_objects_and_certificates(bac
     late = json.loads(backups.site.kubectl("get", "configmap", "late", "--output=json").stdout)
     assert int(late["metadata"]["resourceVersion"]) > 1_000_000_000
     assert recap(backups.site.play("control_plane"))[NAME]["changed"] == 0
+
+
+def test_a_configuration_that_is_lost_comes_back_and_one_that_is_there_is_not_lost(backups: Backups, media: Host) -> None:
+    process = backups.play("restore_jellyfin")
+    assert (process.returncode, recap(process)[NAME]["changed"]) == (0, 0), process.stdout + process.stderr
+    assert f"Jellyfin's configuration on {MEDIA} is left alone: it is there" in flat(process).replace("''", "'")
+
+    media.run(["rm", "-r", CONFIGURATION])
+    process = backups.play("restore_jellyfin")
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert f"{MEDIA} has the configuration of Jellyfin 10.11.11" in flat(process)
+    assert media.read(DATABASE) == "users"
+    assert media.run(["stat", "-c", "%u:%g %a", DATABASE]).stdout.strip() == "1000:1000 640"
+
+    media.write(DATABASE, "newer")
+    process = backups.play("restore_jellyfin", restore_jellyfin="replace")
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert media.read(DATABASE) == "users"
+    assert media.run(["sh", "-c", f"cat {CONFIGURATION}.before-*/data/jellyfin.db"]).stdout == "newer"
+    assert backups.replicas() == "1"
+    assert media.run(["ls", "/var/lib/vmstation"]).stdout.split() == ["backup", "jellyfin"]
+    assert sorted(os.listdir(backups.directory)) == backups.with_jellyfin()
+
+
+def test_while_the_media_host_sleeps_a_backup_goes_without_and_says_so(backups: Backups, media: Host) -> None:
+    media.stop()
+    backups.site.lab.close_connections(media.address)
+    refused = backups.play("backup", backup_jellyfin="required")
+    before = backups.with_jellyfin()
+    assert refused.returncode == 2
+    assert "backup_jellyfin: found none of Jellyfin's configuration" in flat(refused).replace("''", "'")
+    process = backups.play("backup")
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert "THE BACKUP GOES WITHOUT Jellyfin: host cp-media: found no answer" in flat(process)
+    assert "The backup goes without jellyfin of cp-media" in " ".join((process.stdout + process.stderr).split())
+    (finding,) = backups.findings(backups.named()[-1])
+    assert (finding.severity, finding.rule) == ("warning", "the_backup_has_every_application")
+    assert backups.replicas() == "1"
+    # of two, the older one has the configuration still
+    assert sorted(os.listdir(backups.directory)) == sorted([*before[-2:], backups.named()[-1].name])
+    process = backups.play("restore_jellyfin")
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert f"Jellyfin's configuration on {MEDIA} is left alone: Task failed" in flat(process).replace("''", "'")
+    media.boot()
 
 
 @pytest.mark.thorough

@@ -401,6 +401,7 @@ def test_a_wiped_control_plane_comes_back_and_no_worker_joins_anew(site: Site, t
     site.kubectl("create", "configmap", "kept", "--from-literal=a=b")
     backup = site.play("playbooks/backup.yml", *kept)
     assert backup.status == 0, backup.failed
+    assert len(list(tmp_path.glob("vmstation-*.jellyfin.tar.gz"))) == 1
     objects, credentials = identities(site), worker_credentials(site)
     host = site.hosts["masternode"]
     host.run(["kubeadm", "reset", "--force"], timeout=300)

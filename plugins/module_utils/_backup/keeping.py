@@ -97,6 +97,8 @@ def copy(params: Mapping[str, Any], packing: Packing, encryption: Encryption) ->
 def _name(source: str, target: str, key: Key, packing: Packing, encryption: Encryption) -> str:
     """Give an archive its name, encrypted if there is a key; the path that it has then."""
     if not key:
+        # whoever fetched it may have made a file that others can read
+        packing.restrict(source)
         packing.sync()
         packing.rename(source, target)
         return target

@@ -69,6 +69,9 @@ class LocalPacking:
         elif os.path.lexists(path):
             os.unlink(path)
 
+    def restrict(self, path: str) -> None:
+        os.chmod(path, 0o600)
+
     def rename(self, old: str, new: str) -> None:
         os.rename(old, new)
         for directory in sorted({os.path.dirname(old), os.path.dirname(new)}):

@@ -71,6 +71,9 @@ class Packing(Protocol):
     def remove(self, path: str) -> None:
         """Remove what is there, a directory with all that is in it."""
 
+    def restrict(self, path: str) -> None:
+        """Leave a file to its owner alone."""
+
     def rename(self, old: str, new: str) -> None:
         """Give another name on the same file system, to disk."""
 

@@ -62,6 +62,7 @@ def passphrase(directory: Path, text: str = "a long one", mode: int = 0o600) -> 
 
 def test_an_archive_gets_its_name_when_it_is_verified(tmp_path: Path) -> None:
     source = pack(tmp_path, *backup())
+    os.chmod(source, 0o644)
     kept = keep(options(tmp_path, sha256=PACKING.member(source, "").sha256), PACKING, GPG)
     assert kept.path == str(tmp_path / NAME)
     assert os.listdir(tmp_path) == [NAME]

@@ -38,7 +38,7 @@ def fetch(directory: Path, content: str = "users", **changed: object) -> dict[st
     """A backup and Jellyfin's archive as they are fetched; the options to keep them with."""
     archive = directory / FETCHED
     archive.write_text(content)
-    archive.chmod(0o600)
+    archive.chmod(0o644)
     part = Part("jellyfin", "storage", "10.11.11", archive.stat().st_size, PACKING.member(str(archive), "").sha256)
     manifest, texts = backup(parts=(part,))
     pack(directory, manifest, texts)
