@@ -67,7 +67,9 @@ def newest(cluster: str, files: Iterable[str]) -> Optional[str]:
 
 def part_name(backup: str, part: str) -> str:
     """What an application's archive is called that belongs to a backup and lies beside it; encrypted as the backup is."""
-    end = backup.rindex(SUFFIX)
+    end = backup.rfind(SUFFIX)
+    # whoever calls a backup otherwise calls its parts likewise
+    end = len(backup) if end < 0 else end
     return f"{backup[:end]}.{part}{backup[end:]}"
 
 

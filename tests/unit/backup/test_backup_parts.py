@@ -140,6 +140,13 @@ def test_rotation_spares_the_newest_that_has_it(kept: int, gone: list[str]) -> N
     assert no_longer_kept("trial", THERE, kept) == gone
 
 
+def test_a_backup_that_has_got_another_name_is_judged_without_it(tmp_path: Path) -> None:
+    kept = keep(fetch(tmp_path), PACKING, GPG)
+    os.rename(kept.path, tmp_path / "mine")
+    (finding,) = check(options(tmp_path, path=str(tmp_path / "mine")), PACKING, GPG).findings
+    assert (finding.severity, finding.found) == ("warning", "not there")
+
+
 def test_names_of_parts_belong_to_their_backups() -> None:
     assert part_name(a_day(2, ".gpg"), "jellyfin") == a_day(2, ".gpg", ".jellyfin")
     assert backups("trial", THERE) == [a_day(1), a_day(2, ".gpg"), a_day(3), a_day(4)]
