@@ -20,6 +20,14 @@ NOBODY = "65534:65534"
 
 
 @dataclass(frozen=True)
+class Real:
+    """Programs by their path in the image, as upstream has them; the first is what runs."""
+
+    programs: Mapping[str, str]
+    user: str = NOBODY
+
+
+@dataclass(frozen=True)
 class StandIn:
     """What takes the place of a program: it answers the path by which that says that it is well, and /metrics."""
 
@@ -32,16 +40,15 @@ class StandIn:
         return f"localhost/stand-in/{program}:1"
 
 
-# programs of each image, by their path there, as upstream has them; the first is what runs
-REAL: dict[str, dict[str, str]] = {
-    "prometheus": {"/bin/prometheus": "prometheus", "/bin/promtool": "promtool"},
-    "node_exporter": {"/bin/node_exporter": "node_exporter"},
-    "kube_state_metrics": {"/kube-state-metrics": "kube-state-metrics"},
+REAL = {
+    "prometheus": Real({"/bin/prometheus": "prometheus", "/bin/promtool": "promtool"}),
+    "node_exporter": Real({"/bin/node_exporter": "node_exporter"}),
+    "kube_state_metrics": Real({"/kube-state-metrics": "kube-state-metrics"}),
+    "loki": Real({"/usr/bin/loki": "loki"}, "10001:10001"),
 }
-# Grafana, Jellyfin and Alloy are no Go modules that could be had, Loki's licence is not ours to link with
+# these are no Go modules that could be had
 STAND_INS = {
     "grafana": StandIn(3000, "/api/health", "472:472"),
-    "loki": StandIn(3100, "/ready", "10001:10001"),
     "alloy": StandIn(12345, "/-/ready", "0:0"),
     "jellyfin": StandIn(8096, "/health", "1000:1000"),
 }
@@ -49,8 +56,7 @@ STAND_INS = {
 
 def monitoring_images() -> dict[str, Path]:
     """The archive of every image, those made that are missing; builds the programs that they need."""
-    real = {name: archive for image, programs in REAL.items() for name, archive in [_real(image, programs)]}
-    return real | {StandIn.image(program): _stand_in(program, facts) for program, facts in STAND_INS.items()}
+    return dict(map(real_image, REAL)) | {StandIn.image(program): _stand_in(program, facts) for program, facts in STAND_INS.items()}
 
 
 def wanted(image: str) -> str:
@@ -62,13 +68,15 @@ def wanted(image: str) -> str:
     return str(named[0])
 
 
-def _real(image: str, programs: Mapping[str, str]) -> tuple[str, Path]:
-    name = wanted(image)
-    pinned = {version(PROGRAMS[program]) for program in programs.values()}
-    if pinned != {name.rpartition(":")[2]}:
+def real_image(image: str) -> tuple[str, Path]:
+    """The name by which the role asks for it and its archive, made if it is missing; builds the programs that it needs."""
+    name, facts = wanted(image), REAL[image]
+    pinned = {version(PROGRAMS[program]) for program in facts.programs.values()}
+    # Loki's tags have no v
+    if {one.removeprefix("v") for one in pinned} != {name.rpartition(":")[2].removeprefix("v")}:
         raise LabError(f"the role monitoring asks for {name}; the go.mod below {HERE} and programs.py pin {' '.join(sorted(pinned))}")
-    files = dict(zip(programs, build(list(programs.values()))))
-    return name, _ensure(Image(name, [next(iter(programs))], files, user=NOBODY, architecture=go("env", "GOARCH")))
+    files = dict(zip(facts.programs, build(list(facts.programs.values()))))
+    return name, _ensure(Image(name, [next(iter(facts.programs))], files, user=facts.user, architecture=go("env", "GOARCH")))
 
 
 def _stand_in(program: str, facts: StandIn) -> Path:
