@@ -1,20 +1,22 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The dashboards of the role monitoring, and what their panels ask Prometheus."""
+"""The dashboards of the role monitoring, and what their panels ask Prometheus and Loki."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tests.lab.cache import CHECKOUT
 
 DIRECTORY = CHECKOUT / "roles" / "monitoring" / "files" / "dashboards"
-# what Grafana fills in, as it does for six hours of a scrape each 30 seconds with all nodes chosen
-FILLED_IN = {"$__rate_interval": "2m", "$node": ".+"}
+# what Grafana fills in, as it does for six hours of a scrape each 30 seconds with all nodes, namespaces and Pods chosen
+FILLED_IN = {"$__rate_interval": "2m", "$__auto": "30s", "$node": ".+", "$namespace": ".+", "$pod": ".+", "$search": ""}
+# and asks Loki beside the query
+LOKI_RANGE = {"since": "6h", "step": "30s"}
 
 
 @dataclass(frozen=True)
@@ -33,14 +35,13 @@ def panels(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def prometheus_queries(path: Path) -> list[Query]:
-    """In PromQL as it is sent, without Grafana's variables."""
-    queries = []
-    for panel in panels(path):
-        for target in panel.get("targets", ()):
-            if target["datasource"]["uid"] == "prometheus":
-                expression = target["expr"]
-                for variable, value in FILLED_IN.items():
-                    expression = expression.replace(variable, value)
-                queries.append(Query(path.stem, panel["title"], expression))
-    return queries
+def queries(source: Literal["prometheus", "loki"]) -> list[Query]:
+    """What all panels ask that source, as it is sent, without Grafana's variables."""
+    asked = [(path.stem, panel["title"], target) for path in files() for panel in panels(path) for target in panel.get("targets", ())]
+    return [Query(name, title, filled_in(target["expr"])) for name, title, target in asked if target["datasource"]["uid"] == source]
+
+
+def filled_in(expression: str) -> str:
+    for variable, value in FILLED_IN.items():
+        expression = expression.replace(variable, value)
+    return expression

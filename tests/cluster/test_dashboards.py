@@ -1,7 +1,9 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The dashboards: what Grafana insists on, and every PromQL expression read by promtool. tests/site asks a real Prometheus for the data."""
+"""The dashboards: what Grafana insists on, and every PromQL expression read by promtool. test_loki.py has Loki answer those in LogQL, and
+tests/site asks a real Prometheus and a real Loki for the data.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ import pytest
 import yaml
 
 from tests.cluster.build import build
-from tests.cluster.dashboards import files, panels, prometheus_queries
+from tests.cluster.dashboards import files, panels, queries
 from tests.lab.cache import CHECKOUT
 
 RULES = CHECKOUT / "roles" / "monitoring" / "files" / "rules"
@@ -67,15 +69,15 @@ def test_every_variable_that_is_used_is_there(path: Path) -> None:
 
 
 def test_promtool_reads_every_expression(tmp_path: Path) -> None:
-    queries = [query for path in files() for query in prometheus_queries(path)]
-    assert len(queries) > 50
-    rules = [{"record": f"panel:{number}", "expr": query.expression} for number, query in enumerate(queries)]
+    asked = queries("prometheus")
+    assert len(asked) > 50
+    rules = [{"record": f"panel:{number}", "expr": query.expression} for number, query in enumerate(asked)]
     (tmp_path / "panels.yml").write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}))
     answer = subprocess.run(
         [build(["promtool"])[0], "check", "rules", tmp_path / "panels.yml"], capture_output=True, text=True, check=False, timeout=60
     )
     assert answer.returncode == 0, answer.stdout + answer.stderr
-    assert f"{len(queries)} rules found" in answer.stdout
+    assert f"{len(asked)} rules found" in answer.stdout
 
 
 def test_the_dashboards_that_alerts_speak_of_are_there() -> None:

@@ -10,8 +10,9 @@ import json
 import random
 import re
 import tarfile
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from tests.cluster import dashboards
 from tests.integration.kubernetes_nodes import leftovers
 from tests.lab.say import say
 from tests.rounds import rounds
-from tests.site import bare_host, pods, prometheus
+from tests.site import bare_host, loki, pods, prometheus
 from tests.site.whole_site import Site
 
 NODES = ["homelab", "masternode", "storagenodet3500"]
@@ -43,6 +44,12 @@ def probes(site: Site):
     pods.start(site, NODES)
     yield pods.addresses(site)
     pods.remove(site)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def lines(site: Site) -> Iterator[None]:
+    with loki.lines(site):
+        yield
 
 
 def test_a_run_that_is_killed_and_whose_hosts_lose_their_power_is_completed_by_the_next(site: Site) -> None:
@@ -171,20 +178,25 @@ def test_every_target_of_prometheus_is_up(site: Site) -> None:
 
 
 def test_every_panel_has_data(site: Site) -> None:
-    queries = [asked for path in dashboards.files() for asked in dashboards.prometheus_queries(path)]
+    asked = [(prometheus.query, dashboards.queries("prometheus")), (loki.query, dashboards.queries("loki"))]
 
     def without_data() -> list[str]:
-        vectors = prometheus.query(site, [asked.expression for asked in queries])
-        return [f"{asked.dashboard}: {asked.panel}: {asked.expression}" for asked, vector in zip(queries, vectors) if not vector]
+        return [
+            f"{panel.dashboard}: {panel.panel}: {panel.expression}"
+            for query, panels in asked
+            for panel, found in zip(panels, query(site, [panel.expression for panel in panels]))
+            if not found
+        ]
 
     # a rate wants a few scrapes
     site.lab.wait_for(lambda: not without_data(), "data of every panel", 300)
     assert without_data() == []
 
 
-# stand-ins have none; and what there is only while a Pod waits for something, or a host sleeps
+# stand-ins have none; and what there is only while a Pod waits for something, a host sleeps, or Loki refuses a line (test_loki.py has one)
 NOT_HERE = re.compile(
-    r"(loki|alloy|grafana)_|kube_pod_container_status_waiting_reason|kube_pod_status_unschedulable|(node|pod):(asleep|silent)"
+    r"(loki_write|alloy|grafana)_|loki_discarded_samples_total|kube_pod_container_status_waiting_reason|kube_pod_status_unschedulable"
+    r"|(node|pod):(asleep|silent)"
 )
 
 
@@ -429,7 +441,7 @@ def worker_credentials(site: Site) -> str:
 
 @pytest.mark.parametrize("cycle", range(1, CYCLES + 1))
 def test_reset_and_site_again(site: Site, cycle: int) -> None:
-    confirmed = ("playbooks/reset.yml", "-e", "confirm=vmstation")
+    confirmed, before = ("playbooks/reset.yml", "-e", "confirm=vmstation"), time.time_ns()
     if cycle == 1:
         # of a dozen tasks before anything is removed and a dozen on each host
         killed, cut = site.play_and_kill(random.randint(12, 30), *confirmed), random.choice(NODES)
@@ -449,6 +461,7 @@ def test_reset_and_site_again(site: Site, cycle: int) -> None:
     run = site.play()
     assert run.status == 0, run.failed
     assert site.ready_nodes() == NODES
+    assert loki.oldest_line(site) < before
     pods.start(site, NODES)
     try:
         for node in NODES:
