@@ -57,6 +57,7 @@ def lines(site: Site) -> Iterator[None]:
     sender = site.lab.start_process(argv)
     try:
         yield
+        assert sender.poll() is None, sender.communicate()
     finally:
         sender.kill()
         sender.wait()
