@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any, Optional, TypeVar
 
@@ -31,36 +32,47 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import 
 # that of the aggregated API server, which newer releases serve without one, and that of the definitions
 VERSIONS = ("projectcalico.org/v3", API_VERSION)
 
+AT_ONCE = 3
+
 T = TypeVar("T")
 
 
 def look(cluster: ClusterReader) -> Facts:
     """What stands. A list that the API server refuses is noted as unknown; one that does not answer at all ends the look."""
     facts = Facts()
+    calico = _Calico(cluster, facts)
+    facts.api_version, facts.status_version = calico.version_of("IPPool"), calico.version_of("CalicoNodeStatus")
+    at_once = ThreadPoolExecutor(AT_ONCE)
 
-    def unless_refused(read: Callable[[], T]) -> Optional[T]:
+    def unless_refused(answer: Future[T]) -> Optional[T]:
         try:
-            return read()
+            return answer.result()
         except Unavailable:
             raise
         except Refusal as refusal:
             facts.unknown.append(refusal)
             return None
 
-    facts.nodes = unless_refused(lambda: {one.name: one for one in map(node_of, cluster.items("v1", "Node"))})
-    facts.pods = unless_refused(lambda: pods_by_node(map(pod_of, cluster.items("v1", "Pod", label_selector=f"k8s-app={NODE}"))))
-    facts.daemon_sets = unless_refused(lambda: tuple(map(daemon_set_of, cluster.items("apps/v1", "DaemonSet"))))
-    calico = _Calico(cluster, facts)
-    facts.api_version, facts.status_version = calico.version_of("IPPool"), calico.version_of("CalicoNodeStatus")
-    if facts.api_version:
-        facts.pools = unless_refused(lambda: read_pools(list(calico.items("IPPool"))))
-        facts.blocks = unless_refused(lambda: tuple(filter(None, map(block_of, calico.items("BlockAffinity")))))
-        facts.felix = unless_refused(lambda: _default(calico.items("FelixConfiguration")))
-        facts.bgp = unless_refused(lambda: _default(calico.items("BGPConfiguration")))
-        facts.peers = unless_refused(lambda: tuple(map(bgp_peer_of, calico.items("BGPPeer"))))
-        statuses = unless_refused(lambda: tuple(map(status_of, calico.items("CalicoNodeStatus"))))
-        facts.statuses = None if statuses is None else _best(statuses)
-        facts.status_names = frozenset(one.name for one in statuses or ())
+    try:
+        # the long ones first; while the API server gathers one, another is decoded
+        pods = at_once.submit(lambda: pods_by_node(map(pod_of, cluster.items("v1", "Pod", label_selector=f"k8s-app={NODE}"))))
+        nodes = at_once.submit(lambda: {one.name: one for one in map(node_of, cluster.items("v1", "Node"))})
+        statuses = at_once.submit(lambda: tuple(map(status_of, calico.items("CalicoNodeStatus"))))
+        blocks = at_once.submit(lambda: tuple(filter(None, map(block_of, calico.items("BlockAffinity")))))
+        daemon_sets = at_once.submit(lambda: tuple(map(daemon_set_of, cluster.items("apps/v1", "DaemonSet"))))
+        pools = at_once.submit(lambda: read_pools(list(calico.items("IPPool"))))
+        felix = at_once.submit(lambda: _default(calico.items("FelixConfiguration")))
+        bgp = at_once.submit(lambda: _default(calico.items("BGPConfiguration")))
+        peers = at_once.submit(lambda: tuple(map(bgp_peer_of, calico.items("BGPPeer"))))
+        facts.nodes, facts.pods, facts.daemon_sets = unless_refused(nodes), unless_refused(pods), unless_refused(daemon_sets)
+        if facts.api_version:
+            facts.pools, facts.blocks, facts.felix = unless_refused(pools), unless_refused(blocks), unless_refused(felix)
+            facts.bgp, facts.peers = unless_refused(bgp), unless_refused(peers)
+            told = unless_refused(statuses)
+            facts.statuses = None if told is None else _best(told)
+            facts.status_names = frozenset(one.name for one in told or ())
+    finally:
+        at_once.shutdown(cancel_futures=True)
     return facts
 
 

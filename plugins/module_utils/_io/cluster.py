@@ -9,6 +9,7 @@ import gc
 import json
 import os
 import ssl
+import threading
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -82,7 +83,7 @@ class _Question:
 
 
 class KubernetesApi:
-    """The API server of a kubeconfig's context. kubeconfig: None means what kubectl would take."""
+    """The API server of a kubeconfig's context, for any number of threads. kubeconfig: None means what kubectl would take."""
 
     def __init__(self, kubeconfig: Optional[str] = None, context: Optional[str] = None) -> None:
         self._origin = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
@@ -92,6 +93,7 @@ class KubernetesApi:
         settings: Any = configuration.auth_settings().values()
         self._headers = {str(one["key"]): str(one["value"]) for one in settings if one["in"] == "header"}
         self._resources: dict[str, dict[str, _Resource]] = {}
+        self._asking_for_kinds, self._counting = threading.Lock(), threading.Lock()
         self.calls = 0
 
     @property
@@ -151,15 +153,16 @@ class KubernetesApi:
 
     def _kinds(self, api_version: str) -> Mapping[str, _Resource]:
         """The kinds of a version; none if it is not served. Asked once."""
-        if api_version not in self._resources:
-            question = _Question(f"kinds of {api_version}", "get", _root(api_version))
-            status, answer = self._ask(_root(api_version), question)
-            if status not in {200, 404}:
-                self._refuse(status, answer, question)
-            self._resources[api_version] = {
-                one["kind"]: _Resource(one["name"], one["namespaced"]) for one in answer.get("resources", ()) if "/" not in one["name"]
-            }
-        return self._resources[api_version]
+        with self._asking_for_kinds:
+            if api_version not in self._resources:
+                question = _Question(f"kinds of {api_version}", "get", _root(api_version))
+                status, answer = self._ask(_root(api_version), question)
+                if status not in {200, 404}:
+                    self._refuse(status, answer, question)
+                self._resources[api_version] = {
+                    one["kind"]: _Resource(one["name"], one["namespaced"]) for one in answer.get("resources", ()) if "/" not in one["name"]
+                }
+            return self._resources[api_version]
 
     def _ask(self, path: str, question: _Question) -> tuple[int, Object]:
         """Read: a busy server is asked again."""
@@ -203,7 +206,8 @@ class KubernetesApi:
         headers: Optional[Mapping[str, str]] = None,
     ) -> tuple[int, bytes]:
         """One request: its HTTP status and its answer."""
-        self.calls += 1
+        with self._counting:
+            self.calls += 1
         try:
             answer = self._pool.request(
                 method,

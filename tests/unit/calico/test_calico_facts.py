@@ -104,7 +104,7 @@ def test_calico_is_read_in_the_version_that_is_served(version: str) -> None:
 def test_without_calico_nothing_of_it_is_asked() -> None:
     reader = WorldReader(World(), version="")
     assert survey.look(reader).api_version == ""
-    assert reader.listed == ["v1 Node", "v1 Pod", "apps/v1 DaemonSet"]
+    assert sorted(reader.listed) == ["apps/v1 DaemonSet", "v1 Node", "v1 Pod"]
 
 
 class _HalfDown(WorldReader):
