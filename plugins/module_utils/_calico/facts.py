@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any, Optional
 
@@ -247,6 +248,7 @@ def status_of(one: Object) -> NodeStatus:
     )
 
 
+@lru_cache(maxsize=1024)
 def plain(address: str) -> str:
     """An address in its usual form, without the length of its network or a port; as it is if it is none."""
     text = address.partition("/")[0]

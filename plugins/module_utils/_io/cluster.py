@@ -118,7 +118,8 @@ class KubernetesApi:
             # a list that took too long goes on from the same place, as of now
             if status != 200 and not (status == 410 and following and "continue" in query):
                 self._refuse(status, answer, question)
-            yield from answer.pop("items", ())
+            with _without_garbage_collection():
+                yield from answer.pop("items", ())
             if not following:
                 return
             query["continue"] = following
@@ -285,7 +286,7 @@ def _decoded(data: bytes) -> Object:
 
 @contextmanager
 def _without_garbage_collection() -> Iterator[None]:
-    """What is decoded has no cycles to be collected, and looking for them takes longer than decoding a page of Pods."""
+    """A page has no cycles to be collected, and looking for them takes longer than decoding it."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
