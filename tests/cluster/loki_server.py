@@ -53,7 +53,7 @@ class Loki:
     def start(self) -> None:
         """With the role's configuration; back when it is ready."""
         self._configure(configuration("loki.yaml"))
-        http, grpc = _free_ports(2)
+        http, grpc = _two_free_ports()
         self.url = f"http://{LOOPBACK}:{http}"
         listening = [f"-server.{kind}-listen-address={LOOPBACK}" for kind in ("http", "grpc")]
         listening += [f"-server.http-listen-port={http}", f"-server.grpc-listen-port={grpc}"]
@@ -109,9 +109,6 @@ class Loki:
         return text
 
 
-def _free_ports(count: int) -> list[int]:
-    listeners = [socket.create_server((LOOPBACK, 0)) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    return ports
+def _two_free_ports() -> tuple[int, int]:
+    with socket.create_server((LOOPBACK, 0)) as one, socket.create_server((LOOPBACK, 0)) as other:
+        return one.getsockname()[1], other.getsockname()[1]
