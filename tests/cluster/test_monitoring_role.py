@@ -286,7 +286,7 @@ def test_what_a_program_refuses_does_not_replace_what_runs(site: Site) -> None:
         run = site.play(monitoring_validate=["prometheus", "loki"], monitoring_prometheus_extra_scrape_configs=EXTRA)
     assert run.status == 2, run.text
     assert run.says("Job monitoring/configuration-check"), run.text
-    assert run.says("'prometheus': 'FAILED: parsing YAML file'"), run.text
+    assert run.says("container prometheus ended with exit code 1: FAILED: parsing YAML file"), run.text
     assert "judged" in seen[0]
     assert (site.get("configmap/prometheus")["data"], site.get("deployment/prometheus")["metadata"]["generation"]) == before
     assert not {name for name in site.names("configmaps") if "candidate" in name}
@@ -296,7 +296,7 @@ def test_what_a_program_refuses_does_not_replace_what_runs(site: Site) -> None:
 def test_a_judge_that_does_not_end_ends_the_run_in_time(site: Site) -> None:
     run = site.play(monitoring_validate=["prometheus"], monitoring_validation_timeout=5, monitoring_prometheus_extra_scrape_configs=EXTRA)
     assert run.status == 2, run.text
-    assert run.says("Job was active longer than specified deadline"), run.text
+    assert run.says("found it has not ended; container prometheus runs still; required"), run.text
     assert "judged" not in site.get("configmap/prometheus")["data"]["prometheus.yml"]
     assert site.names("jobs") == set()
 
