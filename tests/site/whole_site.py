@@ -74,9 +74,15 @@ class Site:
         """Three bare hosts, looked at, and the workers asleep as they are most of the time."""
         for spec in SPECIFIED_HOSTS:
             host = self.hosts[spec.name] = self.lab.start_as(replace(spec, sleeps=False))
+            self._wait_for_addresses(host)
             self.bare[spec.name] = bare_host.look(host)
             if spec.sleeps and asleep:
                 host.stop()
+
+    def _wait_for_addresses(self, host: Host) -> None:
+        """Until it is sure that no other host has its link-local address, the kernel makes no route to it."""
+        settled = ["ip", "-6", "address", "show", "dev", "eth0", "scope", "link", "-tentative"]
+        self.lab.wait_for(lambda: host.run(settled).stdout != "", f"the link-local address of {host.name}", 15)
 
     def remove_hosts(self) -> None:
         for host in self.hosts.values():
