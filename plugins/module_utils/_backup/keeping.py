@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup import names, parts
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.manifest import Manifest, judge, read_manifest
-from ansible_collections.vmstation.cluster.plugins.module_utils._backup.opening import find, opened, read_key, require_whole
+from ansible_collections.vmstation.cluster.plugins.module_utils._backup.opening import find, opened, plain_copy, read_key, require_whole
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.encryption import Encryption, Key
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.packing import Packing
@@ -79,18 +79,11 @@ def copy(params: Mapping[str, Any], packing: Packing, encryption: Encryption) ->
     if params["part"]:
         return parts.copy_part(params, packing, encryption)
     target = params["destination"]
-    unfinished = target + UNFINISHED
-    packing.remove(unfinished)
-    try:
-        path = find(params, packing)
-        if path.endswith(names.ENCRYPTED):
-            encryption.decrypt(path, unfinished, read_key(params))
-        else:
-            packing.duplicate(path, unfinished)
-        manifest = require_whole(unfinished, params["cluster_name"], packing)
-        packing.rename(unfinished, target)
-    finally:
-        packing.remove(unfinished)
+    # a killed run's, also where there is no backup any more
+    packing.remove(target + UNFINISHED)
+    path = find(params, packing)
+    with plain_copy(path, target, read_key(params), packing, encryption) as copied:
+        manifest = require_whole(copied, params["cluster_name"], packing)
     return parts.Copied(path, manifest)
 
 

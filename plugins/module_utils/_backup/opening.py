@@ -66,3 +66,19 @@ def opened(path: str, key: Key, packing: Packing, encryption: Encryption, *, is_
         yield copy
     finally:
         packing.remove(copy)
+
+
+@contextmanager
+def plain_copy(path: str, target: str, key: Key, packing: Packing, encryption: Encryption) -> Iterator[str]:
+    """The path of a copy that is not encrypted, for its owner alone. It gets its name when whoever verified it leaves without an error."""
+    unfinished = target + UNFINISHED
+    packing.remove(unfinished)
+    try:
+        if path.endswith(names.ENCRYPTED):
+            encryption.decrypt(path, unfinished, key)
+        else:
+            packing.duplicate(path, unfinished)
+        yield unfinished
+        packing.rename(unfinished, target)
+    finally:
+        packing.remove(unfinished)

@@ -11,12 +11,11 @@ from typing import Any, Optional
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup import names
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.manifest import Manifest, Part
-from ansible_collections.vmstation.cluster.plugins.module_utils._backup.opening import find, opened, read_key, require_whole
+from ansible_collections.vmstation.cluster.plugins.module_utils._backup.opening import find, opened, plain_copy, read_key, require_whole
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.encryption import Encryption, Key
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.packing import Packing
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
-from ansible_collections.vmstation.cluster.plugins.module_utils._storage.archives import UNFINISHED
 from ansible_collections.vmstation.cluster.plugins.module_utils._storage.sizes import show_size
 
 
@@ -80,21 +79,13 @@ def copy_part(params: Mapping[str, Any], packing: Packing, encryption: Encryptio
     part = next((one for one in _there(manifest) if one.name == params["part"]), None)
     if part is None:
         return Copied()
-    archive, unfinished = names.part_name(path, part.name), target + UNFINISHED
+    archive = names.part_name(path, part.name)
     if not packing.exists(archive):
         raise Refusal(f"archive {archive}", "not there", f"{part.name}, which belongs to {path}", "Put it beside the backup.")
     _refuse_little_room(target, part, packing)
-    packing.remove(unfinished)
-    try:
-        if archive.endswith(names.ENCRYPTED):
-            encryption.decrypt(archive, unfinished, key)
-        else:
-            packing.duplicate(archive, unfinished)
-        if packing.member(unfinished, "").sha256 != part.sha256:
+    with plain_copy(archive, target, key, packing, encryption) as copied:
+        if packing.member(copied, "").sha256 != part.sha256:
             raise Refusal(f"archive {archive}", "another checksum", "that in the backup's manifest", "Take the backup before it.")
-        packing.rename(unfinished, target)
-    finally:
-        packing.remove(unfinished)
     return Copied(path, manifest, part)
 
 
