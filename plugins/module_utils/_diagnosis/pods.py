@@ -16,6 +16,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.clust
 )
 from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.model import Object
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.texts import Log
+from ansible_collections.vmstation.cluster.plugins.module_utils._rollout.pods import container_statuses
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,6 @@ class Pod:
 
 def pod_of(document: Object) -> Pod:
     metadata, spec, status = document["metadata"], document.get("spec") or {}, document.get("status") or {}
-    statuses = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
     return Pod(
         metadata.get("namespace", ""),
         metadata["name"],
@@ -55,7 +55,7 @@ def pod_of(document: Object) -> Pod:
         status.get("podIP") or "",
         status.get("reason") or status.get("phase") or "",
         metadata.get("creationTimestamp") or "",
-        tuple(map(_container, statuses)),
+        tuple(map(_container, container_statuses(document))),
     )
 
 

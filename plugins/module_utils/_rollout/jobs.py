@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._rollout.model import Object
-from ansible_collections.vmstation.cluster.plugins.module_utils._rollout.pods import stuck
+from ansible_collections.vmstation.cluster.plugins.module_utils._rollout.pods import container_statuses, stuck
 
 
 def troubles(jobs: Iterable[Object], pods: Iterable[Object]) -> list[str]:
@@ -21,8 +21,7 @@ def troubles(jobs: Iterable[Object], pods: Iterable[Object]) -> list[str]:
 
 
 def _of_pod(pod: Object) -> Iterator[str]:
-    status = pod.get("status") or {}
-    statuses = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    statuses = container_statuses(pod)
     for one in statuses:
         state = one.get("state") or {}
         ended, waiting = state.get("terminated") or {}, state.get("waiting")

@@ -35,6 +35,12 @@ def is_ready(pod: Object) -> bool:
     return not pod["metadata"].get("deletionTimestamp") and _condition(pod, "Ready").get("status") == "True"
 
 
+def container_statuses(pod: Object) -> list[Object]:
+    """Those of the containers that run before the others, and of these."""
+    status = pod.get("status") or {}
+    return [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+
+
 def stuck(pod: Object) -> Optional[Stuck]:
     """What stands in the way of this Pod; None if nothing does, or if it has ended well."""
     status = pod.get("status") or {}
@@ -62,7 +68,7 @@ def _obstacles(pod: Object) -> Iterator[tuple[str, str]]:
         )
     if status.get("phase") == "Failed":
         yield f"Failed: {status.get('reason') or 'its containers ended'}: {_short(status.get('message'))}", _LOGS
-    statuses = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    statuses = container_statuses(pod)
     yield from _of_containers(statuses)
     if statuses and all(_has_begun(one) for one in statuses):
         yield (
