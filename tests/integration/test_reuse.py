@@ -65,6 +65,7 @@ PLAYBOOK = """
           - my_plan | vmstation.cluster.network_plan_service_cidrs == []
           - "'dns, calico' | vmstation.cluster.check_groups == ['calico', 'dns']"
           - hostvars | vmstation.cluster.check_results([], ['plan']) | map(attribute='check') == ['network_plan_check']
+          - "[{'status': {}}] | vmstation.cluster.job_troubles([]) == ['it has not ended']"
     - vmstation.cluster.check_report:
         results:
           - {group: plan, check: network_plan_check, result: "{{ plan }}"}
@@ -128,9 +129,15 @@ PLAYBOOK = """
         name: ssh
         label: mine
         keep: 1
+      register: kept
       when: storage.findings | length == 0
       # each run keeps what there is then
       changed_when: false
+    - vmstation.cluster.directory_restore:
+        archive: "{{ kept.path }}"
+        sha256: "{{ kept.sha256 }}"
+        destination: /root/put-back
+      when: kept is not skipped
     - vmstation.cluster.installed_programs_info:
         programs: "{{ hostvars.localhost.source.installation.programs }}"
     - vmstation.cluster.host_diagnosis_info:
