@@ -241,13 +241,6 @@ def changed(process: subprocess.CompletedProcess[str]) -> dict[str, int]:
     return {name: int(count) for name, count in re.findall(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)", process.stdout, re.MULTILINE)}
 
 
-def test_the_playbook_uses_every_module_and_filter_that_needs_no_cluster(installed: Path) -> None:
-    for kind in ("modules", "filter"):
-        names = {path.stem for path in (installed / "plugins" / kind).glob("*.py")} - {"__init__"}
-        assert names > NEED_A_CLUSTER[kind]
-        assert {name for name in names if f"vmstation.cluster.{name}" not in PLAYBOOK} == NEED_A_CLUSTER[kind]
-
-
 @pytest.mark.parametrize("kind", ["module", "filter"])
 def test_those_that_need_one_are_documented_in_the_archive(lab: Lab, installed: Path, project: Path, kind: str) -> None:
     names = sorted(NEED_A_CLUSTER["modules" if kind == "module" else kind])
