@@ -23,7 +23,7 @@ NEEDED = {
     "ssh-keygen": "openssh-client",
     "ip": "iproute2",
 }
-HOSTLESS = {"git": "git"}
+HOSTLESS = {"git": "git", "zstd": "zstd"}
 # for the tests that look at a page
 BROWSER = {"chromium": "chromium"}
 # for the programs and images of a cluster, beside Go, which Debian has in older releases only
