@@ -338,7 +338,7 @@ def test_a_member_of_another_cluster_is_refused_by_both_names(site: Site) -> Non
     assert site.first.read("/etc/kubernetes/kubelet.conf") == before
 
 
-@pytest.mark.parametrize("attempt", range(rounds(2, 5)))
+@pytest.mark.parametrize("attempt", range(rounds(1, 5)))
 def test_a_killed_run_is_completed_by_the_next(site: Site, attempt: int) -> None:
     site.first.run(["kubeadm", "reset", "--force", "--cri-socket", "unix:///run/containerd/containerd.sock"])
     kubectl(site.control, "delete", "node", "join-first", "--ignore-not-found")
