@@ -107,10 +107,12 @@ def ensure(
         required = f"the archives of {', '.join(image.name for image in lacking if image.archive in absent)}"
         step = "Copy them there first; check mode returns their names as `archives`."
         raise Refusal(", ".join(map(archives.path, absent)), "no such file on this host", required, step)
-    for image in lacking:
-        if image.name in stored:
+    taken = archives_of(lacking)
+    # an import replaces every image of its archive, those that were there, too
+    for image in wanted:
+        if image.archive in taken and image.name in stored:
             containerd.forget(image.name)
-    for archive in archives_of(lacking):
+    for archive in taken:
         containerd.take(archives.path(archive))
     if not wait_for(lambda: not missing(wanted, containerd.images())):
         left = missing(wanted, containerd.images())

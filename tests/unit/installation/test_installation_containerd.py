@@ -141,19 +141,30 @@ def test_cri_may_know_an_image_a_moment_later() -> None:
     assert ensure([PAUSE], Containerd(slow, "/run/c.sock"), Archives("pause.tar"), three_times, check_mode=False) == [PAUSE]
 
 
+class AsContainerd(Ctr):
+    """Makes no second name for an image that replaces one which CRI knows. In an archive each has two rows: of its name, of the second."""
+
+    def run(self, argv: Sequence[str], *, stdin: str = "", timeout: float = 60.0, check: bool = True) -> Completed:
+        there = {line.split()[0]: line for line in self.rows}
+        if argv[-2] == "rm":
+            del there[argv[-1]]
+        elif argv[-2] == "import":
+            rows = self.archives[argv[-1]]
+            for named, second in zip(rows[::2], rows[1::2]):
+                if named.split()[0] not in there:
+                    there[second.split()[0]] = second
+                there[named.split()[0]] = named
+        self.rows = list(there.values())
+        return Completed(tuple(argv), 0, "\n".join([HEAD, *self.rows]), "")
+
+
 def test_an_image_that_replaces_another_under_its_name_comes_without_that_one() -> None:
-    class AsContainerd(Ctr):
-        """Makes no second name for an image that replaces one which CRI knows."""
-
-        def run(self, argv: Sequence[str], *, stdin: str = "", timeout: float = 60.0, check: bool = True) -> Completed:
-            names = {line.split()[0] for line in self.rows}
-            if argv[-2] == "rm":
-                self.rows = [line for line in self.rows if line.split()[0] != argv[-1]]
-            elif argv[-2] == "import":
-                made = self.archives[argv[-1]]
-                self.rows += [line for line in made if not line.startswith("sha256:") or not names & {row.split()[0] for row in made}]
-                return Completed(tuple(argv), 0, "", "")
-            return super().run(argv, stdin=stdin, timeout=timeout, check=check)
-
     ctr = AsContainerd([row(NAME, OTHER), row("sha256:old", OTHER)], {"/a/pause.tar": [row(NAME), row(CONFIG)]})
     assert ensure([PAUSE], Containerd(ctr, "/run/c.sock"), Archives("pause.tar"), three_times, check_mode=False) == [PAUSE]
+
+
+def test_an_archive_that_is_imported_for_one_image_replaces_its_others() -> None:
+    proxy = WantedImage("registry.k8s.io/kube-proxy:v1.36.4", "sha256:proxy", PAUSE.archive)
+    archive = [row(NAME), row(CONFIG), row(proxy.name), row(proxy.digest)]
+    ctr = AsContainerd([row(proxy.name, OTHER), row(proxy.digest, OTHER)], {f"/a/{PAUSE.archive}": archive})
+    assert ensure([PAUSE, proxy], Containerd(ctr, "/run/c.sock"), Archives(PAUSE.archive), three_times, check_mode=False) == [PAUSE]
