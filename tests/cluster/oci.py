@@ -134,18 +134,16 @@ def write_archive(image: Image, path: Path) -> None:
                 ],
             }
         )
-        index = {
-            "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.index.v1+json",
-            "manifests": [
+        index = _index(
+            [
                 {
                     **_descriptor("application/vnd.oci.image.manifest.v1+json", manifest),
                     "platform": {"architecture": image.architecture, "os": "linux"},
                     # the first is what containerd names the image after, the second is podman's
                     "annotations": {"io.containerd.image.name": image.name, "org.opencontainers.image.ref.name": image.name},
                 }
-            ],
-        }
+            ]
+        )
         with tarfile.open(part, "w", format=tarfile.PAX_FORMAT) as archive:
             _add(archive, "oci-layout", _json({"imageLayoutVersion": "1.0.0"}))
             _add(archive, "index.json", _json(index))
@@ -157,6 +155,33 @@ def write_archive(image: Image, path: Path) -> None:
     finally:
         for left in (plain, layer, part):
             left.unlink(missing_ok=True)
+
+
+def merge_archives(paths: Sequence[Path], path: Path) -> None:
+    """Write one archive that holds the images of several; replaced at once."""
+    part = path.with_name(f".{path.name}.part")
+    manifests: list[object] = []
+    there = {"index.json"}
+    try:
+        with tarfile.open(part, "w", format=tarfile.PAX_FORMAT) as merged:
+            for one in paths:
+                with tarfile.open(one) as archive:
+                    for member in archive:
+                        content = archive.extractfile(member)
+                        assert content is not None
+                        if member.name == "index.json":
+                            manifests += json.load(content)["manifests"]
+                        elif member.name not in there:
+                            there.add(member.name)
+                            merged.addfile(member, content)
+            _add(merged, "index.json", _json(_index(manifests)))
+        part.rename(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _index(manifests: Sequence[object]) -> dict[str, object]:
+    return {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": manifests}
 
 
 def _descriptor(media_type: str, blob: bytes) -> dict[str, object]:

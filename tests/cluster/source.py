@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.cluster.build import build
@@ -17,37 +17,26 @@ from tests.cluster.busybox import busybox
 from tests.cluster.calico_images import calico_images, calico_manifest
 from tests.cluster.images import HOST_PROGRAMS, archive, make_images, wanted
 from tests.cluster.monitoring_images import monitoring_images
+from tests.cluster.oci import merge_archives
 from tests.cluster.programs import OLDER_RELEASE, PROGRAMS, go, version
 from tests.lab.cache import cache, digest, installation_source, locked
 from tests.lab.say import step
 
 INSTALLED = ("kubeadm", *sorted(HOST_PROGRAMS))
-
-
-def _kubernetes(older: bool) -> list[tuple[str, Path]]:
-    make_images(older=older)
-    return [(name, archive(name)) for name in wanted(older=older)]
-
-
-# beside those of Kubernetes; each makes what is missing, and returns image names with their archives
-IMAGES: tuple[Callable[[], Iterable[tuple[str, Path]]], ...] = (
-    lambda: calico_images().items(),
-    lambda: monitoring_images().items(),
-    lambda: [busybox()],
-)
+CONTROL_PLANE_ONLY = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd")
 
 
 def make_source(*, older: bool = False) -> Path:
     """The directory, complete; what it needs is built first. older: that of the older release, for tests of upgrades."""
-    images = [*_kubernetes(older), *(image for made in IMAGES for image in made())]
+    images = _images(older)
     files = {f"bin/{path.name}": path for path in build(INSTALLED, older=older)}
     files["manifests/calico.yaml"] = calico_manifest()
-    files |= {f"images/{_file_name(name)}": path for name, path in images}
+    files |= {f"images/{name}": _merged(name, list(paths.values())) for name, paths in images.items()}
     description = {
         "kubernetes": (OLDER_RELEASE if older else version(PROGRAMS["kubeadm"])).removeprefix("v"),
         "architecture": go("env", "GOARCH"),
         "calico": version(PROGRAMS["calico-node"]).removeprefix("v"),
-        "images": {_file_name(name): [name] for name, _path in images},
+        "images": {name: list(paths) for name, paths in images.items()},
     }
     text = json.dumps(description, indent=1, sort_keys=True) + "\n"
     # the paths are named after what the files are made from
@@ -66,8 +55,27 @@ def make_source(*, older: bool = False) -> Path:
     return directory
 
 
-def _file_name(image: str) -> str:
-    return f"{image.replace('/', '_').replace(':', '_')}.tar"
+def _images(older: bool) -> dict[str, dict[str, Path]]:
+    """Images with the archives that they were made in, by the archive that hosts are given: what is wanted together is copied at once."""
+    make_images(older=older)
+    kubernetes = {name: archive(name) for name in wanted(older=older)}
+    control_plane = {name: path for name, path in kubernetes.items() if Path(name).name.partition(":")[0] in CONTROL_PLANE_ONLY}
+    return {
+        "control-plane.tar": control_plane,
+        "kubernetes.tar": {name: path for name, path in kubernetes.items() if name not in control_plane},
+        "calico.tar": dict(calico_images()),
+        "workloads.tar": dict([*monitoring_images().items(), busybox()]),
+    }
+
+
+def _merged(name: str, paths: Sequence[Path]) -> Path:
+    """The paths are named after what the archives are made from."""
+    path = cache() / "cluster" / f"images-together-{digest(*map(str, paths))}" / name
+    with locked("cluster-source"):
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            merge_archives(paths, path)
+    return path
 
 
 def _assemble(directory: Path, files: dict[str, Path], description: str) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.oci import NET_BIND_SERVICE, Image, write_archive
+from tests.cluster.oci import NET_BIND_SERVICE, Image, merge_archives, write_archive
 from tests.cluster.unpack import blob_of, blobs_of, unpack_layer
 
 
@@ -90,3 +90,19 @@ def test_a_program_under_two_names_is_there_once(image: Image, tmp_path: Path) -
     assert (tmp_path / "image.tar").stat().st_size < 1.1 * (1 << 20)
     unpack_layer(tmp_path / "image.tar", tmp_path / "unpacked")
     assert (tmp_path / "unpacked" / "usr" / "bin" / "two").read_bytes() == program.read_bytes()
+
+
+def test_images_of_one_program_share_its_layer_in_one_archive(image: Image, tmp_path: Path) -> None:
+    names = [f"registry.example/{number}:1" for number in range(3)]
+    for name in names:
+        write_archive(replace(image, name=name, environment={"NAME": name}), tmp_path / f"{name[-3]}.tar")
+    merge_archives([tmp_path / f"{number}.tar" for number in range(3)], tmp_path / "merged.tar")
+    blobs = blobs_of(tmp_path / "merged.tar")
+    manifests = json.loads(blobs["index.json"])["manifests"]
+    assert [one["annotations"]["io.containerd.image.name"] for one in manifests] == names
+    of_images = [json.loads(blobs[blob_of(one)]) for one in manifests]
+    assert len({one["config"]["digest"] for one in of_images}) == 3
+    assert {blob_of(one["layers"][0]) for one in of_images} < set(blobs)
+    with tarfile.open(tmp_path / "merged.tar") as merged:
+        assert sorted(merged.getnames()) == sorted(blobs)
+        assert len(blobs) == 2 + 3 + 3 + 1

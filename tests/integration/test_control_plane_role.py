@@ -63,7 +63,7 @@ def kubernetes_alone(directory: Path) -> Path:
     """An installation source without what only Calico and test pods need, which is most of it."""
     whole = make_source()
     description = json.loads((whole / "source.json").read_text())
-    description["images"] = {name: images for name, images in description["images"].items() if not name.startswith("docker.io_")}
+    description["images"] = {name: description["images"][name] for name in ("control-plane.tar", "kubernetes.tar")}
     for part in (*((whole / "bin").iterdir()), *(whole / "images" / name for name in description["images"])):
         target = directory / part.relative_to(whole)
         target.parent.mkdir(parents=True, exist_ok=True)
