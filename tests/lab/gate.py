@@ -121,7 +121,7 @@ def cluster() -> int:
     if not _has_go():
         say("not run here: tests/cluster, as there is no Go to compile Kubernetes with")
         return 0
-    return _pytest(["tests/cluster"], "-n", WORKERS, "--dist", "loadfile", "-v")
+    return _pytest(["tests/cluster"], "-n", WORKERS, "--dist", "loadfile", "-v", "--durations=15")
 
 
 def endurance() -> int:
