@@ -97,8 +97,11 @@ def ensure_archive(path: Path, name: str, make: Callable[[], Image]) -> Path:
     return path
 
 
-def write_archive(image: Image, path: Path) -> None:
-    """Write the image to a file that ``ctr images import`` and ``podman load`` take; replaced at once."""
+def write_archive(image: Image, path: Path) -> str:
+    """Write the image to a file that ``ctr images import`` and ``podman load`` take; replaced at once.
+
+    Returns the digest of the image's configuration.
+    """
     plain, layer, part = (path.with_name(f".{path.name}.{what}") for what in ("plain", "layer", "part"))
     try:
         _layer(image, plain)
@@ -152,6 +155,7 @@ def write_archive(image: Image, path: Path) -> None:
             with layer.open("rb") as content:
                 archive.addfile(_entry(f"blobs/sha256/{layer_digest}", layer.stat().st_size, mode=0o644), content)
         part.rename(path)
+        return f"sha256:{hashlib.sha256(configuration).hexdigest()}"
     finally:
         for left in (plain, layer, part):
             left.unlink(missing_ok=True)

@@ -5,14 +5,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cluster.build import build
+from tests.cluster.oci import merge_archives
+from tests.cluster.unpack import blob_of, blobs_of
 from tests.integration.playbook_output import recap
 from tests.lab import Lab
 from tests.lab.hosts import Host
@@ -259,6 +264,43 @@ def test_an_archive_of_docker_save_is_imported_under_the_digest_that_the_check_t
     applied, again = site.lab.module(host, "container_images", arguments), site.lab.module(host, "container_images", arguments)
     assert (applied.get("changed"), again.get("changed")) == (True, False), (applied, again)
     host.run(["sh", "-c", f"rm -r /var/tmp/saved; ctr -n k8s.io images remove --sync {name}"])
+
+
+def test_an_image_that_comes_again_beside_a_missing_one_is_known_to_cri(site: Site, tmp_path: Path) -> None:
+    host, names = site.hosts["node-nftables"], ["docker.io/library/one:1", "docker.io/library/two:1"]
+    archives = [tmp_path / "one.tar", tmp_path / "two.tar"]
+    digests = [write_image(archive, name) for archive, name in zip(archives, names)]
+    images = [{"name": name, "digest": digest, "archive": "both.tar"} for name, digest in zip(names, digests)]
+    arguments = {"images": images, "directory": "/var/tmp/both"}
+
+    def bring_both() -> None:
+        merge_archives(archives, tmp_path / "both.tar")
+        site.lab.module(host, "ansible.builtin.copy", {"src": str(tmp_path / "both.tar"), "dest": "/var/tmp/both/", "mode": "0600"})
+
+    host.run(["mkdir", "/var/tmp/both"])
+    bring_both()
+    assert site.lab.module(host, "container_images", arguments)["imported"] == names
+    host.run(["ctr", "-n", "k8s.io", "images", "remove", "--sync", names[1]])
+    # the same image, exported anew
+    annotate(archives[0])
+    bring_both()
+    applied, again = site.lab.module(host, "container_images", arguments), site.lab.module(host, "container_images", arguments)
+    assert (applied.get("imported"), again.get("changed")) == ([names[1]], False), (applied, again)
+    host.run(["sh", "-c", f"rm -r /var/tmp/both; ctr -n k8s.io images remove --sync {' '.join(names)}"])
+
+
+def annotate(archive: Path) -> None:
+    """Give the image of an archive another manifest, and leave the image itself as it is."""
+    blobs = blobs_of(archive)
+    index = json.loads(blobs.pop("index.json"))
+    (entry,) = index["manifests"]
+    manifest = json.dumps({**json.loads(blobs.pop(blob_of(entry))), "annotations": {"exported": "anew"}}).encode()
+    entry.update(digest=f"sha256:{hashlib.sha256(manifest).hexdigest()}", size=len(manifest))
+    with tarfile.open(archive, "w") as written:
+        for name, content in {**blobs, blob_of(entry): manifest, "index.json": json.dumps(index).encode()}.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            written.addfile(member, io.BytesIO(content))
 
 
 def test_a_kubelet_that_runs_is_left_alone_and_restarted_when_its_program_was_another(site: Site) -> None:

@@ -46,11 +46,13 @@ def archive_name(image: str) -> str:
     return f"{image.rpartition('/')[2].replace(':', '-')}.tar"
 
 
-def write_image(path: Path, name: str, *, architecture: str = "amd64", content: str = "") -> None:
+def write_image(path: Path, name: str, *, architecture: str = "amd64", content: str = "") -> str:
+    """Returns the digest of the image's configuration."""
     file = path.with_suffix(".content")
     file.write_text(content or name)
-    write_archive(Image(name, ["/program"], {"/program": file}, architecture=architecture), path)
+    digest = write_archive(Image(name, ["/program"], {"/program": file}, architecture=architecture), path)
     file.unlink()
+    return digest
 
 
 def write_docker_archive(path: Path, name: str) -> str:
