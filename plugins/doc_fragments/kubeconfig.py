@@ -21,5 +21,5 @@ options:
 requirements:
   - kubernetes (the Python client) >= 24.2.0
 notes:
-  - Lists are fetched in pages of 500 objects. Connecting may take 5 seconds, each answer 30; a busy server is asked two times more.
+  - Lists are fetched in pages of 125 objects. Connecting may take 5 seconds, each answer 30; a busy server is asked two times more.
 """
