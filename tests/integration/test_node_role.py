@@ -6,10 +6,8 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import subprocess
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +19,7 @@ from tests.cluster.unpack import blob_of, blobs_of
 from tests.integration.playbook_output import recap
 from tests.lab import Lab
 from tests.lab.hosts import Host
-from tests.unit.installation.sources import IMAGES, PAUSE, RELEASE, make_source, write_docker_archive, write_image
+from tests.unit.installation.sources import IMAGES, PAUSE, RELEASE, make_source, tar_of, write_docker_archive, write_image
 
 PLAN = {
     "node_cidr": "192.168.4.0/24",
@@ -296,11 +294,7 @@ def annotate(archive: Path) -> None:
     (entry,) = index["manifests"]
     manifest = json.dumps({**json.loads(blobs.pop(blob_of(entry))), "annotations": {"exported": "anew"}}).encode()
     entry.update(digest=f"sha256:{hashlib.sha256(manifest).hexdigest()}", size=len(manifest))
-    with tarfile.open(archive, "w") as written:
-        for name, content in {**blobs, blob_of(entry): manifest, "index.json": json.dumps(index).encode()}.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            written.addfile(member, io.BytesIO(content))
+    archive.write_bytes(tar_of({**blobs, blob_of(entry): manifest, "index.json": json.dumps(index).encode()}))
 
 
 def test_a_kubelet_that_runs_is_left_alone_and_restarted_when_its_program_was_another(site: Site) -> None:

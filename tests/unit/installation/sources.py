@@ -57,16 +57,17 @@ def write_image(path: Path, name: str, *, architecture: str = "amd64", content: 
 
 def write_docker_archive(path: Path, name: str) -> str:
     """What ``docker save`` writes; returns the digest of the image's configuration."""
-    layer = _tar({"program": name.encode()})
+    layer = tar_of({"program": name.encode()})
     root = {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]}
     configuration = json.dumps({"architecture": "amd64", "os": "linux", "config": {"Entrypoint": ["/program"]}, "rootfs": root}).encode()
     digest = hashlib.sha256(configuration).hexdigest()
     manifest = [{"Config": f"{digest}.json", "RepoTags": [name], "Layers": ["layer/layer.tar"]}]
-    path.write_bytes(_tar({f"{digest}.json": configuration, "layer/layer.tar": layer, "manifest.json": json.dumps(manifest).encode()}))
+    path.write_bytes(tar_of({f"{digest}.json": configuration, "layer/layer.tar": layer, "manifest.json": json.dumps(manifest).encode()}))
     return f"sha256:{digest}"
 
 
-def _tar(files: Mapping[str, bytes]) -> bytes:
+def tar_of(files: Mapping[str, bytes]) -> bytes:
+    """Files by name, as the tar that holds them."""
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as archive:
         for name, text in files.items():
