@@ -23,7 +23,7 @@ from tests.site.whole_site import Run, Site  # noqa: E402
 
 REPETITIONS = 3
 RUNS = {
-    "ping": ("tests/benchmarks/ping.yml",),
+    "ping": ("tests/integration/lab_ping.yml", "-e", "pinged=control_plane:workers"),
     "site.yml, second run": ("site.yml",),
     "site.yml --check --diff": ("site.yml", "--check", "--diff"),
     "check.yml": ("playbooks/check.yml",),
