@@ -188,7 +188,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str]] = {
     "kubectl": (kubectl_command, "ask the lab's cluster (arguments go to kubectl)"),
     "setup": (setup_command, "make packages, virtual environment and host image, print where the former is"),
     "molecule": (molecule_command, "run molecule's default scenario (arguments go to molecule; default: test)"),
-    "test": (test_command, f"run phases of the tests: {' '.join(gate.PHASES)} (default: all)"),
+    "test": (test_command, f"run phases of the tests: {' '.join(gate.PHASES)} (default: those of the gate)"),
     "bench": (bench_command, "run the benchmarks, or those named"),
     "endurance": (endurance_command, "do often what the gate does a few times: site.yml, resets, kills"),
     "ipip": (ipip_command, "let packets of protocol 4 through every firewall, between two emulated hosts with Debian's kernel"),
