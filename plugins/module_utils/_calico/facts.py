@@ -51,7 +51,6 @@ class Ending:
     at: datetime
     lasted: timedelta
     reason: str
-    exit_code: int
 
 
 @dataclass(frozen=True)
@@ -277,4 +276,4 @@ def _ending(terminated: Object) -> Optional[Ending]:
     began, ended = moment(terminated.get("startedAt")), moment(terminated.get("finishedAt"))
     if began is None or ended is None:
         return None
-    return Ending(ended, ended - began, str(terminated.get("reason") or ""), int(terminated.get("exitCode") or 0))
+    return Ending(ended, ended - began, str(terminated.get("reason") or ""))

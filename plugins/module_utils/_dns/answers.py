@@ -147,7 +147,7 @@ def _of_one(one: Outcome) -> Iterator[Finding]:
                 "NXDOMAIN",
                 "Another DNS server than the cluster's answers here, or its Corefile makes names up: look at the Corefile and the Service.",
             )
-    elif one.answer.rcode != "NOERROR" or not one.answer.addresses:
+    elif one.answer.rcode != "NOERROR" or not (one.answer.addresses or one.answer.is_truncated):
         inside = one.question.address
         yield Finding(
             "names_resolve",

@@ -9,7 +9,7 @@ import struct
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
-A, CNAME, AAAA = 1, 5, 28
+A, AAAA = 1, 28
 IN = 1
 _HEADER = struct.Struct("!6H")
 _ANSWER, _TRUNCATED, _RECURSION_DESIRED = 0x8000, 0x0200, 0x0100
@@ -24,7 +24,7 @@ class Malformed(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """addresses: sorted, of the question's type, whatever aliases led to them."""
+    """addresses: sorted, of the question's type, whatever aliases led to them. is_truncated: the message had no room for all."""
 
     rcode: str
     addresses: tuple[str, ...]

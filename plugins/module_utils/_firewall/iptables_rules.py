@@ -30,7 +30,6 @@ EXEMPTION_TEXTS = {
     "known": "-m conntrack --ctstate RELATED,ESTABLISHED",
     "elsewhere": "-m addrtype ! --dst-type LOCAL",
 }
-ADDRESS_BITS = {4: 32, 6: 128}
 
 
 def single(rules: Iterable[Rule]) -> list[Rule]:

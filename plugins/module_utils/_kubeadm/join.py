@@ -53,10 +53,6 @@ class Standing:
     is_serving: bool = False
     registration: Registration = "unknown"
 
-    @property
-    def is_bare(self) -> bool:
-        return self.kubelet_conf is None and self.bootstrap_conf is None and self.authority is None and not self.has_kubelet_config
-
 
 @dataclass(frozen=True)
 class Step:

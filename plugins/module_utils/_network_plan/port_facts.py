@@ -20,14 +20,12 @@ Sources = Literal["anyone", "hosts", "control_plane", "node_network", "ipv4_node
 
 KUBERNETES_PORTS = "https://kubernetes.io/docs/reference/networking/ports-and-protocols/"
 CALICO_REQUIREMENTS = "https://docs.tigera.io/calico/latest/getting-started/kubernetes/requirements"
-CALICO_OVERLAY = "https://docs.tigera.io/calico/latest/networking/configuring/vxlan-ipip"
 FELIX_METRICS = "https://docs.tigera.io/calico/latest/operations/monitor/monitor-component-metrics"
 ETCD_METRICS = "https://etcd.io/docs/latest/op-guide/monitoring/"
 KUBE_PROXY = "https://kubernetes.io/docs/reference/config-api/kube-proxy-config.v1alpha1/"
 NODE_PORTS = "https://kubernetes.io/docs/concepts/services-networking/service/#type-nodeport"
 NODE_EXPORTER = "https://github.com/prometheus/node_exporter"
 OPENSSH = "https://man.openbsd.org/sshd_config#Port"
-IP_PROTOCOLS = "https://www.iana.org/assignments/protocol-numbers"
 
 SSH_PORT = 22
 
@@ -63,7 +61,10 @@ def uses_vxlan(plan: Plan) -> bool:
 
 
 def uses_bgp(plan: Plan) -> bool:
-    """Calico's VXLAN, cross-subnet or not, does not use BGP; IP-in-IP and unencapsulated pools do (the document: CALICO_OVERLAY)."""
+    """Calico's VXLAN, cross-subnet or not, does not use BGP; IP-in-IP and unencapsulated pools do.
+
+    Source: https://docs.tigera.io/calico/latest/networking/configuring/vxlan-ipip
+    """
     return plan.encapsulation is not None and not uses_vxlan(plan)
 
 

@@ -28,7 +28,7 @@ class ScriptedCluster:
     server = "https://192.168.4.63:6443"
 
     def __init__(self, lists: dict[str, list[Object] | Refusal] | None = None, *, answers: bool = True) -> None:
-        self.lists, self.is_there, self.asked, self.logs_asked = lists or {}, answers, 0, []
+        self.lists, self.is_there, self.asked = lists or {}, answers, 0
 
     def _answer(self) -> None:
         self.asked += 1
@@ -59,7 +59,6 @@ class ScriptedCluster:
         return "[+]ping ok\n"
 
     def logs(self, wanted: Sequence[Log], seconds: float) -> list[str | Refusal | None]:
-        self.logs_asked += wanted
         gone = Refusal("log", 'HTTP status 500: Get "https://1:10250/x?y": dial tcp: refused', "HTTP status 200", "Look at it.")
         return [{"mute": None, "gone": gone}.get(one.pod, "a line\npassword: hunter2\n") for one in wanted]
 

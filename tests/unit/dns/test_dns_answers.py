@@ -30,6 +30,9 @@ WIRE = bytes.fromhex(
 )
 
 
+TRUNCATED = 0x0200  # beside a response code: RFC 1035, section 4.1.1
+
+
 def packed(name: str, rcode: int, *addresses: str, identity: int = 0x1234, aliases: bool = False) -> bytes:
     question = query(identity, name)[12:]
     records = b"".join(b"\xc0\x0c" + struct.pack("!2HIH", 1, 1, 5, 4) + socket.inet_aton(one) for one in addresses)
@@ -53,6 +56,7 @@ def test_an_answer_off_the_wire() -> None:
         (packed(API, 11), Answer("response code 11", ())),
         (packed(API, 0, "10.96.0.1", "10.0.0.7", aliases=True), Answer("NOERROR", ("10.0.0.7", "10.96.0.1"))),
         (packed(API.upper(), 0, "10.96.0.1"), Answer("NOERROR", ("10.96.0.1",))),
+        (packed(API, TRUNCATED, "10.0.0.7"), Answer("NOERROR", ("10.0.0.7",), is_truncated=True)),
     ],
 )
 def test_answers_are_read(payload: bytes, expected: Answer) -> None:
@@ -219,6 +223,7 @@ def test_healthy_dns_has_no_findings() -> None:
         ({"api_tcp": (2,)}, [("names_resolve", f"TCP, {API}")]),
         ({"api_udp": (0,)}, [("names_resolve", f"UDP, {API}")]),
         ({"api_udp": (0, "10.43.0.1")}, [("names_have_their_addresses", f"UDP, {API}")]),
+        ({"other_udp": (TRUNCATED,)}, []),
         ({"absent_udp": (0, "203.0.113.9")}, [("names_that_do_not_exist_have_no_address", f"UDP, {ABSENT}.default.svc.cluster.local")]),
         ({"absent_tcp": (2,)}, [("names_that_do_not_exist_have_no_address", f"TCP, {ABSENT}.default.svc.cluster.local")]),
     ],

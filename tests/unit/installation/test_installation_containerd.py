@@ -31,9 +31,6 @@ def row(name: str, digest: str = MANIFEST, status: str = "complete (2/2)", unpac
     return f"{name} {TYPE} {digest} {status} 698.5 KiB/698.5 KiB {unpacked} "
 
 
-SOUND = "\n".join([HEAD, row(NAME), row(CONFIG), ""])
-
-
 def test_a_table_is_read() -> None:
     text = "\n".join([HEAD, row(NAME), row("x:1", OTHER, "incomplete (1/2)", "false"), row("y:1", unpacked="false"), "", "ctr: a warning"])
     assert read_table(text) == {NAME: StoredImage(MANIFEST, True), "x:1": StoredImage(OTHER, False), "y:1": StoredImage(MANIFEST, False)}
