@@ -14,7 +14,8 @@ from tests.cluster.programs import HERE, PROGRAMS, Program, go, known, linker_fl
 from tests.lab.cache import cache, digest, locked
 from tests.lab.say import LabError, quietly, say, step
 
-FLAGS = ["-trimpath", "-buildvcs=false", "-mod=readonly"]
+# what a debugger would read takes a tenth of the compiler's time; the linker leaves it out anyway
+FLAGS = ["-trimpath", "-buildvcs=false", "-mod=readonly", "-gcflags=all=-dwarf=false"]
 PATIENCE = 7200.0  # seconds for one program: a quarter of an hour for all on two idle cores, much more on busy ones
 
 
