@@ -30,7 +30,7 @@ NODES = ["homelab", "masternode", "storagenodet3500"]
 DNS = "10.233.0.3"
 CYCLES = rounds(5, 25)
 # the cycles up to this one bring the workloads, too
-LAST_WITH_WORKLOADS = rounds(1, 25)
+LAST_WITH_WORKLOADS = rounds(1, 5)
 WITHOUT_WORKLOADS = ("-e", '{"monitoring_state": "absent", "jellyfin_state": "absent"}')
 CYCLE_MINUTES = 4
 KILLS = rounds(2, 10)
