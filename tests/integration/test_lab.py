@@ -18,7 +18,7 @@ import pytest
 from tests.integration.lab_traces import machine_state, traces
 from tests.lab import SPECIFIED_HOSTS, Host, Lab
 from tests.lab.cache import CHECKOUT
-from tests.lab.hosts import FIREWALLS
+from tests.lab.hosts import FIREWALLS, GATEWAY
 
 SLEEPER = "02:00:c0:a8:04:5d"
 SENTINEL = "02:00:00:00:00:99"  # nobody's; its packet shows that all before it have been heard
@@ -65,6 +65,15 @@ def test_a_module_reaches_a_host_through_ansible(lab: Lab) -> None:
     assert lab.module(host, "ansible.builtin.ping")["ping"] == "pong"
     assert "No such file" in str(lab.module(host, "ansible.builtin.command", {"argv": ["cat", "/nowhere"]})["stderr"])
     assert "pinged" in lab.playbook(CHECKOUT / "tests" / "integration" / "lab_ping.yml", check=True).stdout
+    lab.remove(host)
+
+
+def test_a_name_that_nobody_has_is_refused_at_once_and_asked_of_nobody_outside(lab: Lab) -> None:
+    host = lab.start("curious", address="192.168.4.86", mac="02:00:c0:a8:04:56")
+    assert host.read("/etc/resolv.conf").split() == ["nameserver", GATEWAY]
+    # a resolver that is not answered waits for 5 s
+    asked = [host.run(["timeout", "4", "getent", "ahosts", f"nobody-{number}.example"], check=False).returncode for number in range(3)]
+    assert asked == [2, 2, 2]
     lab.remove(host)
 
 

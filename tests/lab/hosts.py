@@ -19,6 +19,8 @@ from tests.lab.say import LabError
 if TYPE_CHECKING:
     from tests.lab.lab import Lab
 
+SUBNET, GATEWAY = "192.168.4.0/24", "192.168.4.1"
+
 # How a careful owner has left each host: everything shut but SSH. Each may run twice.
 FIREWALLS = {
     "none": "true",
@@ -95,6 +97,8 @@ def creation_options(lab: Lab, spec: HostSpec) -> list[str]:
         "--name", lab.container(spec.name), "--hostname", spec.name,
         "--label", f"vmstation.lab={lab.name}", "--annotation", f"vmstation.lab={lab.name}",
         "--network", lab.network, "--ip", spec.address, "--mac-address", spec.mac,
+        # which refuses at once; the machine's own name server is out of reach, and each name that is nobody's would wait 5 s for it
+        "--dns", GATEWAY, "--dns-search", ".",
         # podman's hosts file is a mount, which nothing can replace, and is written anew at every start
         "--no-hosts",
         "--systemd=always", "--stop-timeout", "1",

@@ -24,13 +24,12 @@ from pathlib import Path
 
 from tests.lab import kernel, machine
 from tests.lab.cache import CHECKOUT, cache, digest, installation_source, locked, write
-from tests.lab.hosts import FIREWALLS, Host, HostSpec, creation_options
+from tests.lab.hosts import FIREWALLS, GATEWAY, SUBNET, Host, HostSpec, creation_options
 from tests.lab.image import ensure_image
 from tests.lab.podman import Podman
 from tests.lab.say import LabError
 from tests.lab.venv import ensure_venv
 
-SUBNET, GATEWAY = "192.168.4.0/24", "192.168.4.1"
 SSH_OPTIONS = "-o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no -o LogLevel=ERROR"
 
 
@@ -94,6 +93,8 @@ class Lab:
             self.run(["ip", "link", "set", "lo", "up"])
             # frames between hosts must not pass the masquerading that podman sets up for its bridges; a setting of the namespace
             self.run(["sh", "-c", 'for f in /proc/sys/net/bridge/bridge-nf-call-*tables; do [ ! -e "$f" ] || echo 0 > "$f"; done'])
+            # the gateway refuses every question for a name, not only the first one of each second; a setting of the namespace
+            self.run(["sh", "-c", "echo 0 > /proc/sys/net/ipv4/icmp_ratelimit"])
             if not self.podman.succeeds("network", "exists", self.network):
                 self.podman.run("network", "create", "--disable-dns", "--subnet", SUBNET, "--gateway", GATEWAY, self.network)
             self._ensure_bridge()
