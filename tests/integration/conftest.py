@@ -18,6 +18,13 @@ from tests.lab.lab import remove_abandoned_labs
 from tests.lab.machine import why_no_lab
 from tests.lab.say import LabError
 
+# What takes longest as a whole, to be begun first: pytest-xdist gives a file to one worker, and the last file decides when all is done.
+LONGEST_FILES = ("test_node_role.py", "test_installation_packages.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONGEST_FILES)
+
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:

@@ -93,7 +93,8 @@ def thorough() -> int:
 
 
 def _with_hosts(marks: str, *options: str, workers: str, dist: str = "loadfile", paths: Sequence[str] = ("tests/integration",)) -> int:
-    return _pytest(paths, "-n", workers, "--dist", dist, "-v", "--durations=15", "-m", marks, *options)
+    # tests/integration/conftest.py has the order
+    return _pytest(paths, "-n", workers, "--dist", dist, "--no-loadscope-reorder", "-v", "--durations=15", "-m", marks, *options)
 
 
 def molecule(arguments: Sequence[str] = ("test",)) -> int:
