@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.lab.cache import cache, digest, locked
+from tests.lab.hosts import GATEWAY
 from tests.lab.image import PACKAGES
 from tests.lab.lab import SSH_OPTIONS, Lab
 from tests.lab.say import LabError, quietly, step
@@ -92,7 +93,7 @@ class EmulatedHost:
         tap = f"tap-{self.address.rpartition('.')[2]}"
         self.lab.run(["ip", "tuntap", "add", tap, "mode", "tap"])
         self.lab.run(["ip", "link", "set", tap, "master", self.lab.bridge(), "up"])
-        network = f"ip={self.address}::192.168.4.1:255.255.255.0:{self.name}:eth0:off"
+        network = f"ip={self.address}::{GATEWAY}:255.255.255.0:{self.name}:eth0:off"
         argv = [
             "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1024", "-display", "none",
             "-no-reboot", "-serial", f"file:{self._console}", "-kernel", str(source / "vmlinuz"), "-initrd", str(source / "initrd"),
