@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from tests.cluster import dashboards
+from tests.cluster.busybox import NAME as BUSYBOX
 from tests.integration.kubernetes_nodes import leftovers
 from tests.lab.say import say
 from tests.rounds import minutes_left, rounds
@@ -401,6 +402,36 @@ def test_a_worker_leaves_without_a_trace_and_joins_again(site: Site) -> None:
     run = site.play()
     assert run.status == 0, run.failed
     assert site.ready_nodes() == NODES
+
+
+@pytest.mark.endurance
+def test_a_worker_that_died_leaves_its_pods_to_others_and_may_come_back(site: Site) -> None:
+    site.kubectl("cordon", "storagenodet3500")
+    site.kubectl("create", "deployment", "movable", f"--image={BUSYBOX}", "--", "httpd", "-f", "-h", "/tmp")
+    try:
+        site.kubectl("wait", "--for=condition=Available", "deployment", "movable", "--timeout=60s", timeout=70)
+        site.kubectl("uncordon", "storagenodet3500")
+        assert any(name.startswith("movable-") for name in pods_of(site, "homelab"))
+        site.hosts["homelab"].lose_power()
+        site.lab.wait_for(lambda: "homelab" not in site.ready_nodes(), "the node homelab NotReady", 120)
+        named = ("-e", "worker=homelab", "-e", "confirm=homelab", "-e", "worker_is_gone=true")
+        run = site.play("playbooks/remove_worker.yml", *named)
+        assert run.status == 0, run.failed
+        assert of_calico(site, "homelab") == []
+        site.kubectl("wait", "--for=condition=Available", "deployment", "movable", "--timeout=60s", timeout=70)
+        assert any(name.startswith("movable-") for name in pods_of(site, "storagenodet3500"))
+        again = site.play("playbooks/remove_worker.yml", *named)
+        assert (again.status, again.changed) == (0, []), again.failed
+    finally:
+        site.kubectl("uncordon", "storagenodet3500")
+        site.kubectl("delete", "deployment", "movable")
+    run = site.play()
+    assert run.status == 0, run.failed
+    assert site.ready_nodes() == NODES
+
+
+def pods_of(site: Site, node: str) -> list[str]:
+    return [pod["metadata"]["name"] for pod in site.objects("pods", "--all-namespaces", f"--field-selector=spec.nodeName={node}")]
 
 
 def of_calico(site: Site, node: str) -> list[str]:

@@ -4,8 +4,9 @@
 """Objects that belong to one node, and who takes each of them away.
 
 Facts: the controller manager's collector of garbage deletes Pods of a node that is no more after 40 seconds; the node's Lease and CSINode
-belong to the Node. Calico's kube-controllers gives back the addresses of a node that is no more, then its blocks. In Calico's own
-datastore of Kubernetes, a node is the Node, without an object of its own.
+belong to the Node. Calico's kube-controllers gives back the addresses of a node that is no more, then its blocks: when the Node goes, or,
+if a Pod of it was there still, at the next change of a node or a block, at the latest after half of its leakGracePeriod, whose default is
+15 minutes (KubeControllersConfiguration). In Calico's own datastore of Kubernetes, a node is the Node, without an object of its own.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ TUNNELS = ("ipip", "vxlan", "vxlan-v6", "wireguard", "wireguard-v6")
 
 _POD_COLLECTOR = "kube-controller-manager, which collects Pods of nodes that are no more"
 _OWNER = "the Node's end; an object that stays may be deleted"
-_CALICO = "Calico's kube-controllers, which give back the addresses of nodes that are no more"
+_CALICO = "Calico's kube-controllers, which give back the addresses of nodes that are no more, some minutes after their Pods have gone"
 _KEEPERS = {
     "Node": "`kubectl delete node`",
     "Pod": _POD_COLLECTOR,
