@@ -72,7 +72,7 @@ files:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.files import read_text, replace_all
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.files import read_text, replace_all, sweep
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.kernel import LocalKernel
 from ansible_collections.vmstation.cluster.plugins.module_utils._kernel.settings import carry_out, plan, read_wish
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
@@ -91,6 +91,7 @@ def main() -> None:
         wish = read_wish(module.params)
         change = plan(wish, kernel, read_text)
         if not module.check_mode:
+            sweep((module.params["path"],))
             carry_out(wish, change, kernel, replace_all)
     except Refusal as refusal:
         module.fail_json(msg=str(refusal))

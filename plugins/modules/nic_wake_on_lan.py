@@ -151,7 +151,7 @@ findings:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_dicts, failure_message, failures
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import HostCommands
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.files import read_text, replace_all
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.files import read_text, replace_all, sweep
 from ansible_collections.vmstation.cluster.plugins.module_utils._nic.audit import after, diff, findings, plan_change
 from ansible_collections.vmstation.cluster.plugins.module_utils._nic.card import apply_change, read_standing, refuse_what_did_not_hold
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
@@ -172,6 +172,8 @@ def main() -> None:
     where = (commands, read_text, module.params["interface"] or "", module.params["mac"] or "")
     try:
         standing = read_standing(*where)
+        if not module.check_mode:
+            sweep(standing.files)
         change = plan_change(standing, state)
         if change and not module.check_mode:
             apply_change(commands, replace_all, standing.interface, standing.profile, change)

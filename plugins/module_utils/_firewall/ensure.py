@@ -75,6 +75,8 @@ def ensure(request: Request, host: Host) -> Outcome:
         rollback.check_systemd(host)
     with host.lock():
         connection = running_connection(host.environments())
+        if not request.check:
+            rollback.sweep(host, request.owner)
         waiting = rollback.pending(host, request.owner)
         confirmed = waiting is not None and not request.check and waiting.is_confirmed_by(connection)
         if confirmed:

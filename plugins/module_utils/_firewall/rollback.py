@@ -9,6 +9,7 @@ The way back is a file of data, this program as one file, and a systemd timer th
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Optional
@@ -25,6 +26,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import 
 DIRECTORY = "/var/lib/vmstation/firewall"
 UNITS = "/etc/systemd/system"
 WANTS_DIRECTORY = f"{UNITS}/timers.target.d"
+OWN_DIRECTORIES = (WANTS_DIRECTORY, DIRECTORY, os.path.dirname(DIRECTORY))
 ENTRY = """\
 import sys
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.rollback import main
@@ -110,6 +112,15 @@ def disarm(host: Host, owner: str) -> None:
     host.replace_all(dict.fromkeys((_data(owner), *_unit_files(owner), _program(owner))))
     host.remove_empty((WANTS_DIRECTORY, *unfinished.DIRECTORIES))
     host.commands.run(["systemctl", "daemon-reload"], check=False)
+
+
+def sweep(host: Host, owner: str) -> None:
+    """Remove what is left of a way back that was killed while it was made or taken away. Without its data, it does nothing."""
+    units = _unit_files(owner)
+    host.sweep((_data(owner), *units))
+    if host.read_text(_data(owner)) is None and any(host.read_text(path) is not None for path in (*units, _program(owner))):
+        disarm(host, owner)
+    host.remove_empty(OWN_DIRECTORIES)
 
 
 def check_systemd(host: Host) -> None:

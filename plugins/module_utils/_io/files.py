@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Optional
 
@@ -26,32 +27,30 @@ def read_text(path: str) -> Optional[str]:
 def replace_all(contents: Mapping[str, Optional[str]], *, new_mode: int = 0o644) -> None:
     """Replace files by a rename each, in the mapping's order; None removes. Every new content is on disk before the first rename.
 
-    A replaced file keeps its mode and owner; a new one gets ``new_mode``. A file behind a link is replaced where it is.
+    A replaced file keeps its mode and owner; a new one gets ``new_mode``. A file behind a link is replaced where it is. What a call that
+    was killed has left beside the files goes first.
     """
-    staged: dict[str, Optional[str]] = {}
-    try:
-        for path, text in contents.items():
-            target = os.path.realpath(path)
-            staged[target] = None if text is None else _stage(target, text, new_mode)
+    sweep(contents)
+    targets = {os.path.realpath(path): text for path, text in contents.items()}
+    with contextlib.ExitStack() as stack:
+        staged = {
+            target: None if text is None else stack.enter_context(_staged(target, text, new_mode)) for target, text in targets.items()
+        }
         for target, temporary in staged.items():
             if temporary is not None:
                 os.replace(temporary, target)
             elif os.path.lexists(target):
                 os.unlink(target)
-    finally:
-        for temporary in staged.values():
-            if temporary is not None and os.path.lexists(temporary):
-                os.unlink(temporary)
-    for directory in {os.path.dirname(target) for target in staged}:
+    for directory in {os.path.dirname(target) for target in targets}:
         _sync_directory(directory)
 
 
 def sweep(paths: Iterable[str]) -> None:
-    """Remove what a ``replace_all`` that was killed has left beside these files."""
+    """Remove what a ``replace_all`` that was killed has left beside these files. What one that runs has made is locked, and stays."""
     for directory in {os.path.dirname(os.path.realpath(path)) for path in paths}:
         for entry in os.scandir(directory) if os.path.isdir(directory) else ():
-            if entry.name.startswith(STAGED[0]) and entry.name.endswith(STAGED[1]):
-                os.unlink(entry.path)
+            if entry.name.startswith(STAGED[0]) and entry.name.endswith(STAGED[1]) and entry.is_file(follow_symlinks=False):
+                _remove_unlocked(entry.path)
 
 
 def remove_empty(directories: Iterable[str]) -> None:
@@ -61,21 +60,49 @@ def remove_empty(directories: Iterable[str]) -> None:
             os.rmdir(directory)
 
 
-def _stage(target: str, text: str, new_mode: int) -> str:
-    os.makedirs(os.path.dirname(target), mode=0o755, exist_ok=True)
-    # the leading dot keeps it out of every `*.d` directory that a reload might read meanwhile
-    descriptor, temporary = tempfile.mkstemp(prefix=STAGED[0], suffix=STAGED[1], dir=os.path.dirname(target))
+@contextlib.contextmanager
+def _staged(target: str, text: str, new_mode: int) -> Iterator[str]:
+    """The name of a file beside the target with its new content, which is gone afterwards unless it was renamed."""
+    directory = os.path.dirname(target)
+    os.makedirs(directory, mode=0o755, exist_ok=True)
+    descriptor, temporary = _locked_temporary(directory)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(text.encode("utf-8", "surrogateescape"))
-        file.flush()
-        if os.path.exists(target):
-            status = os.stat(target)
-            os.fchmod(file.fileno(), status.st_mode & 0o7777)
-            os.fchown(file.fileno(), status.st_uid, status.st_gid)
-        else:
-            os.fchmod(file.fileno(), new_mode)
-        os.fsync(file.fileno())
-    return temporary
+        try:
+            file.write(text.encode("utf-8", "surrogateescape"))
+            file.flush()
+            if os.path.exists(target):
+                status = os.stat(target)
+                os.fchmod(file.fileno(), status.st_mode & 0o7777)
+                os.fchown(file.fileno(), status.st_uid, status.st_gid)
+            else:
+                os.fchmod(file.fileno(), new_mode)
+            os.fsync(file.fileno())
+            yield temporary
+        finally:
+            if os.path.lexists(temporary):
+                os.unlink(temporary)
+
+
+def _locked_temporary(directory: str) -> tuple[int, str]:
+    while True:
+        # the leading dot keeps it out of every `*.d` directory that a reload might read meanwhile
+        descriptor, temporary = tempfile.mkstemp(prefix=STAGED[0], suffix=STAGED[1], dir=directory)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.path.lexists(temporary):
+            return descriptor, temporary
+        # another process has swept it before it was locked
+        os.close(descriptor)
+
+
+def _remove_unlocked(path: str) -> None:
+    # gone meanwhile, locked, or another user's
+    with contextlib.suppress(FileNotFoundError, BlockingIOError, PermissionError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(path)
+        finally:
+            os.close(descriptor)
 
 
 def _sync_directory(directory: str) -> None:

@@ -320,6 +320,17 @@ def test_the_way_back_stands_before_the_change(machine):
     assert "OnActiveSec=60s" in machine.files["/etc/systemd/system/vmstation-firewall-rollback-worker.timer"]
 
 
+@pytest.mark.parametrize("renamed", range(1, 5))
+def test_a_way_back_that_was_killed_while_it_was_made_goes_with_the_next_run(machine, renamed):
+    run(machine, ports=[{"port": 80}], confirm_within=60)
+    made = [path for path in machine.files if path != FILE]
+    machine.files = {path: text for path, text in machine.files.items() if path in (FILE, *made[:renamed])}
+    run(machine, check=True, ports=[{"port": 80}])
+    assert list(machine.files) == [FILE, *made[:renamed]]
+    run(machine, ports=[{"port": 80}])
+    assert list(machine.files) == [FILE]
+
+
 @pytest.mark.parametrize("by_another", [None, json.dumps({**as_data(NOTHING), "trusted": ["10.9.0.0/16"]})], ids=["untouched", "changed"])
 def test_the_way_back_takes_from_a_file_that_others_changed_only_what_is_ours(machine, by_another):
     run(machine, ports=[{"port": 22}, {"port": 80, "comment": "web"}])

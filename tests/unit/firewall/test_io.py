@@ -14,6 +14,7 @@ import time
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import rollback
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.detached import run_detached
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.files import replace_all, sweep
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.lock import exclusive
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.own_program import archive
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.processes import environments
@@ -120,3 +121,53 @@ def test_the_archive_is_the_whole_program(tmp_path):
     program.write_bytes(archive(entry).encode("utf-8", "surrogateescape"))
     shown = subprocess.run([sys.executable, "-I", "-S", str(program), "worker"], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert shown.stdout == f"{rollback.__name__} []\n"
+
+
+def replacing_and_killed_before_the(rename: int, *paths) -> None:
+    """A process that is killed at a rename, as by a power cut: nothing is cleaned up."""
+    child = os.fork()
+    if not child:
+        left, replace = [rename], os.replace
+
+        def replace_or_die(*names):
+            left[0] -= 1
+            if not left[0]:
+                os.kill(os.getpid(), signal.SIGKILL)
+            replace(*names)
+
+        os.replace = replace_or_die
+        replace_all({str(path): "new" for path in paths})
+        os._exit(0)
+    _pid, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status)
+
+
+def test_what_a_killed_replacement_has_left_goes_with_the_next_one(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "new" / "second"
+    replacing_and_killed_before_the(2, first, second)
+    assert [first.read_text(), len(list(tmp_path.rglob(".vmstation-*")))] == ["new", 1]
+    replace_all({str(second.parent / "another"): None})
+    assert sorted(tmp_path.rglob("*")) == [first, second.parent]
+
+
+def test_what_a_running_replacement_is_about_to_rename_is_not_swept(tmp_path, monkeypatch):
+    target, other = tmp_path / "target", tmp_path / "other"
+    seen, replace = [], os.replace
+
+    def sweep_then_replace(*names):
+        sweep([str(other)])
+        seen.extend(tmp_path.glob(".vmstation-*"))
+        replace(*names)
+
+    monkeypatch.setattr(os, "replace", sweep_then_replace)
+    replace_all({str(target): "new"})
+    assert (target.read_text(), len(seen)) == ("new", 1)
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_replacement_that_fails_leaves_nothing_and_the_old_contents(tmp_path):
+    target, no_directory = tmp_path / "target", tmp_path / "target" / "below"
+    target.write_text("old")
+    with pytest.raises(OSError, match="target"):
+        replace_all({str(target): "new", str(no_directory): "new"})
+    assert ([path.name for path in tmp_path.iterdir()], target.read_text()) == (["target"], "old")
