@@ -91,7 +91,7 @@ def main() -> None:
         wish = read_wish(module.params)
         change = plan(wish, kernel, read_text)
         if not module.check_mode:
-            sweep((module.params["path"],))
+            sweep((wish.path,))
             carry_out(wish, change, kernel, replace_all)
     except Refusal as refusal:
         module.fail_json(msg=str(refusal))

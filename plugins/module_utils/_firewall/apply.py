@@ -69,10 +69,10 @@ def settle(host: Host, owner: str, client: str, *, check: bool) -> list[str]:
     client: the other end of the SSH connection that runs us; empty if it is not SSH.
     """
     note = unfinished.found(host)
-    if not check:
-        host.sweep((unfinished.PATH, *(note.paths if note else ())))
     if note is None:
         return []
+    if not check:
+        host.sweep(note.paths)
     backend = BACKENDS[note.backend](host.commands, host.read_text, note.zone, client)
     if note.owner == owner or not backend.is_in_force():
         return []

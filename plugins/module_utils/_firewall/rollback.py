@@ -117,6 +117,7 @@ def disarm(host: Host, owner: str) -> None:
 def sweep(host: Host, owner: str) -> None:
     """Remove what is left of a way back that was killed while it was made or taken away. Without its data, it does nothing."""
     units = _unit_files(owner)
+    # the note of an unfinished change is beside the data
     host.sweep((_data(owner), *units))
     if host.read_text(_data(owner)) is None and any(host.read_text(path) is not None for path in (*units, _program(owner))):
         disarm(host, owner)

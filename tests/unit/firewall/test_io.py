@@ -136,8 +136,10 @@ def replacing_and_killed_before_the(rename: int, *paths) -> None:
             replace(*names)
 
         os.replace = replace_or_die
-        replace_all({str(path): "new" for path in paths})
-        os._exit(0)
+        try:
+            replace_all({str(path): "new" for path in paths})
+        finally:
+            os._exit(0)
     _pid, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status)
 
