@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
 from tests.integration.conftest import lab
 from tests.lab import Lab
+from tests.site import aftermath
 from tests.site.whole_site import Site
 
 __all__ = ["lab", "site"]
@@ -23,3 +24,12 @@ def site(lab: Lab) -> Iterator[Site]:
     made.make_hosts()
     yield made
     made.remove_hosts()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    site = item.funcargs.get("site") if isinstance(item, pytest.Function) else None
+    if report.failed and isinstance(site, Site):
+        report.sections.append(("What stands after the failure", aftermath.tell(site)))
+    return report
