@@ -42,6 +42,13 @@ options:
       - How often a question is sent over UDP, each time with the O(timeout), as a datagram may be lost.
     type: int
     default: 2
+  wait:
+    description:
+      - Seconds for which everything is asked again while something is wrong, such as right after Pods of CoreDNS have moved.
+        As each question goes to any of these Pods, three rounds in a row must be well then. The answers that are returned are the last
+        ones, or at the end of the wait the last in which something was wrong.
+    type: float
+    default: 0
 extends_documentation_fragment:
   - vmstation.cluster.attributes
   - vmstation.cluster.attributes.read_only
@@ -135,8 +142,9 @@ answers:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vmstation.cluster.plugins.module_utils._dns.answers import as_data, ask, judge, request
+from ansible_collections.vmstation.cluster.plugins.module_utils._dns.answers import as_data, ask_until_well, judge, request
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_dicts, failure_message, failures
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.clock import SystemClock
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.dns import HostResolvers
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
@@ -145,6 +153,7 @@ ARGUMENTS = {
     "names": {"type": "list", "elements": "str", "default": []},
     "timeout": {"type": "float", "default": 3},
     "attempts": {"type": "int", "default": 2},
+    "wait": {"type": "float", "default": 0},
     "fail_on": {"type": "str", "choices": ["error", "warning", "never"], "default": "error"},
 }
 
@@ -155,7 +164,7 @@ def main() -> None:
         asked = request(module.params)
     except Refusal as refusal:
         module.fail_json(msg=str(refusal))
-    outcomes = ask(asked, HostResolvers(module.params["timeout"], module.params["attempts"]))
+    outcomes = ask_until_well(asked, HostResolvers(module.params["timeout"], module.params["attempts"]), SystemClock())
     findings = judge(outcomes)
     result = {"changed": False, "findings": as_dicts(findings), "answers": as_data(outcomes)}
     failing = failures(findings, module.params["fail_on"])

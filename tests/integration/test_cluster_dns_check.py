@@ -114,6 +114,14 @@ def test_nobody_there_is_two_findings(lab: Lab, node: Host) -> None:
     assert found(result) == [("the_dns_address_answers", transport, "connection refused") for transport in ("UDP", "TCP")]
 
 
+def test_what_is_wrong_is_asked_again_for_as_long_as_told(lab: Lab, served: Host) -> None:
+    served.run(["systemctl", "stop", "coredns"])
+    served.run(["systemd-run", "--on-active=5s", "systemctl", "start", "coredns"])
+    result = check(lab, served, wait=60)
+    assert not result.get("failed"), result
+    assert result["findings"] == []
+
+
 def test_the_dns_of_another_cluster_is_told(lab: Lab, served: Host) -> None:
     serve(served, zone=ZONE.replace("10.96.0.1", "10.43.0.1"))
     assert {one[:2] for one in found(check(lab, served))} == {

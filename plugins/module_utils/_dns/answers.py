@@ -13,6 +13,7 @@ from typing import Any, Optional
 from ansible_collections.vmstation.cluster.plugins.module_utils._dns.message import AAAA, A, Answer, Malformed, answer, is_name, query
 from ansible_collections.vmstation.cluster.plugins.module_utils._dns.model import dns_plan
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.clock import Clock
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.dns import Exchange, Reply, Resolvers
 from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.ranges import api_server_address
 from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.reading import read_cluster
@@ -20,6 +21,9 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import 
 
 TRANSPORTS = ("udp", "tcp")
 ABSENT = "vmstation-dns-check"
+PAUSE = 1.0
+# one Pod of several may be out of reach, and each question goes to any of them
+ROUNDS_TO_TRUST = 3
 _PODS = "`kubectl get pods -n kube-system -l k8s-app=kube-dns -o wide`"
 _LOG = "`kubectl logs -n kube-system -l k8s-app=kube-dns`"
 
@@ -36,8 +40,11 @@ class Question:
 
 @dataclass(frozen=True)
 class Request:
+    """wait: seconds for which is asked again what is not well."""
+
     servers: tuple[str, ...]
     questions: tuple[Question, ...]
+    wait: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,7 @@ class Outcome:
 def request(params: Mapping[str, Any]) -> Request:
     """The module's options, read."""
     plan = dns_plan(params["plan"])
-    for name, least in (("timeout", 0.1), ("attempts", 1)):
+    for name, least in (("timeout", 0.1), ("attempts", 1), ("wait", 0)):
         if params[name] < least:
             raise Refusal(name, f"{params[name]:g}", f"{least:g} or more", "Correct it.")
     service = api_server_address(read_cluster(params["plan"])[0].plan)
@@ -66,7 +73,21 @@ def request(params: Mapping[str, Any]) -> Request:
             raise Refusal(f"names: {name}", name, "a host name with its domain", "Correct it.")
         questions.append(Question(name.rstrip("."), kind if name.rstrip(".").endswith(f".{plan.domain}") else A))
     questions.append(Question(f"{ABSENT}.default.svc.{plan.domain}", kind, is_absent=True))
-    return Request(plan.addresses, tuple(questions))
+    return Request(plan.addresses, tuple(questions), params["wait"])
+
+
+def ask_until_well(asked: Request, resolvers: Resolvers, clock: Clock) -> list[Outcome]:
+    """The first answers if they are well, else those after which all was well for some rounds; after the wait, the last that were not."""
+    end = clock.now() + asked.wait
+    outcomes = bad = ask(asked, resolvers)
+    rounds = 0 if judge(outcomes) else ROUNDS_TO_TRUST
+    while rounds < ROUNDS_TO_TRUST and clock.now() < end:
+        clock.sleep(PAUSE)
+        outcomes = ask(asked, resolvers)
+        rounds += 1
+        if judge(outcomes):
+            bad, rounds = outcomes, 0
+    return outcomes if rounds == ROUNDS_TO_TRUST else bad
 
 
 def ask(asked: Request, resolvers: Resolvers) -> list[Outcome]:

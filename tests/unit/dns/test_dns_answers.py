@@ -14,7 +14,15 @@ from contextlib import suppress
 
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._dns import message
-from ansible_collections.vmstation.cluster.plugins.module_utils._dns.answers import ABSENT, Question, Request, ask, judge, request
+from ansible_collections.vmstation.cluster.plugins.module_utils._dns.answers import (
+    ABSENT,
+    Question,
+    Request,
+    ask,
+    ask_until_well,
+    judge,
+    request,
+)
 from ansible_collections.vmstation.cluster.plugins.module_utils._dns.message import Answer, Malformed, answer, query
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.dns import Exchange, HostResolvers, Reply
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
@@ -192,7 +200,8 @@ class Told:
             yield Reply(trouble=told) if isinstance(told, str) else Reply(packed(name, *told))
 
 
-ASKED = request({"plan": SPECIFICATION, "names": ["grafana.monitoring.svc.cluster.local"], "timeout": 3, "attempts": 2})
+OPTIONS = {"plan": SPECIFICATION, "names": ["grafana.monitoring.svc.cluster.local"], "timeout": 3, "attempts": 2, "wait": 0}
+ASKED = request(OPTIONS)
 
 
 def test_what_is_asked_follows_from_the_plan() -> None:
@@ -235,7 +244,56 @@ def test_one_silent_transport_points_at_what_passes_the_other_alone() -> None:
     assert one.fix.startswith("Over TCP it answers")
 
 
-@pytest.mark.parametrize("change", [{"names": ["a..b"]}, {"timeout": 0}, {"attempts": 0}])
+class Clock:
+    def __init__(self) -> None:
+        self.time = 100.0
+
+    def now(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.time += seconds
+
+
+class Rounds:
+    """Tells a round of questions what its turn says: all is well, or nothing comes over TCP. The last turn is for good."""
+
+    def __init__(self, *are_well: bool) -> None:
+        self.are_well = list(are_well)
+        self.asked = 0
+
+    def identity(self) -> int:
+        return 0x1234
+
+    def exchange(self, exchanges: list[Exchange]) -> list[Reply]:
+        is_well = self.are_well[min(self.asked, len(self.are_well) - 1)]
+        self.asked += 1
+        return list((Told() if is_well else Told(tcp=f"trouble {self.asked}")).exchange(exchanges))
+
+
+@pytest.mark.parametrize(
+    ("wait", "are_well", "rounds", "found_at_last"),
+    [
+        (60, [True, False], 1, []),
+        (60, [False, True], 4, []),
+        (60, [False, True, True, False, True], 7, []),
+        (0, [False, True], 1, ["trouble 1"]),
+        (5, [False], 6, ["trouble 6"]),
+        # two rounds that are well are too few where every other Pod is out of reach
+        (5, [False, False, False, False, True], 6, ["trouble 4"]),
+    ],
+)
+def test_what_is_wrong_is_asked_again_until_it_is_well_for_good(
+    wait: float, are_well: list[bool], rounds: int, found_at_last: list[str]
+) -> None:
+    resolvers, clock = Rounds(*are_well), Clock()
+    outcomes = ask_until_well(request({**OPTIONS, "wait": wait}), resolvers, clock)
+    assert [one.found for one in judge(outcomes)] == found_at_last
+    assert resolvers.asked == rounds
+    assert clock.time - 100 <= wait
+
+
+@pytest.mark.parametrize("change", [{"names": ["a..b"]}, {"timeout": 0}, {"attempts": 0}, {"wait": -1}])
 def test_options_that_cannot_be_are_refused(change: dict[str, object]) -> None:
     with pytest.raises(Refusal, match=next(iter(change))):
-        request({"plan": SPECIFICATION, "names": [], "timeout": 3, "attempts": 2, **change})
+        request({**OPTIONS, **change})
