@@ -16,6 +16,9 @@ from tests.site.whole_site import Site
 
 __all__ = ["lab", "site"]
 
+# later failures are most often of the first one's making
+TOLD = pytest.StashKey[bool]()
+
 
 @pytest.fixture(scope="session")
 def site(lab: Lab) -> Iterator[Site]:
@@ -30,6 +33,7 @@ def site(lab: Lab) -> Iterator[Site]:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     site = item.funcargs.get("site") if isinstance(item, pytest.Function) else None
-    if report.failed and isinstance(site, Site):
+    if report.failed and isinstance(site, Site) and TOLD not in item.session.stash:
+        item.session.stash[TOLD] = True
         report.sections.append(("What stands after the failure", aftermath.tell(site)))
     return report
