@@ -13,6 +13,8 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._nodes.judge imp
 from ansible_collections.vmstation.cluster.plugins.module_utils._nodes.watch import Request, request, wait_for_nodes
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal, Unavailable
 
+from tests.unit.clock import START, Clock
+
 
 def node(name: str, status: str = "True", message: str = "", **spec: object) -> dict[str, Any]:
     ready = {"type": "Ready", "status": status, "message": message, "lastHeartbeatTime": "2026-11-23T06:41:00Z"}
@@ -100,17 +102,6 @@ class Cluster:
         yield from one
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.time = 1000.0
-
-    def now(self) -> float:
-        return self.time
-
-    def sleep(self, seconds: float) -> None:
-        self.time += seconds
-
-
 BUSY = Unavailable("Kubernetes API", "HTTP status 503", "HTTP status 200", "Wait.")
 
 
@@ -151,7 +142,7 @@ def test_what_waiting_cannot_mend_is_not_waited_for() -> None:
     clock = Clock()
     with pytest.raises(Refusal, match="401"):
         wait_for_nodes(Request(("a",), timeout=60), Cluster(Refusal("API", "HTTP status 401", "credentials", "Fetch them.")), clock)
-    assert clock.now() == 1000.0
+    assert clock.now() == START
 
 
 def test_no_names_are_no_wait() -> None:

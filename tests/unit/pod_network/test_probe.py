@@ -17,22 +17,13 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._pod_network.mod
 from ansible_collections.vmstation.cluster.plugins.module_utils._pod_network.probe import run
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal, Unavailable
 
+from tests.unit.clock import Clock
+
 M, H, S = "masternode", "homelab", "storagenodet3500"
 SPACE = "vmstation-probe-a"
 REQUEST = Request((M, H, S), frozenset(), ("10.233.0.3",), ("kubernetes.default.svc.cluster.local",), ("4789/udp",), "busybox", 60)
 SILENCE = Unavailable("Kubernetes API", "no complete answer within 30 s", "an answer", "Look.")
 FORBIDDEN = Refusal("Kubernetes API", "HTTP status 403: no", "the permission to create pods", "Let it.")
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.time = 100.0
-
-    def now(self) -> float:
-        return self.time
-
-    def sleep(self, seconds: float) -> None:
-        self.time += seconds
 
 
 class Cluster:

@@ -13,6 +13,8 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import 
 from ansible_collections.vmstation.cluster.plugins.module_utils._removal.leftovers import Leftover, findings, of_node
 from ansible_collections.vmstation.cluster.plugins.module_utils._removal.watch import Request, request, wait_until_gone
 
+from tests.unit.clock import START, Clock
+
 CRD = "crd.projectcalico.org/v1"
 BLOCK = {"metadata": {"name": "10-244-7-0-26"}, "spec": {"cidr": "10.244.7.0/26", "affinity": "host:homelab"}}
 OTHER_BLOCK = {"metadata": {"name": "10-244-8-0-26"}, "spec": {"cidr": "10.244.8.0/26", "affinity": "host:homelab2"}}
@@ -72,17 +74,6 @@ def test_each_is_told_with_who_takes_it_away(left: Leftover, severity: str, fix:
     assert fix in finding.fix
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.time = 1000.0
-
-    def now(self) -> float:
-        return self.time
-
-    def sleep(self, seconds: float) -> None:
-        self.time += seconds
-
-
 class Cluster:
     """Gives the objects of each kind; those of a kind in ``ends`` until that moment. Without Calico it knows none of its kinds."""
 
@@ -106,13 +97,14 @@ class Cluster:
 
 def test_waiting_ends_when_the_last_object_is_gone() -> None:
     clock = Clock()
-    outcome = wait_until_gone(Request("homelab", 300), Cluster(clock, {"Pod": 1040, "BlockAffinity": 1062}, busy_until=1009), clock)
+    cluster = Cluster(clock, {"Pod": START + 40, "BlockAffinity": START + 62}, busy_until=START + 9)
+    outcome = wait_until_gone(Request("homelab", 300), cluster, clock)
     assert (outcome.left, outcome.seconds) == ([], 63)
 
 
 def test_waiting_ends_in_time_with_what_stays() -> None:
     clock = Clock()
-    outcome = wait_until_gone(Request("homelab", 30), Cluster(clock, {"Pod": 1010, "IPAMBlock": 9999}), clock)
+    outcome = wait_until_gone(Request("homelab", 30), Cluster(clock, {"Pod": START + 10, "IPAMBlock": 9999}), clock)
     assert [str(one) for one in outcome.left] == ["IPAMBlock 10-244-7-0-26"]
     assert outcome.seconds == 30
 

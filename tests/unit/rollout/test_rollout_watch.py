@@ -14,21 +14,11 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._rollout.judge i
 from ansible_collections.vmstation.cluster.plugins.module_utils._rollout.model import Request, Workload, request
 from ansible_collections.vmstation.cluster.plugins.module_utils._rollout.watch import watch
 
+from tests.unit.clock import START, Clock
+
 COREDNS = Workload("Deployment", "kube-system", "coredns")
 CALICO = Workload("DaemonSet", "kube-system", "calico-node")
 BUSY = Unavailable("Kubernetes API", "connection refused", "an answer", "Look at it.")
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.time = 100.0
-
-    def now(self) -> float:
-        return self.time
-
-    def sleep(self, seconds: float) -> None:
-        assert seconds > 0
-        self.time += seconds
 
 
 class Cluster:
@@ -43,7 +33,7 @@ class Cluster:
 
     def items(self, api_version: str, kind: str, namespace: str = "", *_selectors: str) -> Iterator[dict[str, Any]]:
         self.asked.append(f"{kind} {namespace}")
-        found = self.lists.get(kind, lambda _seconds: [])(self.clock.time - 100)
+        found = self.lists.get(kind, lambda _seconds: [])(self.clock.time - START)
         if isinstance(found, Refusal):
             raise found
         return iter(found)
@@ -131,7 +121,7 @@ def test_without_time_it_judges_once() -> None:
     clock = Clock()
     cluster = Cluster(clock, Deployment=lambda _seconds: [deployment(1)])
     outcome = watch(Request((COREDNS,), timeout=0), cluster, clock)
-    assert clock.time == 100
+    assert clock.time == START
     assert findings(outcome.reports, outcome.seconds)[0].found.startswith("waiting for 1 of 2")
 
 
