@@ -8,11 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.model import Cluster
+from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.port_facts import uses_bgp
 from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.ranges import BLOCK_SIZES, Pool, pools
 from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.rule import Rule, Violation
 
 # https://kubernetes.io/docs/setup/best-practices/cluster-large/ and the kubelet's default of maxPods
 PODS_PER_NODE = 110
+# https://docs.tigera.io/calico/latest/getting-started/kubernetes/self-managed-onprem/onpremises: calico.yaml is for 50 nodes or fewer
+NODES_WITHOUT_TYPHA = 50
+# https://docs.tigera.io/calico/latest/networking/configuring/bgp: a full mesh is for about 100 nodes or fewer
+NODES_OF_A_FULL_MESH = 100
 
 
 def block_sizes_are_calicos(cluster: Cluster) -> Iterator[Violation]:
@@ -90,6 +95,23 @@ def every_pool_is_encapsulated(cluster: Cluster) -> Iterator[Violation]:
             )
 
 
+def calico_needs_no_typha(cluster: Cluster) -> Iterator[Violation]:
+    """There are at most 50 hosts: on more, Calico without Typha has every node watch the API server for itself."""
+    nodes = len(cluster.hosts or ())
+    if nodes > NODES_WITHOUT_TYPHA:
+        yield Violation(
+            "hosts", f"{nodes} hosts", f"{NODES_WITHOUT_TYPHA} or fewer for Calico without Typha, which this collection installs"
+        )
+
+
+def the_bgp_mesh_is_small(cluster: Cluster) -> Iterator[Violation]:
+    """There are at most 100 hosts if Calico uses BGP: in its full mesh every node has a session with every other node."""
+    nodes = len(cluster.hosts or ())
+    if uses_bgp(cluster.plan) and nodes > NODES_OF_A_FULL_MESH:
+        found = f"{nodes} hosts with encapsulation {cluster.plan.encapsulation}: {nodes - 1} BGP sessions on each"
+        yield Violation("network_plan.encapsulation", found, f"{NODES_OF_A_FULL_MESH} hosts or fewer in a full BGP mesh")
+
+
 CALICO_RULES = (
     Rule(block_sizes_are_calicos, "error", "Write block_size: 26 for IPv4, 122 for IPv6, or leave it out."),
     Rule(blocks_fit_in_their_pool, "error", "Enlarge pod_cidr, or raise block_size."),
@@ -97,4 +119,6 @@ CALICO_RULES = (
     Rule(pools_hold_all_pods_of_full_nodes, "warning", "Enlarge pod_cidr, like 10.244.0.0/16."),
     Rule(ipip_has_an_ipv4_pool, "error", "Set encapsulation: VXLAN."),
     Rule(every_pool_is_encapsulated, "info", "Set encapsulation: VXLAN if nodes are on several networks."),
+    Rule(calico_needs_no_typha, "warning", "Use 50 hosts or fewer, or expect more load on the API server with each host."),
+    Rule(the_bgp_mesh_is_small, "warning", "Set encapsulation: VXLAN, which needs no BGP."),
 )

@@ -82,11 +82,11 @@ def the_control_plane_never_sleeps(cluster: Cluster) -> Iterator[Violation]:
             yield Violation(host.label, "role control_plane with sleeps: true", "a control plane host that stays awake")
 
 
-def control_planes_can_lose_one(cluster: Cluster) -> Iterator[Violation]:
-    """The number of control plane hosts is odd: two or four lose etcd's majority no later than one fewer does."""
-    count = sum(host.role == "control_plane" for host in cluster.hosts or ())
-    if count and count % 2 == 0 and all(host.role for host in cluster.hosts or ()):
-        yield Violation("hosts", f"{count} control plane hosts", "an odd number of them")
+def there_is_only_one_control_plane(cluster: Cluster) -> Iterator[Violation]:
+    """Only one host has the role control_plane: this collection sets up no replicated control plane."""
+    names = [host.name or host.label for host in cluster.hosts or () if host.role == "control_plane"]
+    if len(names) > 1:
+        yield Violation("hosts", f"{len(names)} control plane hosts: {', '.join(names)}", "one control plane host")
 
 
 HOST_RULES = (
@@ -98,5 +98,5 @@ HOST_RULES = (
     Rule(sleeping_hosts_have_a_mac, "error", "Add its mac (`ip link show` on that host), or set sleeps: false."),
     Rule(there_is_a_control_plane, "error", "Put a host into the group control_plane."),
     Rule(the_control_plane_never_sleeps, "error", "Set sleeps: false for it, or make another host the control plane."),
-    Rule(control_planes_can_lose_one, "warning", "Use one or three control plane hosts."),
+    Rule(there_is_only_one_control_plane, "error", "Keep one host in the group control_plane, and move the others to the group workers."),
 )

@@ -35,7 +35,7 @@ def declared(*more, without=()):
 
 
 def many(count, **changes):
-    workers = [{"name": f"worker{at}", "address": f"192.168.4.{at + 10}", "role": "worker"} for at in range(count - 1)]
+    workers = [{"name": f"worker{at}", "address": f"192.168.4.{at + 70}", "role": "worker"} for at in range(count - 1)]
     return [{**HOSTS[0], **changes}, *workers]
 
 
@@ -174,7 +174,9 @@ CASES = [
     ("there_is_a_control_plane", plan(), hosts(of="masternode", role="worker"), plan(), HOSTS),
     ("there_is_a_control_plane", plan(), [], plan(), HOSTS),
     ("the_control_plane_never_sleeps", plan(), hosts(of="masternode", sleeps=True, mac="52:54:00:00:00:01"), plan(), HOSTS),
-    ("control_planes_can_lose_one", plan(), hosts(role="control_plane", sleeps=False), plan(), HOSTS),
+    # also three, of which etcd could lose one: the roles set up one
+    ("there_is_only_one_control_plane", plan(), hosts(role="control_plane", sleeps=False), plan(), HOSTS),
+    ("there_is_only_one_control_plane", plan(), [{**host, "role": "control_plane", "sleeps": False} for host in HOSTS], plan(), HOSTS),
     # Calico
     ("block_sizes_are_calicos", plan(block_size=19), HOSTS, plan(block_size=20), HOSTS),
     ("block_sizes_are_calicos", plan(block_size=33), HOSTS, plan(block_size=32), HOSTS),
@@ -197,6 +199,7 @@ CASES = [
     ),
     ("pools_have_a_block_for_every_node", plan(pod_cidr="10.244.0.0/24"), many(5), plan(pod_cidr="10.244.0.0/22"), many(5)),
     ("pools_hold_all_pods_of_full_nodes", plan(pod_cidr="10.244.0.0/24"), HOSTS, plan(pod_cidr="10.244.0.0/23"), HOSTS),
+    ("calico_needs_no_typha", plan(encapsulation="VXLAN"), many(51), plan(encapsulation="VXLAN"), many(50)),
     ("ipip_has_an_ipv4_pool", plan(IPV6, encapsulation="IPIP"), IPV6_HOSTS, plan(IPV6, encapsulation="None"), IPV6_HOSTS),
     ("ipip_has_an_ipv4_pool", plan(IPV6, encapsulation="IPIPCrossSubnet"), IPV6_HOSTS, IPV6, IPV6_HOSTS),
     # services
@@ -272,7 +275,7 @@ def test_both_ends_of_a_range_belong_to_it(changes, broken):
 
 
 def test_every_rule_has_a_case():
-    assert {rule.name for rule in RULES} - {case[0] for case in CASES} == {"every_pool_is_encapsulated"}
+    assert {rule.name for rule in RULES} - {case[0] for case in CASES} == {"every_pool_is_encapsulated", "the_bgp_mesh_is_small"}
 
 
 def test_an_ipv6_pool_beside_ipip_is_told_but_no_fault():
@@ -339,3 +342,12 @@ def test_all_problems_come_in_one_run_errors_first():
 def test_hosts_that_sleep_are_told_by_name():
     [finding] = judge(plan(), hosts(mac=ABSENT)).findings
     assert str(finding).startswith("error: host homelab: found sleeps: true without a mac; expected the MAC address of its network card.")
+
+
+def test_three_hundred_hosts_are_not_passed_without_a_word():
+    hundreds = [{"name": f"worker{at}", "address": f"10.20.{at // 200}.{at % 200 + 10}", "role": "worker"} for at in range(300)] + [
+        {"name": "masternode", "address": "10.20.4.10", "role": "control_plane"}
+    ]
+    network = {"node_cidr": "10.20.0.0/16", "gateway": "10.20.0.1", "upstream_dns": ["10.20.0.1"]}
+    assert rules_broken(plan(**network), hundreds) == {"calico_needs_no_typha", "the_bgp_mesh_is_small"}
+    assert rules_broken(plan(**network, encapsulation="VXLAN"), hundreds) == {"calico_needs_no_typha"}
