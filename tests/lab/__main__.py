@@ -17,6 +17,7 @@ from tests.lab.cache import CHECKOUT, cache, locked
 from tests.lab.hosts import SPECIFIED_HOSTS
 from tests.lab.image import remove_images
 from tests.lab.lab import Lab, remove_abandoned_labs
+from tests.lab.python import use_a_new_python
 from tests.lab.say import LabError, aloud, say, step
 from tests.lab.setup import set_up
 from tests.lab.venv import ensure_venv, renew_pins
@@ -213,6 +214,7 @@ def main() -> int:
     if options.arguments[:1] == ["--"]:
         del options.arguments[0]
     try:
+        use_a_new_python()
         return options.function(options)
     except LabError as error:
         say(f"FAILED: {error}")

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from tests.lab.cache import CHECKOUT, cache, digest, locked
-from tests.lab.say import LabError, quietly, step
+from tests.lab.say import quietly, step
 
 PINS = CHECKOUT / "requirements" / "development.txt"
 WISHES = CHECKOUT / "requirements" / "development.in"
@@ -30,8 +30,6 @@ def ensure_venv() -> Path:
         if (directory / "complete").exists():
             _link(directory)
             return directory
-        if sys.version_info < (3, 11):
-            raise LabError(f"Python {sys.version.split()[0]}; the controller needs 3.11 or newer. Name it: make PYTHON=python3.11 ...")
         with step(f"virtual environment {directory}"):
             shutil.rmtree(directory, ignore_errors=True)
             quietly([sys.executable, "-m", "venv", str(directory)])
@@ -64,7 +62,7 @@ def renew_pins() -> None:
         "--no-header",
         "--no-annotate",
         "--python-version",
-        "3.11",
+        "3.12",
         "-o",
         str(PINS),
         str(WISHES),

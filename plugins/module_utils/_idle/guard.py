@@ -105,7 +105,7 @@ def _question(asked: str) -> Question:
 
 
 def _look(question: Question, connection: str, commands: Commands, read_text: Callable[[str], Optional[str]]) -> Status:
-    caller, caller_port, *_server = [*connection.split(), "", ""]
+    caller, caller_port = [*connection.split(), "", ""][:2]
     own = (readings.address(caller), int(caller_port))
     peers = readings.ssh_peers(commands.run(["ss", "-Htnp", "state", "established"]).stdout)
     seen = list(readings.flows(commands.run(["conntrack", "-L", "-p", "tcp", "--state", "ESTABLISHED", "-o", "extended"]).stdout))

@@ -8,17 +8,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Callable, Optional, Protocol
+from typing import Any, Callable, Optional
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Commands
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.files import Write
 
 Contents = Mapping[str, Optional[str]]
-
-
-class Write(Protocol):
-    """Replaces files whole; None removes. A new file gets ``new_mode``."""
-
-    def __call__(self, contents: Contents, *, new_mode: int = 0o644) -> None: ...
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,17 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Protocol
 
+Contents = Mapping[str, Optional[str]]
 STAGED = (".vmstation-", ".tmp")  # before and after what a temporary file's name has of its own
+
+
+class Write(Protocol):
+    """``replace_all``, or what tests put in its place."""
+
+    def __call__(self, contents: Contents, *, new_mode: int = 0o644) -> None:
+        """Replace these files."""
 
 
 def read_text(path: str) -> Optional[str]:
@@ -24,7 +32,7 @@ def read_text(path: str) -> Optional[str]:
         return None
 
 
-def replace_all(contents: Mapping[str, Optional[str]], *, new_mode: int = 0o644) -> None:
+def replace_all(contents: Contents, *, new_mode: int = 0o644) -> None:
     """Replace files by a rename each, in the mapping's order; None removes. Every new content is on disk before the first rename.
 
     A replaced file keeps its mode and owner; a new one gets ``new_mode``. A file behind a link is replaced where it is. What a call that

@@ -102,7 +102,7 @@ class LocalReader:
             return Reading(False)
         kept = _Kept(one.room, one.keep)
         # its own session, so that what it starts can be ended with it
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # pylint: disable=ansible-bad-function
             [program, *one.argv[1:]], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             env=self._environment, start_new_session=True,
         )  # fmt: skip

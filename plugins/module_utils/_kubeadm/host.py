@@ -6,25 +6,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Callable, Optional, Protocol
+from typing import Callable
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Commands, HostCommands
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.detached import run_detached
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.files import replace_all
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.files import Write, replace_all
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.host_state import HostFiles, LocalFiles, LocalMachine, look_at_host
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.lock import exclusive
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model import Expectations, HostState
 
 LOCK = "/run/vmstation-kubeadm.lock"
-
-
-class Write(Protocol):
-    """Replaces files whole; None removes. A new file gets ``new_mode``."""
-
-    def __call__(self, contents: Mapping[str, Optional[str]], *, new_mode: int = 0o644) -> None: ...
 
 
 @dataclass(frozen=True)
