@@ -190,11 +190,8 @@ unknown:
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.vmstation.cluster.plugins.module_utils._calico import survey
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster import (
-    KUBECONFIG_ARGUMENTS,
-    KUBERNETES_IMPORT_ERROR,
-    KubernetesApi,
-)
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster import KubernetesApi
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.kubeconfig import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 

@@ -128,11 +128,8 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.vmstation.cluster.plugins.module_utils._calico.pools import API_VERSION, pool_documents
 from ansible_collections.vmstation.cluster.plugins.module_utils._calico.preflight import judge, look
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_dicts, failure_message, failures
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster import (
-    KUBECONFIG_ARGUMENTS,
-    KUBERNETES_IMPORT_ERROR,
-    KubernetesApi,
-)
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster import KubernetesApi
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.kubeconfig import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 ARGUMENTS = {

@@ -69,7 +69,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis impor
 from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.bounds import share
 from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.model import as_data
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.clock import SystemClock
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.kubeconfig import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.texts import TextApi
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 

@@ -191,12 +191,8 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._drift.judge imp
 from ansible_collections.vmstation.cluster.plugins.module_utils._drift.look import look
 from ansible_collections.vmstation.cluster.plugins.module_utils._drift.wanted import read_wanted
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_dicts, failure_message, failures
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster import (
-    KUBECONFIG_ARGUMENTS,
-    KUBERNETES_IMPORT_ERROR,
-    KubernetesApi,
-    read_yaml,
-)
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster import KubernetesApi, read_yaml
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.kubeconfig import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.kubelets import KubeletVisitor
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 from ansible_collections.vmstation.cluster.plugins.module_utils._site.hosts import CLUSTER_HOSTS_ARGUMENTS

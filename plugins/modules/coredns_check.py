@@ -168,12 +168,8 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._dns.coredns_rul
 from ansible_collections.vmstation.cluster.plugins.module_utils._dns.coredns_state import look
 from ansible_collections.vmstation.cluster.plugins.module_utils._dns.model import dns_plan
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_dicts, failure_message, failures
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster import (
-    KUBECONFIG_ARGUMENTS,
-    KUBERNETES_IMPORT_ERROR,
-    KubernetesApi,
-    read_yaml,
-)
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster import KubernetesApi, read_yaml
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.kubeconfig import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 ARGUMENTS = {

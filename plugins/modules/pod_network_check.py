@@ -255,7 +255,7 @@ api_calls:
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_dicts, failure_message, failures
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.clock import SystemClock
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.kubeconfig import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.probe_pods import ProbePods, ending_in_order, fresh_name
 from ansible_collections.vmstation.cluster.plugins.module_utils._pod_network import judge, manifests, model, probe
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal

@@ -197,11 +197,8 @@ nodes:
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_dicts, failure_message, failures
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster import (
-    KUBECONFIG_ARGUMENTS,
-    KUBERNETES_IMPORT_ERROR,
-    KubernetesApi,
-)
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster import KubernetesApi
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.kubeconfig import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 from ansible_collections.vmstation.cluster.plugins.module_utils._workloads import judge, look, model
 

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
 import shutil
 import subprocess
+import sys
+import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -23,6 +26,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster impo
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal, Unavailable
 
 from tests.cluster.server import Cluster
+from tests.lab.cache import CHECKOUT
 
 
 def changed(cluster: Cluster, directory: Path, *, server: str = "", authority: str = "", user: dict[str, str] | None = None) -> str:
@@ -255,3 +259,38 @@ def test_a_list_that_took_too_long_goes_on_from_its_place(tmp_path: Path) -> Non
     faulty = Faulty(lambda handler, number: send(handler, *pages[number - 1]))
     assert list(KubernetesApi(faulty.kubeconfig(tmp_path)).items("v1", "Pod")) == [{"n": 1}, {"n": 2}]
     assert faulty.asked[-1].endswith("continue=second")
+
+
+def test_a_plain_kubeconfig_is_read_without_the_client(cluster: Cluster) -> None:
+    """Its import takes four times as long as the question."""
+    script = (
+        "import sys; sys.modules['kubernetes'] = None;"
+        "from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster import KubernetesApi;"
+        "print(KubernetesApi(sys.argv[1]).read('/version')['major'])"
+    )
+    argv = [sys.executable, "-c", script, str(cluster.kubeconfig)]
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT / "collections")}
+    assert subprocess.run(argv, capture_output=True, text=True, check=True, env=environment).stdout == "1\n"
+
+
+EXEC = {"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never", "command": "cat"}
+
+
+def test_a_plugin_for_credentials_is_run_by_the_client(cluster: Cluster, token: str, tmp_path: Path) -> None:
+    credential = {"apiVersion": EXEC["apiVersion"], "kind": "ExecCredential", "status": {"token": token}}
+    (tmp_path / "credential").write_text(json.dumps(credential))
+    kubeconfig = changed(cluster, tmp_path, user={"exec": {**EXEC, "args": [str(tmp_path / "credential")]}})
+    with pytest.raises(Refusal, match=r"HTTP status 403: .*nobody"):
+        list(KubernetesApi(kubeconfig).items("v1", "Pod", "default"))
+
+
+def test_what_only_the_client_reads_is_named_where_there_is_none(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "kubernetes", None)
+    with pytest.raises(Refusal, match=r"kubeconfig .*: found what only the Python client for Kubernetes reads.*pip install kubernetes"):
+        KubernetesApi(changed(cluster, tmp_path, user={"exec": {**EXEC, "args": []}}))
+
+
+def test_no_key_is_left_in_a_temporary_file(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    KubernetesApi(str(cluster.kubeconfig)).read("/version")
+    assert list(tmp_path.iterdir()) == []

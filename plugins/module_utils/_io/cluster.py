@@ -5,34 +5,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
 import ssl
 import threading
-import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn, Optional, Protocol, Union
 from urllib.parse import quote, urlencode
 
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.kubeconfig import read_access
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.lister import Lister
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal, Unavailable
 
-try:
+# _io.kubeconfig says what is missing
+with contextlib.suppress(ImportError):
     import urllib3
     import yaml  # type: ignore[import-untyped]
-    from kubernetes import client, config
-except ImportError:
-    KUBERNETES_IMPORT_ERROR: Optional[str] = traceback.format_exc()
-else:
-    KUBERNETES_IMPORT_ERROR = None
 
 Object = dict[str, Any]
-
-# what every module with the documentation fragment `kubeconfig` takes
-KUBECONFIG_ARGUMENTS = {"kubeconfig": {"type": "path"}, "context": {"type": "str"}}
 
 # kubectl takes 500 at once; of 5000 nodes, decoding a quarter of that is as fast and holds two thirds of the memory
 PAGE = 125
@@ -88,18 +82,14 @@ class KubernetesApi:
 
     def __init__(self, kubeconfig: Optional[str] = None, context: Optional[str] = None) -> None:
         self._origin = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
-        configuration = _configuration(self._origin, context)
-        self._server = str(configuration.host)
-        self._pool = client.ApiClient(configuration).rest_client.pool_manager
-        settings: Any = configuration.auth_settings().values()
-        self._headers = {str(one["key"]): str(one["value"]) for one in settings if one["in"] == "header"}
+        self._access = read_access(self._origin, context)
         self._resources: dict[str, dict[str, _Resource]] = {}
         self._asking_for_kinds, self._counting = threading.Lock(), threading.Lock()
         self.calls = 0
 
     @property
     def server(self) -> str:
-        return self._server
+        return self._access.server
 
     def serves(self, api_version: str, kind: str) -> bool:
         return kind in self._kinds(api_version)
@@ -147,7 +137,7 @@ class KubernetesApi:
             return self._kinds(api_version)[kind]
         except KeyError:
             raise Refusal(
-                f"Kubernetes API {self._server}, kind {kind} of {api_version}",
+                f"Kubernetes API {self._access.server}, kind {kind} of {api_version}",
                 "not served",
                 "an API server that knows this kind",
                 "Install what brings it, or correct the version (`kubectl api-resources` lists what there is).",
@@ -211,10 +201,10 @@ class KubernetesApi:
         with self._counting:
             self.calls += 1
         try:
-            answer = self._pool.request(
+            answer = self._access.pool.request(
                 method,
-                self._server + path,
-                headers={"Accept": "application/json", "User-Agent": "vmstation.cluster", **(headers or {}), **self._headers},
+                self._access.server + path,
+                headers={"Accept": "application/json", "User-Agent": "vmstation.cluster", **(headers or {}), **self._access.headers},
                 timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
                 retries=retries,
                 body=body,
@@ -225,7 +215,7 @@ class KubernetesApi:
 
     def _silence(self, error: Exception, question: _Question) -> Refusal:
         """Why there was no answer at all."""
-        subject = f"Kubernetes API {self._server}, {question.what}"
+        subject = f"Kubernetes API {self._access.server}, {question.what}"
         reason = getattr(error, "reason", None) or error
         if isinstance(reason, urllib3.exceptions.SSLError):
             cause = reason.args[0] if reason.args else reason
@@ -248,7 +238,7 @@ class KubernetesApi:
 
     def _refuse(self, status: int, answer: Object, question: _Question) -> NoReturn:
         """An answer other than what was asked for."""
-        subject = f"Kubernetes API {self._server}, {question.what}"
+        subject = f"Kubernetes API {self._access.server}, {question.what}"
         message = str(answer.get("message") or "no reason given")
         if status == 401:
             raise Refusal(
@@ -303,29 +293,6 @@ def read_yaml(text: str) -> object:
         return yaml.safe_load(text)
     except yaml.YAMLError:
         return None
-
-
-def _configuration(origin: str, context: Optional[str]) -> client.Configuration:
-    configuration = client.Configuration()
-    files = [os.path.expanduser(part) for part in origin.split(os.pathsep)]
-    if not any(os.access(file, os.R_OK) for file in files):
-        raise Refusal(
-            f"kubeconfig {origin}",
-            "no file of this name that can be read",
-            "a kubeconfig",
-            "Name the right file; the role control_plane fetches it from the control plane.",
-        )
-    load: Any = config.load_kube_config  # the library gives it no types
-    try:
-        load(config_file=os.pathsep.join(files), context=context or None, client_configuration=configuration, persist_config=False)
-    except Exception as error:  # the library raises ConfigException, yaml's and binascii's errors, OSError, TypeError, KeyError
-        raise Refusal(
-            f"kubeconfig {origin}" + (f", context {context}" if context else ""),
-            f"{type(error).__name__}: {error}",
-            "a kubeconfig with a server, its authority and a user's credentials",
-            "Name the right file and context, or fetch it from the control plane again.",
-        ) from error
-    return configuration
 
 
 def _root(api_version: str) -> str:
