@@ -42,6 +42,7 @@ def main() -> None:
         lab.prepare()
         site = Site(lab)
         site.make_hosts()
+        site.put_workers_to_sleep()
         first = require_success("site.yml, first run", site.play(), may_change=True)
         measured = {what: [require_success(what, site.play(*argv)) for _repetition in range(REPETITIONS)] for what, argv in RUNS.items()}
     finally:

@@ -48,7 +48,7 @@ def check() -> int:
     """Build, install, and let Ansible find every module and filter in what was installed."""
     target = cache() / "archive"
     installed = build_and_install(target)
-    unwanted = [name for name in ("tests", "molecule", "Makefile", ".ci", "collections") if (installed / name).exists()]
+    unwanted = [name for name in ("tests", "molecule", "extensions", "Makefile", ".ci", "collections") if (installed / name).exists()]
     if unwanted:
         print(f"the archive holds what it should not: {', '.join(unwanted)}")
     names = [f"vmstation.cluster.{path.stem}" for path in sorted((installed / "plugins" / "modules").glob("*.py"))]

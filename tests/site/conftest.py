@@ -22,7 +22,7 @@ TOLD = pytest.StashKey[bool]()
 
 @pytest.fixture(scope="session")
 def site(lab: Lab) -> Iterator[Site]:
-    """The site as its owner finds it on the first day: bare hosts, the workers asleep."""
+    """The site as its owner finds it on the first day: bare hosts, all awake."""
     made = Site(lab)
     made.make_hosts()
     yield made

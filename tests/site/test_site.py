@@ -57,6 +57,15 @@ def lines(site: Site) -> Iterator[None]:
         yield
 
 
+def test_check_mode_of_bare_hosts_predicts_changes_and_makes_none(site: Site) -> None:
+    run = site.play("site.yml", "--check", "--diff")
+    assert run.status == 0, run.failed
+    assert {change.partition(":")[0] for change in run.changed} >= set(NODES)
+    for name, host in site.hosts.items():
+        assert bare_host.differences(site.bare[name], bare_host.look(host)) == [], name
+    site.put_workers_to_sleep()
+
+
 def test_a_run_that_is_killed_and_whose_hosts_lose_their_power_is_completed_by_the_next(site: Site) -> None:
     whole = site.count_tasks("site.yml")
     for number in range(1, KILLS + 1):
@@ -80,6 +89,14 @@ def test_check_mode_of_a_live_site_predicts_nothing(site: Site) -> None:
     run = site.play("site.yml", "--check", "--diff")
     assert run.status == 0, run.failed
     assert run.changed == []
+
+
+def test_the_hosts_are_as_the_default_scenario_of_molecule_verifies_them(site: Site) -> None:
+    """The file that `make molecule` runs, against hosts that were made in the same way."""
+    argv = ["python", "-m", "pytest", "-v", "-p", "no:cacheprovider", "--color=no", "molecule/default/verify"]
+    verified = site.lab.run(argv, check=False, timeout=300)
+    assert verified.returncode == 0, verified.stdout
+    say(verified.stdout.splitlines()[-1])
 
 
 def test_a_diagnosis_has_each_hosts_rules_and_no_secret(site: Site, tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ while True:
 def older(site: Site) -> Site:
     """The site as it was with the older release."""
     site.remove_hosts()
-    site.make_hosts(asleep=False)
+    site.make_hosts()
     source = {"installation_source": {"kind": "directory", "path": str(make_source(older=True))}}
     run = site.play("site.yml", "-e", json.dumps({**source, "node_kubernetes_release": OLDER_RELEASE.removeprefix("v")}))
     assert run.status == 0, run.failed

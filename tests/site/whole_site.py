@@ -70,14 +70,17 @@ class Site:
         self.hosts: dict[str, Host] = {}
         self.bare: dict[str, frozenset[str]] = {}
 
-    def make_hosts(self, *, asleep: bool = True) -> None:
-        """Three bare hosts, looked at, and the workers asleep as they are most of the time."""
+    def make_hosts(self) -> None:
+        """Three bare hosts, awake and looked at."""
         for spec in SPECIFIED_HOSTS:
             host = self.hosts[spec.name] = self.lab.start_as(replace(spec, sleeps=False))
             self._wait_for_addresses(host)
             self.bare[spec.name] = bare_host.look(host)
-            if spec.sleeps and asleep:
-                host.stop()
+
+    def put_workers_to_sleep(self) -> None:
+        for spec in SPECIFIED_HOSTS:
+            if spec.sleeps:
+                self.hosts[spec.name].stop()
 
     def _wait_for_addresses(self, host: Host) -> None:
         """Until it is sure that no other host has its link-local address, the kernel makes no route to it."""
