@@ -26,7 +26,9 @@ def _toolchain() -> str:
 
 def directory_of(program: Program) -> Path:
     """Where the programs of this go.mod, go.sum, Go and linker flags are, made or not."""
-    pins = [(HERE / program.directory / name).read_bytes() for name in ("go.mod", "go.sum")]
+    # a program of this repository is named after its own source, too
+    sources = sorted(path.name for path in (HERE / program.directory).glob("*.go"))
+    pins = [(HERE / program.directory / name).read_bytes() for name in ("go.mod", "go.sum", *sources)]
     key = digest(*pins, _toolchain(), *FLAGS, linker_flags(program), *program.tags)
     return cache() / "cluster" / f"{program.directory}-{key}" / "bin"
 

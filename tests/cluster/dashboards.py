@@ -15,8 +15,6 @@ from tests.lab.cache import CHECKOUT
 DIRECTORY = CHECKOUT / "roles" / "monitoring" / "files" / "dashboards"
 # what Grafana fills in, as it does for six hours of a scrape each 30 seconds with all nodes, namespaces and Pods chosen
 FILLED_IN = {"$__rate_interval": "2m", "$__auto": "30s", "$node": ".+", "$namespace": ".+", "$pod": ".+", "$search": ""}
-# and asks Loki beside the query
-LOKI_RANGE = {"since": "6h", "step": "30s"}
 
 
 @dataclass(frozen=True)

@@ -29,11 +29,15 @@ class Real:
 
 @dataclass(frozen=True)
 class StandIn:
-    """What takes the place of a program: it answers the path by which that says that it is well, and /metrics."""
+    """What takes the place of a program: it answers the path by which that says that it is well, and /metrics; of Loki, it keeps lines."""
 
     port: int
     health: str
     user: str
+    logs: str = ""  # the directory in which it keeps the lines that are pushed to it
+
+    def environment(self, program: str) -> dict[str, str]:
+        return {"STAND_IN_FOR": program, "STAND_IN_PORT": str(self.port), "STAND_IN_HEALTH": self.health, "STAND_IN_LOGS": self.logs}
 
     @staticmethod
     def image(program: str) -> str:
@@ -44,11 +48,11 @@ REAL = {
     "prometheus": Real({"/bin/prometheus": "prometheus", "/bin/promtool": "promtool"}),
     "node_exporter": Real({"/bin/node_exporter": "node_exporter"}),
     "kube_state_metrics": Real({"/kube-state-metrics": "kube-state-metrics"}),
-    "loki": Real({"/usr/bin/loki": "loki"}, "10001:10001"),
 }
-# these are no Go modules that could be had
+# Alloy and Jellyfin are no Go modules that can be had; what is under the AGPL is not built here, as Grafana and Loki are
 STAND_INS = {
     "grafana": StandIn(3000, "/api/health", "472:472"),
+    "loki": StandIn(3100, "/ready", "10001:10001", "/loki"),
     "alloy": StandIn(12345, "/-/ready", "0:0"),
     "jellyfin": StandIn(8096, "/health", "1000:1000"),
 }
@@ -72,15 +76,14 @@ def real_image(image: str) -> tuple[str, Path]:
     """The name by which the role asks for it and its archive, made if it is missing; builds the programs that it needs."""
     name, facts = wanted(image), REAL[image]
     pinned = {version(PROGRAMS[program]) for program in facts.programs.values()}
-    # Loki's tags have no v
-    if {one.removeprefix("v") for one in pinned} != {name.rpartition(":")[2].removeprefix("v")}:
+    if pinned != {name.rpartition(":")[2]}:
         raise LabError(f"the role monitoring asks for {name}; the go.mod below {HERE} and programs.py pin {' '.join(sorted(pinned))}")
     files = dict(zip(facts.programs, build(list(facts.programs.values()))))
     return name, _ensure(Image(name, [next(iter(facts.programs))], files, user=facts.user, architecture=go("env", "GOARCH")))
 
 
 def _stand_in(program: str, facts: StandIn) -> Path:
-    environment = {"STAND_IN_FOR": program, "STAND_IN_PORT": str(facts.port), "STAND_IN_HEALTH": facts.health}
+    environment = facts.environment(program)
     files = {"/bin/stand-in": build(["stand-in"])[0]}
     name = StandIn.image(program)
     return _ensure(Image(name, ["/bin/stand-in"], files, user=facts.user, environment=environment, architecture=go("env", "GOARCH")))

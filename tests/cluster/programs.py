@@ -70,8 +70,6 @@ def _of_exporters(name: str, directory: str, package: str) -> Program:
     return Program(name, directory, package, package, told=("github.com/prometheus/common/version.Version",))
 
 
-LOKI = "github.com/grafana/loki/v3"
-
 # in the order of building: first what an API server needs
 PROGRAMS = {
     program.name: program
@@ -96,7 +94,6 @@ PROGRAMS = {
         *map(_of_prometheus, ("prometheus", "promtool")),
         _of_exporters("node_exporter", "prometheus", "github.com/prometheus/node_exporter"),
         _of_exporters("kube-state-metrics", "kube_state_metrics", "k8s.io/kube-state-metrics/v2"),
-        Program("loki", "loki", f"{LOKI}/cmd/loki", LOKI, told=(f"{LOKI}/pkg/util/build.Version",)),
         Program("stand-in", "stand_in", "vmstation.cluster/tests/cluster/stand_in", "", release="v1.0.0"),
     )
 }

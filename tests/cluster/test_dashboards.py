@@ -1,8 +1,8 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The dashboards: what Grafana insists on, and every PromQL expression read by promtool. test_loki.py has Loki answer those in LogQL, and
-tests/site asks a real Prometheus and a real Loki for the data.
+"""The dashboards: what Grafana insists on, and every PromQL expression read by promtool. test_loki.py has those in LogQL read by a grammar,
+and tests/site asks a real Prometheus for the data.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 // Command stand-in takes the place of a program that the tests cannot have: it answers the path by which that program says that it is well,
-// and /metrics with one series that says what it is. It takes any arguments, and heeds none.
+// and /metrics with one series that says what it is. It takes any arguments, and heeds none. With a directory of its own in STAND_IN_LOGS it
+// also takes lines as Loki does, keeps them there, and finds them by their labels.
 package main
 
 import (
@@ -22,5 +23,12 @@ func main() {
 		answer.Header().Set("Content-Type", "text/plain; version=0.0.4")
 		fmt.Fprintf(answer, "stand_in_info{program=%q} 1\n", program)
 	})
+	if directory := os.Getenv("STAND_IN_LOGS"); directory != "" {
+		kept, err := openLogs(directory)
+		if err != nil {
+			log.Fatal(err)
+		}
+		kept.serve()
+	}
 	log.Fatal(http.ListenAndServe(":"+port, nil))
 }
