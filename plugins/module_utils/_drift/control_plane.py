@@ -19,6 +19,8 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._drift.comparing
 )
 from ansible_collections.vmstation.cluster.plugins.module_utils._drift.model import Object, Seen, Sight
 from ansible_collections.vmstation.cluster.plugins.module_utils._drift.wanted import Wanted
+from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Severity
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.configuration import EXTEND_TOKENS
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 # what a running cluster keeps
@@ -35,7 +37,7 @@ _AGAIN = {
     for component in (_API_SERVER, _MANAGER)
 }
 # https://kubernetes.io/docs/reference/command-line-tools-reference/
-_DEFAULTS = {_NODE_PORTS: "30000-32767", _NODE_CIDRS: "false", "node-cidr-mask-size": "24"}
+_DEFAULTS = {_NODE_PORTS: "30000-32767", _NODE_CIDRS: "false", "node-cidr-mask-size": "24", EXTEND_TOKENS: "true"}
 
 
 def of_version(wanted: Wanted, seen: Sight) -> Iterator[Comparison]:
@@ -64,6 +66,9 @@ def of_flags(wanted: Wanted, seen: Sight) -> Iterator[Comparison]:
     for name, words in _pods(seen, _API_SERVER):
         yield _point(name, _SERVICES, FOR_GOOD).compare(services, _flag(words, _SERVICES))
         yield _point(name, _NODE_PORTS, _AGAIN[_API_SERVER]).compare(wanted.plan.node_port_range, _flag(words, _NODE_PORTS))
+        fix = f"A token that another host has got is accepted for a year. {_AGAIN[_API_SERVER]}"
+        tokens = _argument(at(wanted.cluster, "apiServer.extraArgs"), EXTEND_TOKENS)
+        yield _point(name, EXTEND_TOKENS, fix, "warning").compare(tokens, _flag(words, EXTEND_TOKENS))
     for name, words in _pods(seen, _MANAGER):
         yield _point(name, _SERVICES, _AGAIN[_MANAGER]).compare(services, _flag(words, _SERVICES))
         yield _point(name, "cluster-cidr", _AGAIN[_MANAGER]).compare(pods, _flag(words, "cluster-cidr"))
@@ -74,7 +79,7 @@ def _of_node_cidrs(wanted: Wanted, pod: str, words: Seen[Sequence[str]]) -> Iter
     """With more nodes than ranges for them, some nodes get none."""
     planned, live = _argument(at(wanted.cluster, "controllerManager.extraArgs"), _NODE_CIDRS), _flag(words, _NODE_CIDRS)
     fix = f"Calico needs no node CIDRs. {_AGAIN[_MANAGER]}"
-    yield Point(_FLAGS, f"Pod {KUBE_SYSTEM}/{pod}", f"--{_NODE_CIDRS}", fix, "warning").compare(planned, live)
+    yield _point(pod, _NODE_CIDRS, fix, "warning").compare(planned, live)
     network = next((one for one in wanted.plan.pod_cidr or () if one.version == 4), None)
     size = str(_flag(words, "node-cidr-mask-size-ipv4") or _flag(words, "node-cidr-mask-size"))
     if live == "true" and network is not None and size.isdigit():
@@ -100,8 +105,8 @@ def _pods(seen: Sight, component: str) -> list[tuple[str, Seen[Sequence[str]]]]:
     return list(seen.programs.get(component, {component: absent}).items())
 
 
-def _point(pod: str, flag: str, fix: str) -> Point:
-    return Point(_FLAGS, f"Pod {KUBE_SYSTEM}/{pod}", f"--{flag}", fix)
+def _point(pod: str, flag: str, fix: str, severity: Severity = "error") -> Point:
+    return Point(_FLAGS, f"Pod {KUBE_SYSTEM}/{pod}", f"--{flag}", fix, severity)
 
 
 def _of(live: Seen[Object], path: str) -> object:

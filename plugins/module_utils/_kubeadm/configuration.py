@@ -33,6 +33,8 @@ CRI_SOCKET = "unix:///run/containerd/containerd.sock"
 CONTROL_PLANE_TAINT = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
 KUBEADMS_PATIENCE = 240
 KUBE_PROXY_MODES = ("iptables", "nftables")
+# by default a Pod's token is accepted for a year, instead of the hour for which it was requested
+EXTEND_TOKENS = "service-account-extend-token-expiration"
 
 _RELEASE = re.compile(r"(\d+)\.(\d+)\.\d+")
 _FIELDS = ("pod_cidr", "service_cidr", "dns_service_ip", "dns_domain", "node_port_range", "kubernetes_version")
@@ -192,7 +194,9 @@ def _cluster(plan: Plan, host: ControlPlane, addresses: list[str], endpoint: str
             "certSANs": list(
                 dict.fromkeys(["127.0.0.1", "localhost", *addresses, host.name.lower(), _host_of(endpoint), *host.extras.cert_sans])
             ),
-            "extraArgs": arguments({"service-node-port-range": node_ports}, host.extras.apiserver, "apiserver_extra_args", apiserver),
+            "extraArgs": arguments(
+                {"service-node-port-range": node_ports, EXTEND_TOKENS: "false"}, host.extras.apiserver, "apiserver_extra_args", apiserver
+            ),
         },
         "controllerManager": {
             # Calico gives out its own blocks: node CIDRs would end a /16 at 256 nodes, and refuse a pod network below /24

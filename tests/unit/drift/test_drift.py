@@ -63,7 +63,12 @@ class World:
         self.objects: dict[tuple[str, str], list[Object]] = {
             (API, "Node"): [_node(host.name, host.addresses, f"v{release}") for host in wanted.hosts],
             (API, "Pod"): [
-                _pod("kube-apiserver", f"--service-cluster-ip-range={services}", "--service-node-port-range=30000-32767"),
+                _pod(
+                    "kube-apiserver",
+                    "--service-account-extend-token-expiration=false",
+                    f"--service-cluster-ip-range={services}",
+                    "--service-node-port-range=30000-32767",
+                ),
                 _pod(
                     "kube-controller-manager",
                     "--allocate-node-cidrs=false",
@@ -202,6 +207,15 @@ CASES: dict[str, tuple[Callable[[World], Any], tuple[str, str, str, str] | None]
     "the default of a flag is as good": (
         lambda world: world.flag("kube-apiserver", "--service-node-port-range=30000-32767", "--v=2"),
         None,
+    ),
+    "the API server extends tokens, as it does by default": (
+        lambda world: world.flag("kube-apiserver", "--service-account-extend-token-expiration=false", "--v=2"),
+        (
+            "warning",
+            "Pod kube-system/kube-apiserver-masternode",
+            "--service-account-extend-token-expiration: true",
+            "control-plane apiserver",
+        ),
     ),
     "the API server has another service range": (
         lambda world: world.flag("kube-apiserver", "--service-cluster-ip-range=10.96.0.0/12", "--service-cluster-ip-range=10.96.0.0/16"),

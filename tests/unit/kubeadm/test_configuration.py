@@ -81,6 +81,7 @@ def at(path: str, made: dict[str, dict[str, Any]]) -> Any:
         ("ClusterConfiguration.networking.serviceSubnet", "10.96.0.0/12"),
         ("ClusterConfiguration.networking.dnsDomain", "cluster.local"),
         ("ClusterConfiguration.apiServer.certSANs", ["127.0.0.1", "localhost", "192.168.4.63", "masternode"]),
+        ("ClusterConfiguration.apiServer.extraArgs.service-account-extend-token-expiration", "false"),
         ("ClusterConfiguration.apiServer.extraArgs.service-node-port-range", "30000-32767"),
         ("ClusterConfiguration.controllerManager.extraArgs.bind-address", "192.168.4.63"),
         ("ClusterConfiguration.controllerManager.extraArgs.allocate-node-cidrs", "false"),
@@ -160,6 +161,7 @@ def test_settings_of_ones_own_are_laid_over() -> None:
         {"name": "audit-log-maxage", "value": "30"},
         {"name": "enable-admission-plugins", "value": "NodeRestriction"},
         {"name": "enable-admission-plugins", "value": "AlwaysPullImages"},
+        {"name": "service-account-extend-token-expiration", "value": "false"},
         {"name": "service-node-port-range", "value": "30000-32767"},
     ]
     assert at("ClusterConfiguration.controllerManager.extraArgs", made) == [

@@ -43,10 +43,17 @@ def live(wanted: dict[str, Any], **changes: object) -> dict[str, Any]:
         (CLUSTER, {"controlPlaneEndpoint": "k8s:6443"}, "controlPlaneEndpoint", "k8s:6443", "192.168.4.63:6443"),
         (
             CLUSTER,
-            {"apiServer": {**CLUSTER["apiServer"], "extraArgs": [{"name": "v", "value": "2"}]}},
+            {"apiServer": {**CLUSTER["apiServer"], "extraArgs": CLUSTER["apiServer"]["extraArgs"][:1]}},
             "apiServer.extraArgs.service-node-port-range",
             "nothing",
             "['30000-32767']",
+        ),
+        (
+            CLUSTER,
+            {"apiServer": {**CLUSTER["apiServer"], "extraArgs": CLUSTER["apiServer"]["extraArgs"][1:]}},
+            "apiServer.extraArgs.service-account-extend-token-expiration",
+            "nothing",
+            "['false']",
         ),
         (
             CLUSTER,
