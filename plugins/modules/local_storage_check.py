@@ -59,6 +59,11 @@ options:
         description:
           - How many inodes must be free. It does not count on file systems that have no fixed number of them, such as btrfs.
         type: int
+      maximum_used:
+        description:
+          - The percentage of the file system that may be in use before it is a warning. What is reserved for root counts as used.
+        type: int
+        default: 100
   timeout:
     description:
       - Seconds that a look at one directory may take.
@@ -202,6 +207,7 @@ ARGUMENTS = {
             "not_empty": {"type": "bool", "default": False},
             "minimum_free": {"type": "str"},
             "minimum_free_inodes": {"type": "int"},
+            "maximum_used": {"type": "int", "default": 100},
         },
     },
     "timeout": {"type": "float", "default": 10},

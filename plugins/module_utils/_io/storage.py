@@ -19,7 +19,7 @@ class Place:
     """A path and the file system that it is on, or would be on.
 
     nearest: itself or its nearest parent that exists, without links. owner, group, mode: of itself, None if it does not exist.
-    free, free_inodes: for whoever is not root; free_inodes is None on a file system that does not count them.
+    free, free_inodes: for whoever is not root; free_inodes is None on a file system that does not count them. size: of the file system.
     """
 
     nearest: str
@@ -31,6 +31,7 @@ class Place:
     mode: Optional[int]
     free: int
     free_inodes: Optional[int]
+    size: int
 
 
 class Storage(Protocol):
@@ -101,4 +102,5 @@ def _look(path: str) -> Place:
         status.st_mode & 0o7777 if exists else None,
         room.f_bavail * room.f_frsize,
         room.f_favail if room.f_files else None,
+        room.f_blocks * room.f_frsize,
     )

@@ -81,6 +81,10 @@ def _of_room(seen: Seen, place: Place) -> Iterator[Finding]:
         yield _finding(
             "directories_have_room", wanted, f"{show_size(place.free)} free {where}", f"{show_size(wanted.minimum_free)} at least", fix
         )
+    used = 100 - place.free * 100 // place.size if place.size else 0
+    if used > wanted.maximum_used:
+        found, expected = f"{used} % of {show_size(place.size)} in use {where}", f"{wanted.maximum_used} % at most"
+        yield Finding("file_systems_are_not_nearly_full", "warning", f"directory {wanted.path}", found, expected, fix)
     if wanted.minimum_free_inodes and place.free_inodes is not None and place.free_inodes < wanted.minimum_free_inodes:
         yield _finding(
             "directories_have_inodes",

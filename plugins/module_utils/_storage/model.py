@@ -18,7 +18,10 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._storage.sizes i
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a directory must be. mounted: on a file system other than that of ``/``. minimum_free: in bytes; 0 means any."""
+    """What a directory must be. mounted: on a file system other than that of ``/``. minimum_free: in bytes; 0 means any.
+
+    maximum_used: of the file system, in percent.
+    """
 
     path: str
     must_exist: bool = False
@@ -26,6 +29,7 @@ class Wanted:
     not_empty: bool = False
     minimum_free: int = 0
     minimum_free_inodes: int = 0
+    maximum_used: int = 100
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,9 @@ def _wanted(subject: str, entry: Mapping[str, Any]) -> Wanted:
     inodes = int(entry["minimum_free_inodes"] or 0)
     if inodes < 0:
         raise Refusal(f"{subject}.minimum_free_inodes", str(inodes), "a number of inodes", "Leave it out to ask for none.")
+    used = int(entry["maximum_used"])
+    if not 0 < used <= 100:
+        raise Refusal(f"{subject}.maximum_used", str(used), "a percentage from 1 to 100", "Leave it out to allow any.")
     minimum = entry["minimum_free"]
     return Wanted(
         # exactly two slashes at the beginning would stay
@@ -65,4 +72,5 @@ def _wanted(subject: str, entry: Mapping[str, Any]) -> Wanted:
         bool(entry["not_empty"]),
         read_size(f"{subject}.minimum_free", minimum) if minimum is not None else 0,
         inodes,
+        used,
     )

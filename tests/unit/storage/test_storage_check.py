@@ -23,8 +23,9 @@ GIB = 1024**3
 MEDIA = Wanted("/srv/media", must_exist=True, mounted=True, not_empty=True)
 CONFIG = Wanted("/var/lib/jellyfin", minimum_free=2 * GIB, minimum_free_inodes=1000)
 ROOT, DISK = Mount("/", "ext4", "/dev/sda1"), Mount("/srv/media", "xfs", "/dev/sdb1")
-THERE = Place("/srv/media", True, True, False, 1000, 1000, 0o755, 100 * GIB, 5000)
-NOT_YET = Place("/var/lib", False, False, True, None, None, None, 100 * GIB, 5000)
+THERE = Place("/srv/media", True, True, False, 1000, 1000, 0o755, 100 * GIB, 5000, 400 * GIB)
+NOT_YET = Place("/var/lib", False, False, True, None, None, None, 100 * GIB, 5000, 400 * GIB)
+LOGS = Wanted("/var/lib/loki", maximum_used=75)
 HANGING = Unavailable("/srv/media", "no answer within 10 s", "a directory that answers", "Look at its server.")
 
 CASES = {
@@ -51,6 +52,12 @@ CASES = {
     ),
     "no inodes": (Seen(CONFIG, replace(NOT_YET, free_inodes=999), ROOT), [("directories_have_inodes", "999 inodes", "--inodes")]),
     "inodes are not counted": (Seen(CONFIG, replace(NOT_YET, free_inodes=None), ROOT), []),
+    "exactly as full as it may be": (Seen(LOGS, NOT_YET, ROOT), []),
+    "a byte fuller than it may be": (
+        Seen(LOGS, replace(NOT_YET, free=100 * GIB - 1), ROOT),
+        [("file_systems_are_not_nearly_full", "76 % of 400 GiB in use on /dev/sda1", "du --one-file-system")],
+    ),
+    "a file system without a size": (Seen(LOGS, replace(NOT_YET, free=0, size=0), ROOT), []),
     "both are short": (
         Seen(replace(MEDIA, minimum_free=GIB), replace(THERE, is_empty=True, free=0), DISK),
         [("directories_are_not_empty", "empty", ""), ("directories_have_room", "0 B free on /dev/sdb1", "/srv/media`")],
@@ -64,7 +71,8 @@ def test_findings(case: str) -> None:
     found = judge([seen])
     assert [finding.rule for finding in found] == [rule for rule, _found, _fix in wanted]
     for finding, (_rule, words, fix) in zip(found, wanted, strict=True):
-        assert (finding.severity, finding.subject) == ("error", f"directory {seen.wanted.path}")
+        severity = "warning" if finding.rule == "file_systems_are_not_nearly_full" else "error"
+        assert (finding.severity, finding.subject) == (severity, f"directory {seen.wanted.path}")
         assert words in finding.found
         assert fix in finding.fix
 
@@ -132,13 +140,16 @@ ENTRY = {
     "not_empty": False,
     "minimum_free": None,
     "minimum_free_inodes": None,
+    "maximum_used": 100,
 }
 
 
 def test_options_are_read() -> None:
-    assert request({"paths": [ENTRY, {**ENTRY, "path": "//data", "minimum_free": "1GiB", "minimum_free_inodes": 5}]}) == (
+    assert request(
+        {"paths": [ENTRY, {**ENTRY, "path": "//data", "minimum_free": "1GiB", "minimum_free_inodes": 5, "maximum_used": 75}]}
+    ) == (
         Wanted("/srv/media", must_exist=True),
-        Wanted("/data", must_exist=True, minimum_free=GIB, minimum_free_inodes=5),
+        Wanted("/data", must_exist=True, minimum_free=GIB, minimum_free_inodes=5, maximum_used=75),
     )
 
 
@@ -149,6 +160,8 @@ def test_options_are_read() -> None:
         ({"path": ""}, "paths[1].path"),
         ({"minimum_free": "much"}, "paths[1].minimum_free"),
         ({"minimum_free_inodes": -1}, "paths[1].minimum_free_inodes"),
+        ({"maximum_used": 0}, "paths[1].maximum_used"),
+        ({"maximum_used": 101}, "paths[1].maximum_used"),
     ],
 )
 def test_options_that_mean_nothing_are_refused_by_name(entry: dict[str, object], subject: str) -> None:
