@@ -16,10 +16,12 @@ import pytest
 import yaml
 
 from tests.cluster import alloy, dashboards, logql
-from tests.cluster.configuration import ROLE
+from tests.cluster.configuration import ROLE, configuration
 from tests.cluster.loki_server import LokiStandIn
 from tests.cluster.monitoring_images import STAND_INS
+from tests.lab.cache import CHECKOUT
 
+DAY = 24 * 3600  # seconds
 CONTAINER = {"namespace": "jellyfin", "pod": "jellyfin-0", "container": "jellyfin", "node": "homelab"}
 OTHER = {"namespace": "monitoring", "pod": "loki-1", "container": "loki", "node": "masternode"}
 LINE = "Error: no such film"
@@ -63,6 +65,29 @@ def loki(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LokiStandIn]:
 def test_the_directory_on_the_host_is_of_the_images_user() -> None:
     owner = yaml.safe_load((ROLE / "vars" / "main.yml").read_text())["_monitoring_owners"]["loki"]
     assert STAND_INS["loki"].user == f"{owner}:{owner}"
+
+
+def test_loki_stops_before_the_kubelet_deletes_images_or_evicts_pods() -> None:
+    stops = yaml.safe_load(configuration("loki.yaml"))["ingester"]["wal"]["disk_full_threshold"]
+    # the kubelet's defaults: imageGCHighThresholdPercent, and imagefs.available and nodefs.available of evictionHard
+    deletes_images, evicts_pods = 0.85, 1 - max(0.15, 0.10)
+    reserved_for_root = 0.05  # by mke2fs(8); whether Loki counts it as used is not documented
+    assert 0 < stops < min(deletes_images, evicts_pods) - reserved_for_root
+
+
+def test_whoever_reaches_loki_deletes_nothing_and_writes_a_bounded_amount() -> None:
+    wanted = yaml.safe_load(configuration("loki.yaml"))
+    limits = wanted["limits_config"]
+    assert limits["deletion_mode"] == "disabled"
+    # retention goes on, for which Loki 3 wants a store of requests though it takes none
+    assert wanted["compactor"]["retention_enabled"]
+    assert wanted["compactor"]["delete_request_store"] == "filesystem"
+    a_day = limits["ingestion_rate_mb"] * DAY / 1000
+    assert f"{a_day:g} GB a day at most" in (CHECKOUT / "docs" / "monitoring.md").read_text()
+    # a batch of Alloy's, 1 MiB, fits in both bursts
+    assert limits["ingestion_burst_size_mb"] > 1
+    assert limits["per_stream_rate_limit_burst"] == "4MB"
+    assert limits["max_global_streams_per_user"] <= 1000
 
 
 def test_some_panels_and_choices_ask_loki() -> None:

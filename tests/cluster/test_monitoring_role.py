@@ -118,6 +118,10 @@ def test_before_there_is_a_cluster_check_mode_says_so(bare: Site) -> None:
     ("variables", "said"),
     [
         ({"monitoring_host": HOMELAB}, "monitoring_host: found homelab, which sleeps; required: one of masternode."),
+        (
+            {"monitoring_loki_disk_full_threshold": 0},
+            "monitoring_loki_disk_full_threshold: found 0; required: above 0, which would be no limit, and 0.8 at most.",
+        ),
         ({"monitoring_host": "nas"}, "monitoring_host: found nas, which is no host of the groups control_plane and workers"),
     ],
 )
