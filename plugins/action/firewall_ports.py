@@ -9,6 +9,8 @@ from typing import Any, Optional
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ssh import running_connection
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.processes import environments
 
 MODULE = "vmstation.cluster.firewall_ports"
 
@@ -17,13 +19,16 @@ class ActionModule(ActionBase):
     def run(self, tmp: Optional[str] = None, task_vars: Optional[dict[str, Any]] = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
         del tmp
-        first = self._execute_module(module_name=MODULE, task_vars=task_vars)
+        is_local = self._connection.transport == "local"
+        operator = str(running_connection(environments()) or "")
+        arguments = {**self._task.args, "_is_local": is_local, "_operator": operator}
+        first = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars)
         result.update(first)
         if not first.get("confirmation_pending") or first.get("failed") or self._task.check_mode:
             return result
         try:
             self._connection.reset()
-            second = self._execute_module(module_name=MODULE, task_vars=task_vars)
+            second = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars)
         except AnsibleConnectionFailure as error:
             second = {"failed": True, "msg": str(error)}
         if second.get("failed") or second.get("unreachable") or not second.get("confirmed"):

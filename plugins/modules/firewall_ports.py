@@ -102,6 +102,8 @@ options:
       - The number of seconds after which the old rules come back by themselves, unless a new connection to the host has confirmed the
         change by then. V(0) means that nothing needs to be confirmed.
       - The task itself makes that new connection. It fails if it cannot, and the host undoes the change, also across a reboot.
+      - Over a connection that is not SSH, such as C(local), the change is confirmed by the task alone. Nothing then shows that a new
+        connection still gets in.
       - Needs systemd on the host.
       - A removal that takes the port of the running SSH connection out of the set is always confirmed, within 60 seconds if this is V(0).
     type: int
@@ -223,6 +225,9 @@ OPTIONS = {
     "zone": {"type": "str"},
     "node_port_range": {"type": "str", "default": "30000-32767"},
     "confirm_within": {"type": "int", "default": 0},
+    # set by the action plugin
+    "_is_local": {"type": "bool", "default": False},
+    "_operator": {"type": "str", "default": ""},
 }
 
 

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tests.integration import firewall_direct
+from tests.integration import ansible_on_host, firewall_direct
 from tests.integration.firewall_packets import agent_on_controller
 
 SET = {"name": "worker", "ports": [{"port": 22}, {"port": 9100}]}
@@ -151,6 +151,16 @@ def test_check_mode_arms_nothing(host):
 def test_a_console_confirms_too(host):
     assert run_over(host, FIRST, {**SET, "confirm_within": 600})["confirmation_pending"]
     assert firewall_direct.run(host, SET)["confirmed"]
+
+
+@pytest.mark.parametrize("before", ["", "env --unset=SSH_CONNECTION"], ids=["its own environment", "an ancestor's environment"])
+def test_a_host_that_is_its_own_controller_confirms_in_the_session_of_its_operator(lab, host, before):
+    """`ansible_connection: local`, run by an operator who is logged in by SSH: no second connection is made, and the session stays."""
+    ansible_on_host.install(host)
+    result = ansible_on_host.module(lab, host, "firewall_ports", {"name": "worker", "ports": [{"port": 9200}], "confirm_within": 600}, before=before)
+    assert (result["changed"], result["confirmed"], result["confirmation_pending"]) == (True, True, False), result
+    assert result["added"] == ["22/tcp", "9200/tcp"]
+    assert host.run(TRACES).stdout == ""
 
 
 def test_without_systemd_it_is_refused_before_anything_is_touched(host):

@@ -19,7 +19,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model 
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.node_ports import guard, notes
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ports import check_owner, parse, parse_range
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.rollback import Rollback
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ssh import SshConnection, admit, running_connection
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ssh import SshConnection, admit, made_by_ansible, running_connection
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 NO_FIREWALL = (
@@ -33,7 +33,10 @@ REMOVAL_WINDOW = 60
 
 @dataclass(frozen=True)
 class Request:
-    """What a task asks for. confirm_within: seconds, 0: no confirmation. node_ports: first and last of the node port range."""
+    """What a task asks for. confirm_within: seconds, 0: no confirmation. node_ports: first and last of the node port range.
+
+    is_local, operator: what the action plugin knows of the connection, see ssh.made_by_ansible.
+    """
 
     owner: str
     ports: PortSet
@@ -42,6 +45,8 @@ class Request:
     zone: str = ""
     confirm_within: int = 0
     check: bool = False
+    is_local: bool = False
+    operator: str = ""
 
 
 @dataclass
@@ -66,6 +71,8 @@ def read_request(options: Mapping[str, Any], *, check: bool) -> Request:
         zone=options["zone"] or "",
         confirm_within=within,
         check=check,
+        is_local=options["_is_local"],
+        operator=options["_operator"],
     )
 
 
@@ -75,10 +82,11 @@ def ensure(request: Request, host: Host) -> Outcome:
         rollback.check_systemd(host)
     with host.lock():
         connection = running_connection(host.environments())
+        proof = made_by_ansible(connection, is_local=request.is_local, operator=request.operator)
         if not request.check:
             rollback.sweep(host, request.owner)
         waiting = rollback.pending(host, request.owner)
-        confirmed = waiting is not None and not request.check and waiting.is_confirmed_by(connection)
+        confirmed = waiting is not None and not request.check and waiting.is_confirmed_by(proof)
         if confirmed:
             host.detached(lambda: rollback.disarm(host, request.owner))
             waiting = None
@@ -88,7 +96,7 @@ def ensure(request: Request, host: Host) -> Outcome:
         if backend is None:
             return Outcome(_result(request, "none", NOTHING, NOTHING, changed=False, confirmed=confirmed), [NO_FIREWALL])
         with host.tool_lock(backend.lock_path):
-            outcome = _ensure(request, host, backend, connection, waiting)
+            outcome = _ensure(request, host, backend, connection, waiting, is_proved=proof is not None)
         if not request.check:
             unfinished.end(host, request.owner)
         if undone:
@@ -97,7 +105,9 @@ def ensure(request: Request, host: Host) -> Outcome:
         return outcome
 
 
-def _ensure(request: Request, host: Host, backend: Backend, connection: Optional[SshConnection], waiting: Optional[Rollback]) -> Outcome:
+def _ensure(
+    request: Request, host: Host, backend: Backend, connection: Optional[SshConnection], waiting: Optional[Rollback], *, is_proved: bool
+) -> Outcome:
     asked = admit(request.ports, connection) if request.ports else NOTHING
     wanted = for_families(guard(asked, *request.node_ports), backend.families())
     before = backend.read(request.owner)
@@ -123,7 +133,7 @@ def _ensure(request: Request, host: Host, backend: Backend, connection: Optional
     if waiting:
         result.update(confirmation_pending=True, rollback_in=_seconds_left(host, waiting))
     limits = [*before.warnings, *backend.limits(wanted), *_left_out(asked, backend.families())]
-    return Outcome(result, [*limits, *_way_in(request, takes_ssh and not window)])
+    return Outcome(result, [*limits, *_way_in(request, takes_ssh and not (window and is_proved))])
 
 
 def _way_back(request: Request, host: Host, change: Change, connection: Optional[SshConnection], window: int) -> Rollback:

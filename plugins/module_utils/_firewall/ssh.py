@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The SSH connection that runs this: it must stay, and a different one is what confirms a change."""
+"""The SSH connection that runs this: it must stay, and a different one is what confirms a change, if Ansible made it."""
 
 from __future__ import annotations
 
@@ -49,6 +49,15 @@ def running_connection(environments: Iterable[Mapping[str, str]]) -> Optional[Ss
         if connection is not None:
             return connection
     return None
+
+
+def made_by_ansible(found: Optional[SshConnection], *, is_local: bool, operator: str) -> Optional[SshConnection]:
+    """The connection that was found, if Ansible made it. None: Ansible made no SSH connection, so there is none that could be another one.
+
+    is_local: whether Ansible's connection is ``local``. operator: the SSH connection of the user who runs Ansible, as SshConnection prints
+    it. What Ansible starts beside the user's shell finds that one: in a chroot, or in a container with the user's environment.
+    """
+    return None if is_local or str(found) == operator else found
 
 
 def admit(ports: PortSet, connection: Optional[SshConnection]) -> PortSet:

@@ -26,7 +26,7 @@ OVER_SSH = {"SSH_CONNECTION": "192.168.4.1 50000 192.168.4.61 22"}
 OVER_ANOTHER = {"SSH_CONNECTION": "192.168.4.1 50001 192.168.4.61 22"}
 DEFAULTS = {
     "name": "worker", "ports": [], "trusted": [], "state": "present", "backend": "auto", "zone": None,
-    "node_port_range": "30000-32767", "confirm_within": 0,
+    "node_port_range": "30000-32767", "confirm_within": 0, "_is_local": False, "_operator": "",
 }  # fmt: skip
 
 
@@ -357,6 +357,26 @@ def test_only_another_connection_confirms(machine, environment, confirmed):
     assert outcome.result["confirmation_pending"] is not confirmed
     assert outcome.result.get("rollback_in") == (None if confirmed else 40)
     assert (list(machine.files) == [FILE]) is confirmed
+
+
+NOT_ANSIBLES = pytest.mark.parametrize("private", [{"_is_local": True}, {"_operator": "192.168.4.1 50000"}], ids=["local", "in a chroot"])
+
+
+@NOT_ANSIBLES
+def test_the_session_of_the_operator_is_no_connection_of_ansible_and_confirms(machine, private):
+    run(machine, ports=[{"port": 80}], confirm_within=60, **private)
+    assert standing(machine)[0] == ["22/tcp", "80/tcp"]
+    assert run(machine, ports=[{"port": 80}], **private).result["confirmed"]
+
+
+@NOT_ANSIBLES
+def test_a_removal_of_the_way_in_that_no_connection_can_confirm_is_warned_of(machine, private):
+    run(machine, ports=[{"port": 80}])
+    outcome = run(machine, state="absent", **private)
+    assert outcome.warnings == [
+        "The set worker let SSH in. If no other rule of this host does, no new connection gets in any more.",
+    ]
+    assert outcome.result["rollback_in"] == 60
 
 
 def test_another_change_waits_for_the_first_to_be_confirmed(machine):

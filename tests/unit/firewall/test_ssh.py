@@ -12,6 +12,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ports 
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ssh import (
     SshConnection,
     admit,
+    made_by_ansible,
     parse_connection,
     running_connection,
 )
@@ -50,6 +51,24 @@ def test_sshd_writes_a_connection(text, connection):
 )
 def test_the_nearest_environment_names_it(environments, connection):
     assert running_connection(environments) == connection
+
+
+@pytest.mark.parametrize(
+    ("found", "is_local", "operator", "is_ansibles"),
+    [
+        (OVER_22, False, "", True),
+        # Ansible is run in an SSH session itself, and connects from there
+        (OVER_22, False, "10.0.0.5 41000", True),
+        (OVER_22, False, "192.168.4.1 50001", True),
+        (OVER_22, False, "192.168.4.1 50000", False),
+        # su and sudo may hide the session from Ansible, and not from the module, which is root
+        (OVER_22, True, "", False),
+        (None, True, "", False),
+        (None, False, "", False),
+    ],
+)
+def test_only_a_connection_that_ansible_made_has_to_be_another_one(found, is_local, operator, is_ansibles):
+    assert made_by_ansible(found, is_local=is_local, operator=operator) == (found if is_ansibles else None)
 
 
 @pytest.mark.parametrize(
