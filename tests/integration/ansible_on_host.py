@@ -21,6 +21,8 @@ PLACE = "/opt/vmstation-controller"
 # what Ansible imports on a controller to run a module; the parts written in C have a substitute in Python
 PACKAGES = ("ansible", "jinja2", "markupsafe", "packaging", "yaml")
 
+CONNECTIONS = ("ansible_collections/community/general/plugins/connection/chroot.py",)
+
 
 def install(host) -> None:
     packed = io.BytesIO()
@@ -34,18 +36,23 @@ def install(host) -> None:
             entry.size = len(text)
             archive.addfile(entry, io.BytesIO(text))
         archive.add(CHECKOUT / "plugins", "ansible_collections/vmstation/cluster/plugins", filter=_sources)
+        for plugin in CONNECTIONS:
+            archive.add(Path(importlib.util.find_spec("ansible").origin).parents[1] / plugin, plugin)
     host.run(["mkdir", "-p", PLACE])
     host.run(["sh", "-c", f"base64 -d | tar -C {PLACE} -xz"], stdin=base64.b64encode(packed.getvalue()).decode())
 
 
-def module(lab, host, name: str, args: dict, *, inventory: str = "masternode ansible_connection=local", before: str = "") -> dict:
-    """The result of a module that `ansible` runs on the host itself, in an SSH session with the host. before: words before the program."""
+def module(lab, host, name: str, args: dict, *, inventory: str, before: str = "") -> dict:
+    """The result of a module that `ansible` runs on the host itself, in an SSH session with the host.
+
+    inventory: the line of the host. before: words before the program.
+    """
     session = ["ssh", "-i", str(lab.key), *SSH_OPTIONS.split(), f"root@{host.address}"]
     program = ["python3", "-c", "from ansible.cli.adhoc import main; main()"]
     options = ["all", "-i", f"{PLACE}/inventory", "-m", f"vmstation.cluster.{name}", "-a", json.dumps(args)]
     host.write(f"{PLACE}/inventory", f"{inventory} ansible_python_interpreter=/usr/bin/python3\n")
     words = ["env", f"PYTHONPATH={PLACE}", f"ANSIBLE_COLLECTIONS_PATH={PLACE}", *program, *options]
-    completed = lab.run([*session, f"{before} {shlex.join(words)}"], check=False, timeout=180)
+    completed = lab.run([*session, f"{before} {shlex.join(words)}; exit $?"], check=False, timeout=180)
     try:
         text = completed.stdout
         return json.loads(text[text.index("{") : text.rindex("}") + 1])

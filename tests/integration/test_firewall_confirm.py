@@ -153,11 +153,20 @@ def test_a_console_confirms_too(host):
     assert firewall_direct.run(host, SET)["confirmed"]
 
 
-@pytest.mark.parametrize("before", ["", "env --unset=SSH_CONNECTION"], ids=["its own environment", "an ancestor's environment"])
-def test_a_host_that_is_its_own_controller_confirms_in_the_session_of_its_operator(lab, host, before):
-    """`ansible_connection: local`, run by an operator who is logged in by SSH: no second connection is made, and the session stays."""
+@pytest.mark.parametrize(
+    ("inventory", "before"),
+    [
+        # Ansible's own environment does not show the session, as after sudo; that of an ancestor does
+        ("masternode ansible_connection=local", "env --unset=SSH_CONNECTION"),
+        ("masternode ansible_connection=community.general.chroot ansible_host=/", ""),
+    ],
+    ids=["local", "chroot"],
+)
+def test_a_host_that_is_its_own_controller_confirms_in_the_session_of_its_operator(lab, host, inventory, before):
+    """The operator is logged in by SSH, and runs Ansible there: Ansible makes no connection of its own, and the session's port stays open."""
     ansible_on_host.install(host)
-    result = ansible_on_host.module(lab, host, "firewall_ports", {"name": "worker", "ports": [{"port": 9200}], "confirm_within": 600}, before=before)
+    options = {"name": "worker", "ports": [{"port": 9200}], "confirm_within": 600}
+    result = ansible_on_host.module(lab, host, "firewall_ports", options, inventory=inventory, before=before)
     assert (result["changed"], result["confirmed"], result["confirmation_pending"]) == (True, True, False), result
     assert result["added"] == ["22/tcp", "9200/tcp"]
     assert host.run(TRACES).stdout == ""
