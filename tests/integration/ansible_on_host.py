@@ -11,17 +11,20 @@ import importlib.util
 import io
 import json
 import shlex
+import subprocess
 import tarfile
 from pathlib import Path
+
+import ansible
 
 from tests.lab.lab import SSH_OPTIONS
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PLACE = "/opt/vmstation-controller"
-# what Ansible imports on a controller to run a module; the parts written in C have a substitute in Python
-PACKAGES = ("ansible", "jinja2", "markupsafe", "packaging", "yaml")
-
-CONNECTIONS = ("ansible_collections/community/general/plugins/connection/chroot.py",)
+COLLECTION = "ansible_collections/vmstation/cluster"
+# what Ansible and the filters import on a controller; the parts written in C have a substitute in Python
+PACKAGES = ("ansible", "jinja2", "markupsafe", "netaddr", "packaging", "yaml")
+CHROOT = "ansible_collections/community/general/plugins/connection/chroot.py"
 
 
 def install(host) -> None:
@@ -29,30 +32,38 @@ def install(host) -> None:
     with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=1) as archive:
         for name in PACKAGES:
             archive.add(Path(importlib.util.find_spec(name).origin).parent, name, filter=_sources)
-        for distribution in map(importlib.metadata.distribution, ("jinja2",)):
-            # whose version Ansible reads
-            text = distribution.read_text("METADATA").encode()
-            entry = tarfile.TarInfo(f"{distribution.name.lower()}-{distribution.version}.dist-info/METADATA")
-            entry.size = len(text)
-            archive.addfile(entry, io.BytesIO(text))
-        archive.add(CHECKOUT / "plugins", "ansible_collections/vmstation/cluster/plugins", filter=_sources)
-        for plugin in CONNECTIONS:
-            archive.add(Path(importlib.util.find_spec("ansible").origin).parents[1] / plugin, plugin)
+        for part in ("plugins", "roles", "playbooks", "inventory", "meta"):
+            archive.add(CHECKOUT / part, f"{COLLECTION}/{part}", filter=_sources)
+        archive.add(Path(ansible.__file__).parents[1] / CHROOT, CHROOT)
+        # Ansible reads the version of this one
+        jinja2 = importlib.metadata.distribution("jinja2")
+        text = jinja2.read_text("METADATA").encode()
+        entry = tarfile.TarInfo(f"jinja2-{jinja2.version}.dist-info/METADATA")
+        entry.size = len(text)
+        archive.addfile(entry, io.BytesIO(text))
     host.run(["mkdir", "-p", PLACE])
     host.run(["sh", "-c", f"base64 -d | tar -C {PLACE} -xz"], stdin=base64.b64encode(packed.getvalue()).decode())
 
 
-def module(lab, host, name: str, args: dict, *, inventory: str, before: str = "") -> dict:
-    """The result of a module that `ansible` runs on the host itself, in an SSH session with the host.
+def program(name: str, *arguments: str) -> list[str]:
+    """The words that run `ansible` or `ansible-playbook` on the host."""
+    part = "adhoc" if name == "ansible" else name.removeprefix("ansible-")
+    environment = [f"PYTHONPATH={PLACE}", f"ANSIBLE_COLLECTIONS_PATH={PLACE}", "ANSIBLE_PYTHON_INTERPRETER=/usr/bin/python3"]
+    return ["env", *environment, "python3", "-c", f"from ansible.cli.{part} import main; main()", *arguments]
 
-    inventory: the line of the host. before: words before the program.
-    """
-    session = ["ssh", "-i", str(lab.key), *SSH_OPTIONS.split(), f"root@{host.address}"]
-    program = ["python3", "-c", "from ansible.cli.adhoc import main; main()"]
-    options = ["all", "-i", f"{PLACE}/inventory", "-m", f"vmstation.cluster.{name}", "-a", json.dumps(args)]
-    host.write(f"{PLACE}/inventory", f"{inventory} ansible_python_interpreter=/usr/bin/python3\n")
-    words = ["env", f"PYTHONPATH={PLACE}", f"ANSIBLE_COLLECTIONS_PATH={PLACE}", *program, *options]
-    completed = lab.run([*session, f"{before} {shlex.join(words)}; exit $?"], check=False, timeout=180)
+
+def session(lab, host, command: str) -> subprocess.CompletedProcess[str]:
+    """A command of the host's shell in an SSH session, as root."""
+    words = ["ssh", "-i", str(lab.key), *SSH_OPTIONS.split(), f"root@{host.address}"]
+    # the shell stays, so that it is an ancestor of what it runs
+    return lab.run([*words, f"{command}; exit $?"], check=False, timeout=180)
+
+
+def module(lab, host, name: str, args: dict, *, inventory: str, before: str = "") -> dict:
+    """The result of a module that `ansible` runs in a session. inventory: the line of the host. before: words before the program."""
+    host.write(f"{PLACE}/hosts", f"{inventory}\n")
+    words = program("ansible", "all", "-i", f"{PLACE}/hosts", "-m", f"vmstation.cluster.{name}", "-a", json.dumps(args))
+    completed = session(lab, host, f"{before} {shlex.join(words)}")
     try:
         text = completed.stdout
         return json.loads(text[text.index("{") : text.rindex("}") + 1])
