@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keeps `-e x=false` what it says: the text `false` is true to Jinja, and as a condition it is an error, so a boolean variable needs `| bool`."""
+"""Keeps `-e x=false` and `-e x=0` what they say: both are texts. `false` is true to Jinja, and an error as a condition; `0` equals no number."""
 
 from __future__ import annotations
 
@@ -38,13 +38,15 @@ JINJA = Environment()
 JINJA.filters = JINJA.tests = Lenient()
 
 
-def declared() -> set[str]:
+def declared(kind: str) -> set[str]:
     specs = [yaml.safe_load(path.read_text())["argument_specs"] for path in ROLES.glob("*/meta/argument_specs.yml")]
     options = [spec.get("options", {}).items() for entries in specs for spec in entries.values()]
-    return {name for some in options for name, option in some if option.get("type") == "bool"}
+    return {name for some in options for name, option in some if option.get("type") == kind}
 
 
-BOOLEANS = declared()
+BOOLEANS, NUMBERS = declared("bool"), declared("int")
+# where a number is compared, computed, or given to a filter, and not only printed
+COMPUTED = (nodes.Compare, nodes.Operand, nodes.BinExpr, nodes.List, nodes.Keyword)
 
 
 def is_boolean(node: nodes.Node) -> bool:
@@ -54,19 +56,27 @@ def is_boolean(node: nodes.Node) -> bool:
     return isinstance(node, nodes.Name) and node.name in BOOLEANS
 
 
+def is_number(node: nodes.Node) -> bool:
+    """A variable that is declared as one, or `x | default(1)`."""
+    if isinstance(node, nodes.Filter) and node.name == "default" and isinstance(node.node, nodes.Name):
+        return is_number(node.node) or (bool(node.args) and isinstance(node.args[0], nodes.Const) and type(node.args[0].value) is int)
+    return isinstance(node, nodes.Name) and node.name in NUMBERS
+
+
 def raw(text: str) -> Iterator[str]:
-    """The uses of boolean variables that are neither made a boolean nor all of the text, which a module or another variable takes."""
+    """The uses of such variables that are neither converted nor all of the text, which a module or another variable takes."""
     tree = JINJA.parse(text)
     is_all = [part.nodes[0] if len(part.nodes) == 1 else None for part in tree.body if isinstance(part, nodes.Output)]
     allowed = {id(is_all[0])} if len(tree.body) == 1 and is_all and text.startswith("{{") else set()
-    todo: list[nodes.Node] = [tree]
+    todo: list[tuple[nodes.Node, nodes.Node]] = [(tree, tree)]
     while todo:
-        node = todo.pop()
-        if is_boolean(node) and id(node) not in allowed:
-            yield text.strip()
+        node, parent = todo.pop()
+        if is_number(node):
+            yield from [text.strip()] * isinstance(parent, COMPUTED)
         elif not is_boolean(node):
-            # what `bool` is applied to, and nothing else
-            todo += [] if isinstance(node, nodes.Filter) and node.name == "bool" and is_boolean(node.node) else list(node.iter_child_nodes())
+            todo += [(child, node) for child in node.iter_child_nodes()]
+        elif id(node) not in allowed and not (isinstance(parent, nodes.Filter) and parent.name == "bool"):
+            yield text.strip()
 
 
 def texts(value: Any, key: str = "") -> Iterator[str]:
@@ -87,7 +97,7 @@ def uses(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("path", [*FILES, *VARIABLES, *TEMPLATES], ids=lambda path: str(path.relative_to(CHECKOUT)))
-def test_a_boolean_variable_is_made_a_boolean(path: Path) -> None:
+def test_a_variable_is_made_what_it_is_declared_as(path: Path) -> None:
     assert uses(path) == []
 
 
@@ -105,6 +115,12 @@ def test_a_boolean_variable_is_made_a_boolean(path: Path) -> None:
         ({"module": {"text": "{{ 'a' if node_hold_packages else 'b' }}"}}, True),
         ({"module": {"text": "{{ x | own(hold=node_hold_packages) }}"}}, True),
         ({"module": {"text": "hold {{ node_hold_packages }}"}}, True),
+        ({"when": "jellyfin_backup_keep == 0"}, True),
+        ({"when": "jellyfin_backup_keep | int == 0"}, False),
+        ({"until": "x", "retries": "{{ wait | default(300) // 3 }}"}, True),
+        ({"module": {"text": "{{ [jellyfin_backup_keep, 1] | max }}"}}, True),
+        ({"module": {"text": "{{ x | own(port=node_ssh_port) }}"}}, True),
+        ({"module": {"text": "keeps {{ jellyfin_backup_keep }}"}}, False),
     ],
     ids=json.dumps,
 )
