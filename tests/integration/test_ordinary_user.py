@@ -32,6 +32,22 @@ REMOVE = """
       ansible.builtin.include_role: {name: "vmstation.cluster.{{ item }}", tasks_from: data_absent}
       loop: [monitoring, jellyfin]
 """
+JUDGE = """
+- hosts: control_plane
+  gather_facts: false
+  tasks:
+    - name: Judge the host
+      ansible.builtin.import_role: {name: vmstation.cluster.node, tasks_from: preflight}
+    - name: Show
+      ansible.builtin.debug:
+        msg: "{{ hostvars | vmstation.cluster.node_identities(ansible_play_hosts) | map(attribute='product_uuid') }} {{ ansible_facts.user_id }}"
+"""
+UUID = "4c4c4544-0042-3510-8054-b4c04f564d31"
+# of a board, where the machine of the tests has none: only root may read its tables
+DMIDECODE = f"""#!/bin/sh
+[ "$(id -u)" = 0 ] || {{ echo "/dev/mem: Permission denied" >&2; exit 1; }}
+[ "$2" = system-uuid ] && echo {UUID}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +58,9 @@ def controller(lab):
     host.write("/etc/sudoers.d/owner", "owner ALL=(ALL) NOPASSWD: ALL\n")
     host.write(f"{PLACE}/configure.yml", CONFIGURE)
     host.write(f"{PLACE}/remove.yml", REMOVE)
+    host.write(f"{PLACE}/judge.yml", JUDGE)
+    host.write("/usr/sbin/dmidecode", DMIDECODE)
+    host.run(["chmod", "755", "/usr/sbin/dmidecode"])
     # who keeps what Python compiles there
     host.run(["chown", "--recursive", "owner", PLACE])
     yield host
@@ -87,3 +106,11 @@ def test_a_play_that_becomes_nobody_on_the_controller_has_its_tasks_on_hosts_bec
     told = run(host, f"{PLACE}/remove.yml")
     assert "failed=0" in told, told
     assert host.run(["find", "/var/lib/vmstation", "-mindepth", "1"], check=False).stdout == "", told
+
+
+def test_what_only_root_may_read_tells_hosts_apart_and_the_user_stays_who_connects(controller):
+    host = controller
+    source = json.dumps({"_node_source": {"installation": {"kind": "packages", "kubernetes": "1.36.4"}}, "node_preflight_fail_on": "never"})
+    told = run(host, f"{PLACE}/judge.yml", "-e", source)
+    uuid = host.run(["cat", "/sys/devices/virtual/dmi/id/product_uuid"], check=False).stdout.strip() or UUID
+    assert f"['{uuid}'] owner" in told, told
