@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Each task of the playbooks and roles, with where it runs and what it inherits of `become` and `ansible_become`, as Ansible inherits it."""
+"""Each task of the playbooks and roles, with where it runs, and with `become` and `ansible_become` as Ansible inherits them."""
 
 from __future__ import annotations
 
@@ -34,9 +34,7 @@ class Context:
 
     def of(self, keywords: dict[str, Any]) -> Context:
         variables = keywords.get("vars") or {}
-        changed = replace(
-            self, become=keywords.get("become", self.become), variable=variables.get("ansible_become", self.variable)
-        )
+        changed = replace(self, become=keywords.get("become", self.become), variable=variables.get("ansible_become", self.variable))
         if "delegate_to" in keywords:
             changed = replace(changed, on_controller="localhost" in keywords["delegate_to"])
         return changed

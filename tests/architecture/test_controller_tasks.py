@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keeps the controller's tasks the ordinary user's: also with `-b`, and with `ansible_become: true` for all hosts, which beats the keyword."""
+"""Keeps the controller's tasks from becoming root: also with `-b`, and with `ansible_become: true` for all hosts."""
 
 from __future__ import annotations
 

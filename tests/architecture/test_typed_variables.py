@@ -1,7 +1,10 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keeps `-e x=false` and `-e x=0` what they say: both are texts. `false` is true to Jinja, and an error as a condition; `0` equals no number."""
+"""Requires `| bool` and `| int` where a variable is used that `-e x=false` or `-e x=0` may have set.
+
+Both are texts then: `false` is true to Jinja, and an error as a condition; `0` equals no number.
+"""
 
 from __future__ import annotations
 

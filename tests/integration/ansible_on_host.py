@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host that is its own controller: Ansible and this collection are installed on it, and an operator runs Ansible there in an SSH session."""
+"""A host that is its own controller: Ansible and this collection are installed on it."""
 
 from __future__ import annotations
 

@@ -163,7 +163,7 @@ def test_a_console_confirms_too(host):
     ids=["local", "chroot"],
 )
 def test_a_host_that_is_its_own_controller_confirms_in_the_session_of_its_operator(lab, host, inventory, before):
-    """The operator is logged in by SSH, and runs Ansible there: Ansible makes no connection of its own, and the session's port stays open."""
+    """The operator is logged in by SSH and runs Ansible there, which makes no connection of its own. The session's port stays open."""
     ansible_on_host.install(host)
     options = {"name": "worker", "ports": [{"port": 9200}], "confirm_within": 600}
     result = ansible_on_host.module(lab, host, "firewall_ports", options, inventory=inventory, before=before)

@@ -19,7 +19,12 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model 
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.node_ports import guard, notes
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ports import check_owner, parse, parse_range
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.rollback import Rollback
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ssh import SshConnection, admit, made_by_ansible, running_connection
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ssh import (
+    SshConnection,
+    admit,
+    made_by_ansible,
+    running_connection,
+)
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 NO_FIREWALL = (
