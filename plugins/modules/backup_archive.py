@@ -36,8 +36,9 @@ attributes:
 options:
   source:
     description:
-      - The fetched archive, in O(directory). Its name begins with a dot and ends with C(.unfinished), so that a later run removes it
-        after a kill.
+      - The fetched archive. With O(passphrase_file) or O(recipients) it may be anywhere, best in a directory that
+        M(vmstation.cluster.private_directory) has made. Without, it must be in O(directory), under a name that begins with a dot and ends with C(.unfinished), so that a later run
+        removes it after a kill.
     type: path
     required: true
   directory:
@@ -69,7 +70,7 @@ options:
         required: true
       source:
         description:
-          - The fetched archive, in O(directory), under a name as that of O(source).
+          - The fetched archive, where O(source) may be.
         type: path
         required: true
   keep:
@@ -87,10 +88,16 @@ options:
     type: list
     elements: str
     default: []
+  work_directory:
+    description:
+      - Where what is in clear for a while lies, in a directory for its owner alone that is removed in any case. This must be yours, or as
+        C(/tmp). Without it, the first of C($XDG_RUNTIME_DIR), C($TMPDIR) or C(/tmp), and C(/var/tmp) that has room.
+    type: path
 requirements:
   - gpg (GnuPG) >= 2.2.7, for encryption
 seealso:
   - module: vmstation.cluster.backup_archive_check
+  - module: vmstation.cluster.private_directory
 extends_documentation_fragment:
   - vmstation.cluster.attributes
 """
@@ -148,13 +155,14 @@ ARGUMENTS = {
     # a path is no secret
     "passphrase_file": {"type": "path", "no_log": False},
     "recipients": {"type": "list", "elements": "str", "default": []},
+    "work_directory": {"type": "path"},
 }
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS)
     try:
-        kept = keep(module.params, LocalPacking(), Gpg(HostCommands()))
+        kept = keep(module.params, LocalPacking(module.params["work_directory"] or ""), Gpg(HostCommands()))
     except Refusal as refusal:
         module.fail_json(msg=str(refusal))
     module.exit_json(changed=True, path=kept.path, backup=kept.manifest.summary(), removed=list(kept.removed))

@@ -16,7 +16,7 @@ description:
     that another key opens, and one of another cluster are told apart.
   - What belongs to it and lies beside it is compared, too. It being missing or damaged is a warning, as the control plane can be restored
     without it.
-  - It touches no host. While an encrypted backup is read, its plain archive lies beside it, for its owner alone.
+  - It touches no host. While an encrypted backup is read, its plain archive lies in O(work_directory).
 attributes:
   platform:
     platforms: linux
@@ -37,6 +37,29 @@ options:
   passphrase_file:
     description:
       - A file whose first line is the passphrase that it was encrypted with. What was encrypted for a key needs that key in your key ring.
+    type: path
+  paths:
+    description:
+      - The paths of applications that O(vmstation.cluster.cluster_restore#module:paths) names. A file for any other place is an error.
+        Without it, that is not judged.
+    type: list
+    elements: str
+  recipients:
+    description:
+      - For whom backups are encrypted, in the place of a passphrase. The secret key must be in your key ring.
+    type: list
+    elements: str
+    default: []
+  accept_unencrypted:
+    description:
+      - With O(passphrase_file) or O(recipients), only backups that are encrypted are taken, as another one may be anybody's. This takes one
+        that is not, if O(path) names it.
+    type: bool
+    default: false
+  work_directory:
+    description:
+      - Where what is in clear for a while lies, in a directory for its owner alone that is removed in any case. This must be yours, or as
+        C(/tmp). Without it, the first of C($XDG_RUNTIME_DIR), C($TMPDIR) or C(/tmp), and C(/var/tmp) that has room.
     type: path
 requirements:
   - gpg (GnuPG) >= 2.2.7, for what is encrypted
@@ -112,8 +135,12 @@ ARGUMENTS = {
     "path": {"type": "path"},
     "directory": {"type": "path"},
     "cluster_name": {"type": "str", "required": True},
+    "paths": {"type": "list", "elements": "str"},
     # a path is no secret
     "passphrase_file": {"type": "path", "no_log": False},
+    "recipients": {"type": "list", "elements": "str", "default": []},
+    "accept_unencrypted": {"type": "bool", "default": False},
+    "work_directory": {"type": "path"},
     "fail_on": {"type": "str", "choices": ["error", "warning", "never"], "default": "error"},
 }
 
@@ -121,7 +148,7 @@ ARGUMENTS = {
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, required_one_of=[("path", "directory")])
     try:
-        seen = check(module.params, LocalPacking(), Gpg(HostCommands()))
+        seen = check(module.params, LocalPacking(module.params["work_directory"] or ""), Gpg(HostCommands()))
     except Refusal as refusal:
         module.fail_json(msg=str(refusal))
     result = {"path": seen.path, "backup": seen.manifest.summary(), "findings": as_dicts(seen.findings)}

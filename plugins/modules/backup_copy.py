@@ -15,7 +15,7 @@ description:
     in it was compared with the manifest, and not before.
   - With O(part) it is the archive of an application that lies beside a backup, compared with the backup's manifest. Where no backup has
     it, nothing is changed.
-  - Whoever asked for the copy removes it.
+  - Remove the copy, and the directory that was made for it, as soon as it is not needed. What a killed run has left, the next one removes.
 attributes:
   check_mode:
     support: none
@@ -42,9 +42,8 @@ options:
     type: path
   destination:
     description:
-      - The copy.
+      - The copy. Without it, the copy is in a new directory in O(work_directory), for its owner alone.
     type: path
-    required: true
   part:
     description:
       - Copy this part of the backup in its place, such as V(jellyfin).
@@ -58,6 +57,23 @@ options:
     description:
       - A file whose first line is the passphrase that it was encrypted with. What was encrypted for a key needs that key in your key ring.
     type: path
+  recipients:
+    description:
+      - For whom backups are encrypted, in the place of a passphrase. The secret key must be in your key ring.
+    type: list
+    elements: str
+    default: []
+  accept_unencrypted:
+    description:
+      - With O(passphrase_file) or O(recipients), only backups that are encrypted are taken, as another one may be anybody's. This takes one
+        that is not, if O(path) names it.
+    type: bool
+    default: false
+  work_directory:
+    description:
+      - Where what is in clear for a while lies, in a directory for its owner alone that is removed in any case. This must be yours, or as
+        C(/tmp). Without it, the first of C($XDG_RUNTIME_DIR), C($TMPDIR) or C(/tmp), and C(/var/tmp) that has room.
+    type: path
 requirements:
   - gpg (GnuPG) >= 2.2.7, for what is encrypted
 seealso:
@@ -70,9 +86,9 @@ EXAMPLES = r"""
 - name: Decrypt the newest backup
   vmstation.cluster.backup_copy:
     directory: /srv/backups
-    destination: /root/vmstation.tar.gz
     cluster_name: vmstation
     passphrase_file: ~/.config/vmstation/backup-passphrase
+  register: decrypted
 
 - name: Decrypt Jellyfin's configuration out of the newest backup that has it
   vmstation.cluster.backup_copy:
@@ -84,6 +100,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+copy:
+  description: The copy. Empty where no backup has O(part).
+  returned: success
+  type: str
+  sample: /run/user/1000/vmstation-copied-vmstation.k3m9x_2a/backup.tar.gz
 path:
   description: The backup that was copied, or whose part was. Empty where none has O(part).
   returned: success
@@ -112,18 +133,21 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import 
 ARGUMENTS = {
     "path": {"type": "path"},
     "directory": {"type": "path"},
-    "destination": {"type": "path", "required": True},
+    "destination": {"type": "path"},
     "part": {"type": "str"},
     "cluster_name": {"type": "str", "required": True},
     # a path is no secret
     "passphrase_file": {"type": "path", "no_log": False},
+    "recipients": {"type": "list", "elements": "str", "default": []},
+    "accept_unencrypted": {"type": "bool", "default": False},
+    "work_directory": {"type": "path"},
 }
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, required_one_of=[("path", "directory")])
     try:
-        copied = copy(module.params, LocalPacking(), Gpg(HostCommands()))
+        copied = copy(module.params, LocalPacking(module.params["work_directory"] or ""), Gpg(HostCommands()))
     except Refusal as refusal:
         module.fail_json(msg=str(refusal))
     module.exit_json(**copied.as_result())

@@ -110,7 +110,7 @@ EXAMPLES = r"""
 - name: Back the control plane up
   vmstation.cluster.cluster_backup:
     cluster_name: vmstation
-    paths: [/etc/vmstation]
+    paths: [/etc/vmstation/grafana-admin-password]
     owner: "{{ ansible_facts.user_id }}"
   become: true
   register: made

@@ -15,7 +15,8 @@ description:
     left of its control plane, or on a fresh one of the same name and address.
   - What is there is kept aside. The archive is read and etcd's new data are made while the old control plane runs on. Then the kubelet
     and the containers of the control plane are stopped, and one state takes the place of the other.
-  - A host of another cluster, of another minor version, and a damaged archive are refused before anything is touched.
+  - A host of another cluster, of another minor version, a damaged archive, and one with a file for a place that is neither the cluster's
+    own nor among O(paths) are refused before anything is touched. So is a link on the host that would lead a file elsewhere.
   - Etcd's revision goes far ahead, and all before it counts as compacted. So kubelets and controllers read everything anew, and go on with
     nothing that was undone.
   - It may be killed anywhere and run again. M(vmstation.cluster.kubeadm_control_plane) refuses a host where that has not been done.
@@ -68,6 +69,13 @@ options:
       - Put aside what this collection has not made, too. A control plane whose C(/etc/kubernetes) is damaged may look so.
     type: bool
     default: false
+  paths:
+    description:
+      - Files and directories of applications that the archive may put back, with what is below them, beside the cluster's own. The archive
+        itself is never asked for them.
+    type: list
+    elements: str
+    default: []
   containerd_address:
     description:
       - Where containerd answers.
@@ -130,6 +138,7 @@ ARGUMENTS = {
     "addresses": {"type": "list", "elements": "str", "required": True},
     "keep": {"type": "int", "default": 3},
     "force": {"type": "bool", "default": False},
+    "paths": {"type": "list", "elements": "str", "default": []},
     "containerd_address": {"type": "path", "default": "/run/containerd/containerd.sock"},
 }
 

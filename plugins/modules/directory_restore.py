@@ -13,6 +13,8 @@ author: the vmstation.cluster contributors (@vmstation)
 description:
   - Takes the directory of an archive that M(vmstation.cluster.directory_archive) wrote out beside its place, with owners, modes, times and
     links, and renames it when it is complete and on disk, and not before.
+  - No link of the archive is followed. One with names that lead elsewhere, or with a file that has setuid or setgid, is refused before
+    anything is written. Any owner is restored, root too, as such a file gives nobody more than its content.
   - A directory that has something in it stays, unless O(existing=replace). Then it is kept aside, named O(destination), C(.before-) and
     the time.
   - Nothing may use the directory meanwhile.

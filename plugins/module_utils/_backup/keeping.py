@@ -5,13 +5,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup import names, parts
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.manifest import Manifest, judge, read_manifest
-from ansible_collections.vmstation.cluster.plugins.module_utils._backup.opening import find, opened, plain_copy, read_key, require_whole
+from ansible_collections.vmstation.cluster.plugins.module_utils._backup.opening import (
+    destination,
+    find,
+    opened,
+    plain_copy,
+    read_key,
+    require_whole,
+)
+from ansible_collections.vmstation.cluster.plugins.module_utils._backup.places import judge_places, read_paths
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.encryption import Encryption, Key
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.packing import Packing
@@ -41,12 +49,14 @@ def keep(params: Mapping[str, Any], packing: Packing, encryption: Encryption) ->
     """Give a fetched archive its name. Raises Refusal before that; the archive stays where it is then."""
     source, directory, cluster = params["source"], params["directory"].rstrip("/"), params["cluster_name"]
     key = read_key(params)
+    if key.passphrase_file and key.recipients:
+        raise Refusal("passphrase_file and recipients", "both", "one of them", "Choose how backups are encrypted.")
     if params["keep"] < 1:
         raise Refusal("keep", str(params["keep"]), "1 at least", "A backup that is not kept is none.")
-    parts.refuse_elsewhere("source", source, directory, packing)
+    parts.refuse_elsewhere("source", source, directory, key, packing)
     parts.refuse_changed(source, params["sha256"], packing)
     manifest = require_whole(source, cluster, packing)
-    fetched = parts.fetched(params["parts"], manifest, directory, packing)
+    fetched = parts.fetched(params["parts"], manifest, directory, key, packing)
     name = names.file_name(cluster, names.seconds(manifest.created))
     # the backup has its name last: with it, there is all that belongs to it
     for part, archive in fetched.items():
@@ -69,22 +79,35 @@ def check(params: Mapping[str, Any], packing: Packing, encryption: Encryption) -
     path, key = find(params, packing), read_key(params)
     with opened(path, key, packing, encryption) as plain:
         contents = packing.look(plain)
-    manifest = read_manifest(contents, f"archive {path}")
-    of_backup = judge(manifest, contents, params["cluster_name"], f"archive {path}")
-    return Checked(path, manifest, (*of_backup, *parts.judge(path, manifest, key, packing, encryption)))
+    subject = f"archive {path}"
+    manifest = read_manifest(contents, subject)
+    of_backup = judge(manifest, contents, params["cluster_name"], subject)
+    paths = params["paths"]
+    astray = judge_places(manifest, read_paths("paths", paths), subject) if paths is not None else ()
+    of_parts = parts.judge(path, manifest, key, packing, encryption)
+    return Checked(path, manifest, (*of_backup, *astray, *of_parts, *_passed_over(path, params, packing)))
 
 
 def copy(params: Mapping[str, Any], packing: Packing, encryption: Encryption) -> parts.Copied:
     """A plain copy of a backup or a part, verified, for its owner alone: under another name until it is whole."""
-    if params["part"]:
-        return parts.copy_part(params, packing, encryption)
-    target = params["destination"]
-    # a killed run's, also where there is no backup any more
-    packing.remove(target + UNFINISHED)
-    path = find(params, packing)
-    with plain_copy(path, target, read_key(params), packing, encryption) as copied:
-        manifest = require_whole(copied, params["cluster_name"], packing)
-    return parts.Copied(path, manifest)
+    with destination(params, packing) as choose:
+        if params["part"]:
+            return parts.copy_part(params, choose, packing, encryption)
+        path = find(params, packing)
+        target = choose(packing.size(path))
+        with plain_copy(path, target, read_key(params), packing, encryption) as copied:
+            manifest = require_whole(copied, params["cluster_name"], packing)
+        return parts.Copied(path, manifest, copy=target)
+
+
+def _passed_over(path: str, params: Mapping[str, Any], packing: Packing) -> Iterator[Finding]:
+    """A backup that was not chosen although it is newer: its owner has to know of it, for somebody else may have written it."""
+    directory, _slash, chosen = path.rpartition("/")
+    newer = [] if params["path"] else names.backups(params["cluster_name"], packing.entries(directory))
+    for name in newer[newer.index(chosen) + 1 :] if newer else ():
+        step = "See who has written it. Remove it, or, if you know that it is yours, name it and pass `accept_unencrypted: true`."
+        found, expected = "not encrypted, and passed over", "an encrypted one, as a key is given"
+        yield Finding("newer_backups_are_encrypted", "warning", f"archive {directory}/{name}", found, expected, step)
 
 
 def _name(source: str, target: str, key: Key, packing: Packing, encryption: Encryption) -> str:

@@ -12,33 +12,22 @@ from typing import Any
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup import names
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.etcd import EtcdTools, image_of, version_of
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.manifest import FILES, NAME, SNAPSHOT, Manifest, Part, Snapshot
+from ansible_collections.vmstation.cluster.plugins.module_utils._backup.places import CLUSTER_FILES, read_paths
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.packing import Packing
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.host import NodeHost
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.mark import MARKER, Mark, read_mark
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.pieces import lost
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.state import (
     ETCD_DATA,
-    KUBELET_FILES,
-    KUBERNETES,
     MANIFESTS,
-    PKI,
     RESTORING,
 )
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.tools import CONFIGURATION
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 from ansible_collections.vmstation.cluster.plugins.module_utils._storage.archives import UNFINISHED
 from ansible_collections.vmstation.cluster.plugins.module_utils._storage.sizes import show_size
 
 LOCK_SECONDS = 600.0
 DATABASE = f"{ETCD_DATA}/member/snap/db"
-# kubelet.conf names a certificate that is the host's own: a restore makes it anew, and static Pods follow from the configuration
-CLUSTER_FILES = (
-    PKI,
-    *(f"{KUBERNETES}/{name}.conf" for name in ("admin", "super-admin", "controller-manager", "scheduler")),
-    *KUBELET_FILES,
-    CONFIGURATION,
-    MARKER,
-)
 
 
 @dataclass(frozen=True)
@@ -72,12 +61,10 @@ class Outcome:
 
 def order(params: Mapping[str, Any]) -> Order:
     names.refuse_unfit_cluster(params["cluster_name"])
-    paths = [path.rstrip("/") for path in params["paths"]]
-    for option, path in (("destination", params["destination"]), *((f"paths[{index}]", path) for index, path in enumerate(paths))):
-        if not path.startswith("/") or f"{path}/".startswith(f"{ETCD_DATA}/"):
-            raise Refusal(option, repr(path), f"a path that begins with /, outside of {ETCD_DATA}", "Write it in full.")
-    destination, owner, socket = params["destination"].rstrip("/"), params["owner"], params["containerd_address"]
-    return Order(params["cluster_name"], tuple(paths), destination, owner, socket, _parts(params["parts"]))
+    paths = read_paths("paths", params["paths"])
+    (destination,) = read_paths("destination", [params["destination"]])
+    owner, socket = params["owner"], params["containerd_address"]
+    return Order(params["cluster_name"], paths, destination, owner, socket, _parts(params["parts"]))
 
 
 def _parts(given: Sequence[Mapping[str, Any]]) -> tuple[Part, ...]:

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import json
+import posixpath
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, TypeVar
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.packing import Contents, Member
@@ -25,6 +27,9 @@ FILES = "files"
 # without these there is nothing to restore; an authority's key may be kept elsewhere by its owner
 NEEDED = (SNAPSHOT, *(FILES + path for path in (*IRREPLACEABLE, MARKER, CONFIGURATION)))
 WANTED = tuple(f"{FILES}{PKI}/{name}.key" for name in AUTHORITIES)
+_NOT_OURS = "It is not as backup.yml writes it: take another."
+_KINDS = ("file", "directory", "link")
+_SHOWN = 5
 _TAKE_ANOTHER = "Take the backup before it, and see what damaged this one: a disk, or a copy that was cut short."
 
 
@@ -90,20 +95,33 @@ def read_manifest(contents: Contents, subject: str) -> Manifest:
         read: dict[str, Any] = json.loads(text) if name == NAME else {"schema": f"none: the first member is {name or 'nothing'}"}
         _require_schema(read)
         return Manifest(
-            snapshot=Snapshot(**read["snapshot"]),
-            members=tuple(Member(**member) for member in read["members"]),
-            absent=tuple(read["absent"]),
+            snapshot=_made(Snapshot, read["snapshot"]),
+            members=tuple(_made(Member, member) for member in read["members"]),
+            absent=tuple(str(path) for path in read["absent"]),
             # backups of earlier releases have none
-            parts=tuple(Part(**part) for part in read.get("parts", ())),
+            parts=tuple(_made(Part, part) for part in read.get("parts", ())),
             **{key: str(read[key]) for key in ("cluster", "created", "host", "address", "kubernetes", "etcd")},
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Refusal(
             subject,
             f"no manifest that can be read ({error})",
             f"{NAME} with schema {SCHEMA} as the first member",
             "It is no backup of backup.yml, or one of another release of vmstation.cluster: take another.",
         ) from error
+
+
+Made = TypeVar("Made", Member, Snapshot, Part)
+
+
+def _made(kind: type[Made], read: Mapping[str, Any]) -> Made:
+    """Numbers where numbers are to be, and text where text is."""
+    made = kind(**read)
+    for one in fields(made):
+        value = getattr(made, one.name)
+        if type(value).__name__ != one.type:
+            raise ValueError(f"{one.name} is {str(value)[:80]}")
+    return made
 
 
 def _require_schema(read: Mapping[str, Any]) -> None:
@@ -115,6 +133,7 @@ def judge(manifest: Manifest, contents: Contents, cluster: str, subject: str) ->
     """Everything that is wrong with a backup. cluster: whose it must be; empty: anybody's."""
     return [
         *_of_the_cluster(manifest, cluster, subject),
+        *_trustworthy(manifest, subject),
         *_complete(manifest, subject),
         *_whole(manifest, contents.members, subject),
     ]
@@ -130,6 +149,23 @@ def _of_the_cluster(manifest: Manifest, cluster: str, subject: str) -> Iterable[
             f"one of {cluster}",
             "Choose a backup of this cluster.",
         )
+
+
+def _trustworthy(manifest: Manifest, subject: str) -> Iterable[Finding]:
+    """Whether the manifest's own list can be trusted to name what is in the archive, and nothing that becomes more than it seems."""
+    rule = "every_member_of_the_backup_is_named_after_its_path"
+    wrong = [one for one in manifest.members if one.name != (FILES + one.path if one.path else SNAPSHOT) or not _is_fit(one)]
+    if wrong:
+        found = listed(f"{one.name} for {one.path or 'no path'}" for one in wrong)
+        yield Finding(rule, "error", subject, found, f"{FILES} and the path in full, and {SNAPSHOT}", _NOT_OURS)
+    twice = [name for name, count in Counter(member.name for member in manifest.members).items() if count > 1]
+    if twice:
+        yield Finding(rule, "error", subject, f"more than once: {listed(twice)}", "each member once", _NOT_OURS)
+    odd = [member for member in manifest.files() if member.kind != "directory" and member.mode & 0o6000]
+    if odd:
+        found = listed(f"{member.path} with mode {member.mode:04o}" for member in odd)
+        rule = "no_file_of_the_backup_runs_as_another_user"
+        yield Finding(rule, "error", subject, found, "files without setuid and setgid", _NOT_OURS)
 
 
 def _complete(manifest: Manifest, subject: str) -> Iterable[Finding]:
@@ -187,3 +223,20 @@ def _told(member: Member) -> str:
     if member.kind == "file":
         return f"{member.size} bytes with SHA-256 {member.sha256[:16]}..."
     return f"a {member.kind}" + (f" to {member.target}" if member.target else "")
+
+
+def is_plain(path: str) -> bool:
+    """Whether a path is written in full, and in the one way."""
+    return path.startswith("/") and not path.startswith("//") and posixpath.normpath(path) == path and "\0" not in path
+
+
+def _is_fit(member: Member) -> bool:
+    numbers = 0 <= member.mode <= 0o7777 and 0 <= member.owner < 1 << 32 and 0 <= member.group < 1 << 32
+    return numbers and member.kind in _KINDS and (is_plain(member.path) if member.path else member.kind == "file")
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first of them, fit for a line of text, and how many more there are."""
+    shown = list(names)
+    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
+    return ", ".join(name[:200] if name.isprintable() else repr(name[:200]) for name in shown[:_SHOWN]) + more

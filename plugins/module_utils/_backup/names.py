@@ -61,6 +61,11 @@ def backups(cluster: str, files: Iterable[str]) -> list[str]:
     return [name for _time, name in _named(cluster, files)]
 
 
+def encrypted(files: Iterable[str]) -> list[str]:
+    """Those that only a key opens."""
+    return [name for name in files if name.endswith(ENCRYPTED)]
+
+
 def newest(cluster: str, files: Iterable[str]) -> Optional[str]:
     return next(reversed(backups(cluster, files)), None)
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Optional
 
@@ -21,20 +21,21 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._storage.sizes i
 
 @dataclass(frozen=True)
 class Copied:
-    """A plain copy. path, manifest: of the backup. part: what was copied of it, in its place. Empty: there was nothing to copy."""
+    """A plain copy. path, manifest: of the backup. part: what was copied of it, in its place. copy: where it is. Empty: nothing to copy."""
 
     path: str = ""
     manifest: Optional[Manifest] = None
     part: Optional[Part] = None
+    copy: str = ""
 
     def as_result(self) -> dict[str, Any]:
         backup, part = self.manifest.summary() if self.manifest else {}, asdict(self.part) if self.part else {}
-        return {"changed": bool(self.path), "path": self.path, "part": part, "backup": backup}
+        return {"changed": bool(self.path), "path": self.path, "part": part, "backup": backup, "copy": self.copy}
 
 
-def refuse_elsewhere(option: str, source: str, directory: str, packing: Packing) -> None:
-    """What is fetched elsewhere cannot get its name by a rename."""
-    if not packing.exists(source) or source.rpartition("/")[0] != directory:
+def refuse_elsewhere(option: str, source: str, directory: str, key: Key, packing: Packing) -> None:
+    """What is fetched elsewhere cannot get its name by a rename, and has to be encrypted."""
+    if not packing.exists(source) or (not key and source.rpartition("/")[0] != directory):
         raise Refusal(option, source, f"a file in {directory}", "Fetch the archive to that directory, under a name that begins with a dot.")
 
 
@@ -45,7 +46,7 @@ def refuse_changed(source: str, sha256: str, packing: Packing) -> None:
         raise Refusal(f"archive {source}", f"SHA-256 {found}", f"{sha256}, that on the host", "Fetch it again.")
 
 
-def fetched(given: Sequence[Mapping[str, Any]], manifest: Manifest, directory: str, packing: Packing) -> dict[str, str]:
+def fetched(given: Sequence[Mapping[str, Any]], manifest: Manifest, directory: str, key: Key, packing: Packing) -> dict[str, str]:
     """The fetched archives by their parts: those that the manifest knows, each as it was on its host."""
     archives = {str(one["name"]): str(one["source"]) for one in given}
     wanted = {part.name: part for part in _there(manifest)}
@@ -53,7 +54,7 @@ def fetched(given: Sequence[Mapping[str, Any]], manifest: Manifest, directory: s
         found, required = (", ".join(sorted(names_of)) or "none" for names_of in (archives, wanted))
         raise Refusal("parts", found, f"{required}, as the backup's manifest says", "Fetch what belongs to the backup, and nothing else.")
     for name, source in archives.items():
-        refuse_elsewhere(f"parts: {name}", source, directory, packing)
+        refuse_elsewhere(f"parts: {name}", source, directory, key, packing)
         refuse_changed(source, wanted[name].sha256, packing)
     return archives
 
@@ -68,12 +69,12 @@ def judge(path: str, manifest: Manifest, key: Key, packing: Packing, encryption:
             yield Finding("every_part_of_the_backup_is_whole", "warning", f"archive {archive}", wrong, f"{part.name} of {part.host}", step)
 
 
-def copy_part(params: Mapping[str, Any], packing: Packing, encryption: Encryption) -> Copied:
+def copy_part(params: Mapping[str, Any], choose: Callable[[int], str], packing: Packing, encryption: Encryption) -> Copied:
     """A plain copy of a part, verified, for its owner alone: that of the backup which is named, or of the newest one that has it."""
     path = _backup(params, packing)
     if not path:
         return Copied()
-    key, target = read_key(params), params["destination"]
+    key = read_key(params)
     with opened(path, key, packing, encryption) as plain:
         manifest = require_whole(plain, params["cluster_name"], packing)
     part = next((one for one in _there(manifest) if one.name == params["part"]), None)
@@ -82,11 +83,12 @@ def copy_part(params: Mapping[str, Any], packing: Packing, encryption: Encryptio
     archive = names.part_name(path, part.name)
     if not packing.exists(archive):
         raise Refusal(f"archive {archive}", "not there", f"{part.name}, which belongs to {path}", "Put it beside the backup.")
+    target = choose(part.size)
     _refuse_little_room(target, part, packing)
     with plain_copy(archive, target, key, packing, encryption) as copied:
         if packing.member(copied, "").sha256 != part.sha256:
             raise Refusal(f"archive {archive}", "another checksum", "that in the backup's manifest", "Take the backup before it.")
-    return Copied(path, manifest, part)
+    return Copied(path, manifest, part, target)
 
 
 def _there(manifest: Manifest) -> Iterable[Part]:
@@ -107,7 +109,8 @@ def _backup(params: Mapping[str, Any], packing: Packing) -> str:
     if params["path"]:
         return find(params, packing)
     directory = str(params["directory"]).rstrip("/")
-    having = names.with_part(params["cluster_name"], packing.entries(directory), params["part"])
+    entries = packing.entries(directory)
+    having = names.with_part(params["cluster_name"], names.encrypted(entries) if read_key(params) else entries, params["part"])
     return f"{directory}/{having[-1]}" if having else ""
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup import names
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.etcd import EtcdTools, bump, etcd_image, minor, version_of
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.manifest import FILES, SNAPSHOT, Manifest, judge, read_manifest
+from ansible_collections.vmstation.cluster.plugins.module_utils._backup.places import judge_places, place_of, read_paths
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.stopping import stop_control_plane
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import failures
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.packing import Packing
@@ -50,7 +51,7 @@ CREDENTIALS = "kubelet-client"
 class Wish:
     """archive: a plain one on this host. host, addresses: as the inventory has them. keep: how many former states stay.
 
-    force: also in the place of a cluster that this collection has not made. socket: where containerd answers.
+    force: also in the place of a cluster that this collection has not made. socket: where containerd answers. paths: of applications.
     """
 
     archive: str
@@ -60,6 +61,7 @@ class Wish:
     keep: int
     force: bool
     socket: str
+    paths: Sequence[str] = ()
 
 
 @dataclass
@@ -88,6 +90,7 @@ def read_wish(params: Mapping[str, Any]) -> Wish:
         params["keep"],
         params["force"],
         params["containerd_address"],
+        read_paths("paths", params["paths"]),
     )
 
 
@@ -114,11 +117,13 @@ def _refuse_unfit(wish: Wish, host: NodeHost, packing: Packing) -> Manifest:
     subject = f"archive {wish.archive}"
     contents = packing.look(wish.archive)
     manifest = read_manifest(contents, subject)
-    wrong = failures(judge(manifest, contents, wish.cluster, subject), "error")
+    findings = [*judge(manifest, contents, wish.cluster, subject), *judge_places(manifest, wish.paths, subject)]
+    wrong = failures(findings, "error")
     if wrong:
         raise Refusal(wrong[0].subject, wrong[0].found, wrong[0].expected, wrong[0].fix)
     _refuse_another_host(wish, manifest)
     _refuse_another_cluster(wish, host)
+    _refuse_what_is_in_the_way(wish, manifest, packing)
     for program, version in _installed(host).items():
         if minor(version) != minor(manifest.kubernetes):
             raise Refusal(
@@ -165,6 +170,19 @@ def _refuse_another_cluster(wish: Wish, host: NodeHost) -> None:
             )
 
 
+def _refuse_what_is_in_the_way(wish: Wish, manifest: Manifest, packing: Packing) -> None:
+    """A link on this host would lead a file elsewhere. What is above the places that are restored may be one of the owner's."""
+    for member in manifest.files():
+        place = place_of(member.path, wish.paths)
+        names_below = member.path[len(place) :].split("/")
+        above = [place + "/".join(names_below[:count]) for count in range(1, len(names_below))]
+        for path in [*above, *([member.path] if member.kind == "directory" else [])]:
+            if packing.kind(path) not in ("", "directory"):
+                raise Refusal(path, f"a {packing.kind(path)}", "a directory, as in the backup", "Move it away, then run again.")
+        if member.kind != "directory" and packing.kind(member.path) == "directory":
+            raise Refusal(member.path, "a directory", f"a {member.kind}, as in the backup", "Move it away, then run again.")
+
+
 def _installed(host: NodeHost) -> dict[str, str]:
     kubelet = host.commands.run(["kubelet", "--version"], timeout=30.0).stdout.split()
     return {"kubeadm": host.commands.run(["kubeadm", "version", "--output=short"], timeout=30.0).stdout.strip(), "kubelet": kubelet[-1]}
@@ -178,7 +196,7 @@ def _carry_out(wish: Wish, manifest: Manifest, host: NodeHost, packing: Packing,
     if packing.exists(MEMBER):
         packing.make_directory(aside, 0o700)
         packing.rename(MEMBER, f"{aside}/member")
-    _put_in_place(manifest, packing)
+    _put_in_place(wish, manifest, packing)
     renewed = _renew_expired(host)
     packing.write(f"{WORK}/{RENEWED}", json.dumps(renewed))
     packing.sync()
@@ -218,7 +236,7 @@ def _copy_aside(manifest: Manifest, packing: Packing, aside: str) -> None:
             packing.copy(path, f"{aside}/{FILES}", FILES)
 
 
-def _put_in_place(manifest: Manifest, packing: Packing) -> None:
+def _put_in_place(wish: Wish, manifest: Manifest, packing: Packing) -> None:
     """The backup's files, then etcd's data. What is of the host alone is made anew by kubeadm."""
     wanted = {member.path for member in manifest.files()}
     for path in _below(packing, PKI):
@@ -228,7 +246,7 @@ def _put_in_place(manifest: Manifest, packing: Packing) -> None:
     for path in (KUBELET_CONF, f"{KUBERNETES}/bootstrap-kubelet.conf", *_credentials(packing)):
         packing.remove(path)
     for member in manifest.files():
-        packing.place(f"{WORK}/{member.name}", member)
+        packing.place(f"{WORK}/{member.name}", member, place_of(member.path, wish.paths))
     packing.rename(f"{WORK}/data/member", MEMBER)
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.local_packing import numbers_of, sha256_of
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.unpacking import SET_ID
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 
@@ -88,6 +89,9 @@ class LocalArchives:
             if time.monotonic() > deadline:
                 step = "See what keeps the disk busy, or allow for more time."
                 raise Refusal(f"archive {path}", f"not complete after {timeout} s", f"an archive of {source} by then", step)
+            if member.isreg():
+                # directory_restore refuses them
+                member.mode &= ~SET_ID
             return member
 
         # what takes the room is compressed already, pictures above all

@@ -6,15 +6,11 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tarfile
 from typing import Protocol
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.local_packing import LocalPacking, read_archive
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.local_packing import LocalPacking
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.packing import Packing
-from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
-
-CHUNK = 1 << 20
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.unpacking import read_archive, take_out
 
 
 class Directories(Packing, Protocol):
@@ -37,49 +33,10 @@ class LocalDirectories(LocalPacking):
         return os.path.ismount(path) or os.path.islink(path)
 
     def unpacked_size(self, archive: str) -> int:
-        with read_archive(archive) as opened:
-            return sum(member.size for member in opened if member.isreg())
+        with read_archive(archive) as members:
+            return sum(member.size for _archive, member in members if member.isreg())
 
     def unpack_directory(self, archive: str, into: str) -> None:
         os.mkdir(into, 0o700)
-        directories: list[tuple[str, tarfile.TarInfo]] = []
-        with read_archive(archive) as opened:
-            for member in opened:
-                path = _below(into, member.name, archive)
-                if member.isdir():
-                    os.makedirs(path, 0o700, exist_ok=True)
-                    directories.append((path, member))
-                elif member.issym():
-                    os.symlink(member.linkname, path)
-                    os.chown(path, member.uid, member.gid, follow_symlinks=False)
-                elif member.islnk():
-                    os.link(_below(into, member.linkname, archive), path, follow_symlinks=False)
-                elif member.isreg():
-                    self._write(opened, member, path)
-        # the deepest first: a directory that is closed to its owner, or whose time stands, takes no more files
-        for path, member in reversed(directories):
-            _finish(path, member)
+        take_out(archive, into, without=1, with_owners=True)
         os.sync()
-
-    def _write(self, archive: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
-        content = archive.extractfile(member)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as output:
-            if content is not None:
-                shutil.copyfileobj(content, output, CHUNK)
-        _finish(path, member)
-
-
-def _below(into: str, name: str, archive: str) -> str:
-    """Where a member goes: its first directory is the one that gets another name. What leads elsewhere is refused."""
-    parts = name.split("/")[1:]
-    path = os.path.join(into, *parts) if parts else into
-    parent = os.path.dirname(path) if parts else into
-    if ".." in parts or "" in parts or name.startswith("/") or os.path.realpath(parent) != os.path.realpath(into) + parent[len(into) :]:
-        raise Refusal(f"archive {archive}", f"a member {name}", "names below one directory", "Take another archive.")
-    return path
-
-
-def _finish(path: str, member: tarfile.TarInfo) -> None:
-    os.chown(path, member.uid, member.gid)
-    os.chmod(path, member.mode & 0o7777)
-    os.utime(path, (member.mtime, member.mtime))

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import os
 import pwd
@@ -13,21 +12,23 @@ import shutil
 import stat
 import tarfile
 import time
-import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import IO
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.packing import Contents, Member, Packed
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.private import held_directory, new_directory, sweep
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.unpacking import CHUNK, SET_ID, kind, put, read_archive, take_out
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
-CHUNK = 1 << 20
 LARGEST_MANIFEST = 16 << 20
-_UNREADABLE = (tarfile.TarError, zlib.error, EOFError, UnicodeError, gzip.BadGzipFile)
 
 
 class LocalPacking:
-    """The files of this host."""
+    """The files of this host. work_directory: where what is in clear for a while is; empty: where this user's files for a while are."""
+
+    def __init__(self, work_directory: str = "") -> None:
+        self._work_directory = work_directory
 
     def now(self) -> float:
         return time.time()
@@ -59,9 +60,27 @@ class LocalPacking:
             file.flush()
             os.fsync(file.fileno())
 
+    def kind(self, path: str) -> str:
+        if not os.path.lexists(path):
+            return ""
+        return "link" if os.path.islink(path) else "directory" if os.path.isdir(path) else "file"
+
     def make_directory(self, path: str, mode: int) -> None:
-        os.makedirs(path, exist_ok=True)
+        if os.path.isdir(path):
+            return
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.mkdir(path, mode)
+        # whatever the umask is
         os.chmod(path, mode)
+
+    def private(self, size: int) -> AbstractContextManager[str]:
+        return held_directory(self._work_directory, size)
+
+    def private_directory(self, name: str, size: int) -> str:
+        return new_directory(name, self._work_directory, size)
+
+    def sweep_private(self, name: str) -> None:
+        sweep(name, self._work_directory)
 
     def remove(self, path: str) -> None:
         if os.path.isdir(path) and not os.path.islink(path):
@@ -109,8 +128,8 @@ class LocalPacking:
 
     def look(self, path: str) -> Contents:
         first, members = ("", ""), {}
-        with read_archive(path) as archive:
-            for tar_member in archive:
+        with read_archive(path) as archived:
+            for archive, tar_member in archived:
                 file = archive.extractfile(tar_member) if tar_member.isreg() else None
                 if not first[0] and file is not None and tar_member.size <= LARGEST_MANIFEST:
                     first = (tar_member.name, file.read().decode("utf-8", "surrogateescape"))
@@ -118,7 +137,7 @@ class LocalPacking:
                 members[tar_member.name] = Member(
                     tar_member.name,
                     "",
-                    _kind(tar_member),
+                    kind(tar_member),
                     tar_member.mode,
                     tar_member.uid,
                     tar_member.gid,
@@ -129,44 +148,11 @@ class LocalPacking:
         return Contents(first, members)
 
     def unpack(self, path: str, into: str) -> None:
-        with read_archive(path) as archive:
-            for tar_member in archive:
-                target = os.path.normpath(os.path.join(into, tar_member.name))
-                parent = os.path.dirname(target)
-                if not target.startswith(f"{into}/") or os.path.realpath(parent) != parent:
-                    raise Refusal(f"archive {path}", f"a member {tar_member.name}", "names below the archive", "Take another backup.")
-                os.makedirs(parent, mode=0o700, exist_ok=True)
-                file = archive.extractfile(tar_member) if tar_member.isreg() else None
-                if file is not None:
-                    with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as output:
-                        shutil.copyfileobj(file, output, CHUNK)
-                elif tar_member.issym():
-                    os.symlink(tar_member.linkname, target)
-                elif tar_member.isdir():
-                    os.makedirs(target, mode=0o700, exist_ok=True)
+        os.makedirs(into, 0o700, exist_ok=True)
+        take_out(path, into, without=0, with_owners=False)
 
-    def place(self, source: str, member: Member) -> None:
-        parent = os.path.dirname(member.path)
-        os.makedirs(parent, exist_ok=True)
-        if member.kind == "directory":
-            os.makedirs(member.path, exist_ok=True)
-            os.chown(member.path, member.owner, member.group)
-            os.chmod(member.path, member.mode)
-            return
-        temporary = os.path.join(parent, f".vmstation-{os.path.basename(member.path)}.tmp")
-        self.remove(temporary)
-        if member.kind == "link":
-            os.symlink(member.target, temporary)
-        else:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as output, open(source, "rb") as file:
-                shutil.copyfileobj(file, output, CHUNK)
-                output.flush()
-                os.fchown(output.fileno(), member.owner, member.group)
-                os.fchmod(output.fileno(), member.mode)
-                os.fsync(output.fileno())
-        os.replace(temporary, member.path)
-        _sync_directory(parent)
+    def place(self, source: str, member: Member, below: str) -> None:
+        put(source, member, below)
 
     def ends_with_its_checksum(self, path: str) -> bool:
         left = os.path.getsize(path) - hashlib.sha256().digest_size
@@ -184,7 +170,9 @@ class LocalPacking:
         target = into + path
         name = prefix + path
         status = os.lstat(path)
-        mode, owner, group = status.st_mode & 0o7777, status.st_uid, status.st_gid
+        # of a file, what a restore would refuse; a directory hands its group on with setgid
+        mode = status.st_mode & (0o7777 if stat.S_ISDIR(status.st_mode) else 0o7777 & ~SET_ID)
+        owner, group = status.st_uid, status.st_gid
         os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
         if stat.S_ISLNK(status.st_mode):
             link = os.readlink(path)
@@ -192,16 +180,16 @@ class LocalPacking:
             return Member(name, path, "link", mode, owner, group, target=link)
         if stat.S_ISDIR(status.st_mode):
             os.makedirs(target, exist_ok=True)
-            kind, size, sha256 = "directory", 0, ""
+            what, size, sha256 = "directory", 0, ""
         elif stat.S_ISREG(status.st_mode):
             with open(path, "rb") as file, open(target, "wb") as output:
                 shutil.copyfileobj(file, output, CHUNK)
-            kind, size, sha256 = "file", os.path.getsize(target), sha256_of(target)
+            what, size, sha256 = "file", os.path.getsize(target), sha256_of(target)
         else:
             raise Refusal(path, "neither a file, a directory nor a link", "what can be copied", "Leave it out of the paths.")
         os.chown(target, owner, group)
         os.chmod(target, mode)
-        return Member(name, path, kind, mode, owner, group, size, sha256)
+        return Member(name, path, what, mode, owner, group, size, sha256)
 
 
 @contextmanager
@@ -210,29 +198,6 @@ def _about(subject: str, required: str, next_step: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise Refusal(subject, str(error.strerror or error).lower(), required, next_step) from error
-
-
-@contextmanager
-def read_archive(path: str) -> Iterator[tarfile.TarFile]:
-    """An archive that is read once, to the last byte, so that a cut tail is seen."""
-    required = "an archive that backup.yml wrote"
-    next_step = "It is damaged, or another file: take the backup before it."
-    try:
-        with gzip.open(path, "rb") as unpacked:
-            with tarfile.open(fileobj=unpacked, mode="r|") as archive:
-                yield archive
-            while unpacked.read(CHUNK):
-                pass
-    except _UNREADABLE as error:
-        raise Refusal(f"archive {path}", f"cut short or damaged ({str(error) or type(error).__name__})", required, next_step) from error
-    except OSError as error:
-        raise Refusal(
-            f"archive {path}", str(error.strerror or error).lower(), required, "Correct the path or its rights, or free room."
-        ) from error
-
-
-def _kind(member: tarfile.TarInfo) -> str:
-    return "file" if member.isreg() else "link" if member.issym() else "directory" if member.isdir() else "other"
 
 
 def _digest(file: IO[bytes]) -> str:

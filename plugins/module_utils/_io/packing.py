@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -65,8 +66,20 @@ class Packing(Protocol):
     def write(self, path: str, text: str) -> None:
         """Write a file for its owner alone, to disk."""
 
+    def kind(self, path: str) -> str:
+        """``directory``, ``link`` or, of all else, ``file``; empty if there is nothing of this name."""
+
     def make_directory(self, path: str, mode: int) -> None:
-        """Make a directory, with what it is in."""
+        """Make a directory, with what it is in, if there is none: one that is there keeps its mode."""
+
+    def private(self, size: int) -> AbstractContextManager[str]:
+        """A new directory for this user alone, with room for so many bytes, which is removed in any case."""
+
+    def private_directory(self, name: str, size: int) -> str:
+        """The same, which stays until its user removes it. Those of that name which killed runs have left are removed."""
+
+    def sweep_private(self, name: str) -> None:
+        """Remove what killed runs have left of that name."""
 
     def remove(self, path: str) -> None:
         """Remove what is there, a directory with all that is in it."""
@@ -95,8 +108,11 @@ class Packing(Protocol):
     def unpack(self, path: str, into: str) -> None:
         """Take an archive out, for root alone. Names that lead elsewhere are a Refusal."""
 
-    def place(self, source: str, member: Member) -> None:
-        """Put what was taken out to its path, with mode and owner, by a rename; parents that are missing are made."""
+    def place(self, source: str, member: Member, below: str) -> None:
+        """Put what was taken out to its path, with mode and owner, by a rename; parents that are missing are made.
+
+        Below ``below``, which is the path or above it, no link is followed.
+        """
 
     def ends_with_its_checksum(self, path: str) -> bool:
         """Whether the last 32 bytes of a file are the SHA-256 of what is before them."""

@@ -51,6 +51,7 @@ class Memory:
         self.archives: dict[str, tuple[Manifest, dict[str, str]]] = {}
         self.argvs: list[list[str]] = []
         self.answers: dict[str, str] = {}
+        self.links: set[str] = set()
         self.running = [f"c-{name}" for name in COMPONENTS]
         self.steps, self.killed_at = 0, 0
 
@@ -140,7 +141,11 @@ class Memory:
             self._step()
             self.tree[f"{into}/{name}"] = text
 
-    def place(self, source: str, member: Member) -> None:
+    def kind(self, path: str) -> str:
+        return "link" if path in self.links else "file" if path in self.tree else "directory" if self.below(path) else ""
+
+    def place(self, source: str, member: Member, below: str) -> None:
+        assert f"{member.path}/".startswith(f"{below}/")
         self._step()
         self.tree[member.path] = self.tree[source]
 
@@ -211,6 +216,6 @@ def backup(generation: str = "old", **changed: object) -> tuple[Manifest, dict[s
     source = Memory(control_plane(generation))
     texts = {"etcd.db": f"snapshot of {generation}", **{f"files{path}": source.tree[path] for path in BACKED_UP}}
     source.tree["/etcd.db"] = texts["etcd.db"]
-    members = [source.member("/etcd.db", "etcd.db"), *(source.member(path, f"files{path}") for path in BACKED_UP)]
+    members = [replace(source.member("/etcd.db", "etcd.db"), path=""), *(source.member(path, f"files{path}") for path in BACKED_UP)]
     manifest = Manifest("trial", CREATED, "master", "192.168.4.63", "1.36.2", "3.6.8", Snapshot(7, 41, 900), tuple(members))
     return replace(manifest, **changed), texts  # type: ignore[arg-type]

@@ -50,7 +50,8 @@ def options(directory: Path, **changed: object) -> dict[str, Any]:
         "sha256": "",
         "keep": 2,
     }
-    return {**asked, "path": None, "passphrase_file": None, "recipients": [], "parts": [], "part": None, **changed}
+    asked |= {"path": None, "passphrase_file": None, "recipients": [], "parts": [], "part": None, "paths": None}
+    return {**asked, "accept_unencrypted": False, "destination": None, **changed}
 
 
 def passphrase(directory: Path, text: str = "a long one", mode: int = 0o600) -> str:
@@ -192,7 +193,7 @@ def encrypted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     manifest, texts = backup()
     texts["etcd.db"] = random.Random(1).randbytes(60_000).hex()
     (directory / "db").write_text(texts["etcd.db"])
-    database = PACKING.member(str(directory / "db"), "etcd.db")
+    database = replace(PACKING.member(str(directory / "db"), "etcd.db"), path="")
     pack(directory, replace(manifest, members=(database, *manifest.members[1:])), texts)
     keep(options(directory, passphrase_file=passphrase(directory)), PACKING, GPG)
     return directory
@@ -272,7 +273,7 @@ def test_files_come_back_with_mode_and_links_and_none_leads_elsewhere(tmp_path: 
     shutil.rmtree(tmp_path / "etc")
     PACKING.unpack(str(tmp_path / "a.tar.gz"), str(tmp_path / "out"))
     for one in members:
-        PACKING.place(str(tmp_path / "out" / one.name), one)
+        PACKING.place(str(tmp_path / "out" / one.name), one, str(tmp_path / "etc"))
     assert (tmp_path / "etc" / "link").read_text() == "s"
     modes = [(tmp_path / path).stat().st_mode & 0o777 for path in ("etc", "etc/below/secret")]
     assert modes == [0o700, 0o640]
