@@ -37,8 +37,8 @@ options:
   source:
     description:
       - The fetched archive. With O(passphrase_file) or O(recipients) it may be anywhere, best in a directory that
-        M(vmstation.cluster.private_directory) has made. Without, it must be in O(directory), under a name that begins with a dot and ends with C(.unfinished), so that a later run
-        removes it after a kill.
+        M(vmstation.cluster.private_directory) has made. Without, it must be in O(directory), under a name that begins with a dot and ends
+        with C(.unfinished), so that a later run removes it after a kill.
     type: path
     required: true
   directory:

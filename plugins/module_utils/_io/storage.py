@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from dataclasses import dataclass
@@ -44,6 +45,13 @@ class Storage(Protocol):
         """The kernel's list of mounts."""
 
 
+class DirectoryMaker(Protocol):
+    """What the core is given to make directories."""
+
+    def make(self, path: str, mode: int, owner: Optional[int], group: Optional[int]) -> None:
+        """Make a directory, or give an empty one its owner and mode. What it is in is made for everybody to pass through."""
+
+
 class LocalStorage:
     """The file systems of this host. seconds: how long each look may take."""
 
@@ -80,6 +88,26 @@ class LocalStorage:
         return Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
 
 
+class LocalDirectoryMaker:
+    """The directories of this host."""
+
+    def make(self, path: str, mode: int, owner: Optional[int], group: Optional[int]) -> None:
+        try:
+            os.makedirs(os.path.dirname(path.rstrip("/")), exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                # closed until it is its owner's; a run that is killed here leaves one that is empty, which the next run takes
+                os.mkdir(path, mode & 0o700)
+            descriptor = os.open(os.path.realpath(path), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                os.fchown(descriptor, -1 if owner is None else owner, -1 if group is None else group)
+                os.fchmod(descriptor, mode)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            reason = str(error.strerror or error).lower()
+            raise Refusal(f"directory {path}", reason, "one that can be made", "Look at its file system, and at its rights.") from error
+
+
 def _look(path: str) -> Place:
     nearest = os.path.realpath(path)
     exists = os.path.lexists(nearest)
@@ -90,7 +118,8 @@ def _look(path: str) -> Place:
     is_empty = True
     if is_directory:
         with os.scandir(nearest) as entries:
-            is_empty = next(entries, None) is None
+            # a new file system is not without that
+            is_empty = next((entry for entry in entries if entry.name != "lost+found"), None) is None
     room = os.statvfs(nearest)
     return Place(
         nearest,

@@ -1,0 +1,121 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: host_directories
+short_description: Make directories that are missing, and leave those alone that are there
+version_added: 0.1.0
+author: the vmstation.cluster contributors (@vmstation)
+description:
+  - Makes directories with an owner and a mode. A directory that is there already keeps both, as it may be anything, such as C(/etc) or a
+    file system of yours.
+  - The data directory of a program must belong to that program. With O(directories[].for_owner), one that is there must be empty, and is
+    given owner and mode, or be the owner's, and stays as it is. C(lost+found) does not count. Any other is an error.
+  - All directories are judged before one is made.
+options:
+  directories:
+    description:
+      - What to make, in this order.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      path:
+        description:
+          - The directory. Missing directories that it is in are made with the mode that the umask leaves.
+        type: path
+        required: true
+      mode:
+        description:
+          - Its mode, in octal.
+        type: str
+        default: "0755"
+      owner:
+        description:
+          - The number of its user. Without it, who runs this.
+        type: int
+      group:
+        description:
+          - The number of its group. Without it, that of who runs this.
+        type: int
+      for_owner:
+        description:
+          - Whether it is the data directory of a program that runs as O(directories[].owner).
+        type: bool
+        default: false
+  timeout:
+    description:
+      - How many seconds a file system may take to answer.
+    type: float
+    default: 10
+extends_documentation_fragment:
+  - vmstation.cluster.attributes
+  - vmstation.cluster.attributes.host_change
+seealso:
+  - module: vmstation.cluster.local_storage_check
+"""
+
+EXAMPLES = r"""
+- name: Make the directories of what Grafana keeps
+  vmstation.cluster.host_directories:
+    directories:
+      - path: /srv/monitoring
+      - {path: /srv/monitoring/grafana, owner: 472, group: 472, mode: "0750", for_owner: true}
+  become: true
+"""
+
+RETURN = r"""
+directories:
+  description: Each directory and what was done about it.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{path: /srv/monitoring, step: keep}, {path: /srv/monitoring/grafana, step: create}]
+  contains:
+    path:
+      description: The directory.
+      type: str
+    step:
+      description: V(create), V(claim) for an empty one that was given owner and mode, or V(keep).
+      type: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.storage import LocalDirectoryMaker, LocalStorage
+from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+from ansible_collections.vmstation.cluster.plugins.module_utils._storage.making import carry_out, plan, read_wishes
+from ansible_collections.vmstation.cluster.plugins.module_utils._storage.model import seconds
+
+DIRECTORY = {
+    "path": {"type": "path", "required": True},
+    "mode": {"type": "str", "default": "0755"},
+    "owner": {"type": "int"},
+    "group": {"type": "int"},
+    "for_owner": {"type": "bool", "default": False},
+}
+ARGUMENTS = {
+    "directories": {"type": "list", "elements": "dict", "required": True, "options": DIRECTORY},
+    "timeout": {"type": "float", "default": 10},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    try:
+        planned = plan(read_wishes(module.params), LocalStorage(seconds(module.params)))
+        if not module.check_mode:
+            carry_out(planned, LocalDirectoryMaker())
+    except Refusal as refusal:
+        module.fail_json(msg=str(refusal))
+    done = [one for one in planned if one.step != "keep"]
+    diff = [{"header": one.wish.path, "before": f"{one.before()}\n", "after": f"{one.after()}\n"} for one in done]
+    steps = [{"path": one.wish.path, "step": one.step} for one in planned]
+    module.exit_json(changed=bool(done), directories=steps, diff=diff)
+
+
+if __name__ == "__main__":
+    main()
