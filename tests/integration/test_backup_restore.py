@@ -13,6 +13,7 @@ import os
 import random
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,7 +123,13 @@ class Backups:
 
     def findings(self, path: Path) -> tuple[Finding, ...]:
         asked = {"path": str(path), "directory": None, "cluster_name": "trial", "passphrase_file": str(self.passphrase)}
+        asked |= {"accept_unencrypted": False, "paths": [PASSWORD]}
         return check(asked, LocalPacking(), Gpg(HostCommands())).findings
+
+    def in_clear(self) -> list[str]:
+        """What of private directories is left on this machine."""
+        places = {os.environ.get("XDG_RUNTIME_DIR", "/tmp"), tempfile.gettempdir(), "/var/tmp"}
+        return [str(path) for place in places for path in Path(place).glob("vmstation-*trial*.????????")]
 
     def objects(self) -> dict[str, str]:
         """What is in the cluster, each with what tells it from one that was made anew."""
@@ -194,6 +201,7 @@ def test_a_backup_is_encrypted_whole_and_alone(backups: Backups) -> None:
     modes = [one.stat().st_mode & 0o777 for one in (backups.directory, path)]
     assert modes == [0o700, 0o600]
     assert os.listdir(backups.directory) == [path.name]
+    assert backups.in_clear() == []
     assert backups.host.run(["ls", "-A", "/var/lib/vmstation/backup"]).stdout == ""
     assert "vmstation-etcd" not in backups.host.run(["ctr", "-n", "k8s.io", "containers", "list"]).stdout
     say(f"backup of {len(backups.objects())} objects: {path.stat().st_size} bytes")
@@ -225,6 +233,7 @@ def test_killed_at_random_instants_there_is_never_half_a_backup(backups: Backups
     assert process.returncode == 0, f"after kills at {instants}:\n{process.stdout}{process.stderr}"
     assert sorted(os.listdir(backups.directory)) == backups.with_jellyfin()
     assert (len(backups.named()), backups.replicas()) == (2, "1")
+    assert backups.in_clear() == []
     assert media.run(["ls", "-A", "/var/lib/vmstation/backup"]).stdout == ""
     assert backups.host.run(["ls", "-A", "/var/lib/vmstation/backup"]).stdout == ""
 
@@ -239,9 +248,14 @@ def _flip(path: Path) -> None:
     path.write_bytes(content)
 
 
+def _name_as_plain(path: Path) -> Path:
+    return path.rename(path.with_suffix(""))
+
+
 REFUSED: dict[str, tuple[Any, dict[str, object], str]] = {
     "cut short": (_cut, {}, "damaged"),
     "a flipped bit": (_flip, {}, "encrypted message has been manipulated"),
+    "not encrypted": (_name_as_plain, {}, "which is not encrypted and may be anybody's; required: an encrypted backup, as a key is given"),
     "another passphrase": (None, {"backup_passphrase_file": "other"}, "not opened by this passphrase"),
     "another cluster's": (None, {"cluster_name": "other", "confirm": "other"}, "a backup of the cluster trial"),
     "another name typed": (None, {"confirm": "trail"}, "confirm: found `trail`"),
@@ -254,14 +268,14 @@ def test_what_is_damaged_is_refused_before_the_host_is_touched(backups: Backups,
     copy = tmp_path / backups.named()[-1].name
     copy.write_bytes(backups.named()[-1].read_bytes())
     if damage:
-        damage(copy)
+        copy = damage(copy) or copy
     if "backup_passphrase_file" in variables:
         (tmp_path / "other").write_text("another one\n")
         (tmp_path / "other").chmod(0o600)
         variables = {"backup_passphrase_file": str(tmp_path / "other")}
     process = backups.play("restore", restore_archive=str(copy), **variables)
     assert recap(process)[NAME]["failed"] == 1
-    assert message in flat(process)
+    assert message in flat(process).replace("''", "'")
     assert recap(process)[NAME]["changed"] == 0
     assert backups.ready() == "ok"
 
@@ -281,7 +295,8 @@ def test_a_wiped_control_plane_is_restored_with_its_objects_and_certificates(bac
     assert backups.certificates() == certificates
     assert backups.objects() == objects
     assert backups.host.read(PASSWORD) == "secret"
-    assert backups.host.run(["stat", "-c", "%a", "/etc/vmstation"]).stdout.strip() == "700"
+    # the file alone is in the backup
+    assert backups.host.run(["stat", "-c", "%a", "/etc/vmstation"]).stdout.strip() == "755"
     assert_nothing_is_left_of_restores(backups)
     # what is written from now on lies beyond all that clients have seen
     backups.site.kubectl("create", "configmap", "late")
@@ -357,3 +372,4 @@ def assert_nothing_is_left_of_restores(backups: Backups) -> None:
     assert not backups.site.is_there("/var/lib/etcd/vmstation-restoring")
     assert not backups.site.is_there("/etc/kubernetes/vmstation-restore.json")
     assert [one for one in os.listdir(backups.directory) if one.startswith(".")] == []
+    assert backups.in_clear() == []

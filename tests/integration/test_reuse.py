@@ -92,6 +92,11 @@ PLAYBOOK = """
         cluster_name: mine
       register: no_backup
       failed_when: no_backup.msg is not search('no backup of mine')
+    - vmstation.cluster.private_directory:
+        name: mine
+        size: 1000000000000000000
+      register: no_backup
+      failed_when: no_backup.msg is not search('bytes free')
     - vmstation.cluster.backup_archive:
         source: "{{ playbook_dir }}/nowhere.unfinished"
         directory: "{{ playbook_dir }}"
@@ -123,6 +128,8 @@ PLAYBOOK = """
     - vmstation.cluster.local_storage_check:
         paths: [{path: /etc/ssh, must_exist: true, not_empty: true, minimum_free: 1MiB}]
       register: storage
+    - vmstation.cluster.host_directories:
+        directories: [{path: /etc/ssh, mode: "0700"}, {path: /srv/mine, owner: 1234, group: 1234, mode: "0750", for_owner: true}]
     - vmstation.cluster.directory_archive:
         source: /etc/ssh
         destination: /root
