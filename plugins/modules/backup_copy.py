@@ -100,7 +100,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-copy:
+destination:
   description: The copy. Empty where no backup has O(part).
   returned: success
   type: str

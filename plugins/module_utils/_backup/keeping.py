@@ -97,7 +97,7 @@ def copy(params: Mapping[str, Any], packing: Packing, encryption: Encryption) ->
         target = choose(packing.size(path))
         with plain_copy(path, target, read_key(params), packing, encryption) as copied:
             manifest = require_whole(copied, params["cluster_name"], packing)
-        return parts.Copied(path, manifest, copy=target)
+        return parts.Copied(path, manifest, destination=target)
 
 
 def _passed_over(path: str, params: Mapping[str, Any], packing: Packing) -> Iterator[Finding]:

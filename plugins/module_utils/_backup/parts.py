@@ -21,16 +21,16 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._storage.sizes i
 
 @dataclass(frozen=True)
 class Copied:
-    """A plain copy. path, manifest: of the backup. part: what was copied of it, in its place. copy: where it is. Empty: nothing to copy."""
+    """A plain copy. path, manifest: of the backup. part: what was copied in its place. destination: where. Empty: nothing to copy."""
 
     path: str = ""
     manifest: Optional[Manifest] = None
     part: Optional[Part] = None
-    copy: str = ""
+    destination: str = ""
 
     def as_result(self) -> dict[str, Any]:
         backup, part = self.manifest.summary() if self.manifest else {}, asdict(self.part) if self.part else {}
-        return {"changed": bool(self.path), "path": self.path, "part": part, "backup": backup, "copy": self.copy}
+        return {"changed": bool(self.path), "path": self.path, "part": part, "backup": backup, "destination": self.destination}
 
 
 def refuse_elsewhere(option: str, source: str, directory: str, key: Key, packing: Packing) -> None:

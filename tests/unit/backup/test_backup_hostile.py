@@ -269,8 +269,8 @@ def _check(directory: Path, encryption: Reversed) -> None:
 
 def _copy(directory: Path, encryption: Reversed) -> None:
     copied = copy(options(directory, passphrase_file="/key"), PACKING, encryption)
-    assert Path(copied.copy).read_bytes()
-    PACKING.remove(os.path.dirname(copied.copy))
+    assert Path(copied.destination).read_bytes()
+    PACKING.remove(os.path.dirname(copied.destination))
 
 
 @pytest.mark.parametrize("failing", [False, True])

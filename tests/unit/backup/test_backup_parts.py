@@ -118,7 +118,7 @@ def test_a_backup_that_went_without_says_why(tmp_path: Path) -> None:
     kept = keep(options(tmp_path), PACKING, GPG)
     (finding,) = check(options(tmp_path), PACKING, GPG).findings
     assert (finding.severity, finding.found) == ("warning", "none: storage is asleep")
-    assert copied(tmp_path, path=kept.path).as_result() == {"changed": False, "path": "", "part": {}, "backup": {}, "copy": ""}
+    assert copied(tmp_path, path=kept.path).as_result() == {"changed": False, "path": "", "part": {}, "backup": {}, "destination": ""}
     assert copied(tmp_path).as_result()["changed"] is False
 
 
