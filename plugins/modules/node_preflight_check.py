@@ -122,6 +122,8 @@ options:
       - installed_release_is_of_the_wanted_version
       - kubelet_suits_the_api_server
       - programs_are_no_packages
+      - packages_can_be_installed
+      - no_package_would_be_removed
   kubernetes_release:
     description:
       - The release of Kubernetes that is to be installed. Without it neither containerd nor what is installed is judged.
@@ -146,9 +148,23 @@ options:
     default: ""
   containerd_package:
     description:
-      - The package that is to be installed where there is no containerd, so that its version can be judged before.
+      - The package of containerd that is to be installed.
+      - Empty means the package that C(/usr/bin/containerd) is part of. On a host without one it means C(containerd) where the package manager
+        is apt and C(containerd.io) where it is dnf.
     type: str
     default: ""
+  containerd_version:
+    description:
+      - Its version as the package manager writes it, or a pattern. Empty means any.
+    type: str
+    default: ""
+  packages:
+    description:
+      - The packages that are to be installed beside containerd. With O(kubernetes_release), the package manager is asked what installing
+        containerd and these would remove. It only simulates, and with the package lists that the host has.
+    type: list
+    elements: str
+    default: []
   api_servers:
     description:
       - Addresses of the control plane. One that answers must be of a release that the kubelet may join.
@@ -240,6 +256,19 @@ kubelet_is_live:
   returned: when the options were accepted
   type: bool
   sample: false
+containerd_package:
+  description: The package of containerd that is to be installed, or is. Empty without O(kubernetes_release).
+  returned: when the options were accepted
+  type: str
+  sample: containerd.io
+packages:
+  description:
+    - What the package manager is to be asked for, containerd first, with its version if O(containerd_version) has one. Empty without
+      O(kubernetes_release).
+  returned: when the options were accepted
+  type: list
+  elements: str
+  sample: [containerd.io, conntrack, socat]
 modules_to_load:
   description: The modules of O(kernel_modules) that the host has and that are not loaded yet.
   returned: when the options were accepted
@@ -282,6 +311,8 @@ ARGUMENTS = {
     "installation_kind": {"type": "str", "choices": ["", "packages", "directory"], "default": ""},
     "architecture": {"type": "str", "default": ""},
     "containerd_package": {"type": "str", "default": ""},
+    "containerd_version": {"type": "str", "default": ""},
+    "packages": {"type": "list", "elements": "str", "default": []},
     "api_servers": {"type": "list", "elements": "str", "default": []},
     "fail_on": {"type": "str", "choices": ["error", "warning", "never"], "default": "error"},
 }
@@ -300,6 +331,8 @@ def main() -> None:
         "findings": as_dicts(judgement.findings),
         "accepted": as_dicts(judgement.accepted),
         "kubelet_is_live": state.kubelet_is_live,
+        "containerd_package": state.software.packages.containerd,
+        "packages": list(state.software.packages.wanted),
         "modules_to_load": state.modules_to_load(expected.modules),
     }
     failing = failures(judgement.findings, module.params["fail_on"])

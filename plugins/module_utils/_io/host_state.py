@@ -13,6 +13,7 @@ from typing import Optional, Protocol
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Commands
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.files import read_text
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.package_simulation import CONTAINERD, look_at_packages, package_of
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.web_client import WebClient
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight import parse
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.leftovers import CLUSTER_FILES, OUR_MARK, watched_ports
@@ -25,6 +26,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model
     ModuleState,
     Software,
 )
+from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.software import family
 
 CLOCK_IS_WRONG = 5
 CNI_DIRECTORY = "/etc/cni/net.d"
@@ -181,14 +183,17 @@ def _software(expected: Expectations, files: HostFiles, commands: Commands, mach
     if not expected.kubernetes_release:
         return Software(distribution, machine.processor())
     said = {"kubeadm": _said(commands, "kubeadm", "version", "--output", "short"), "kubelet": _said(commands, "kubelet", "--version")}
+    is_rhel = distribution is not None and family(distribution) == "rhel"
+    packages = look_at_packages(expected, is_rhel, files.exists(CONTAINERD), commands)
     answers = {address: web.get(f"https://{_in_url(address)}:{API_PORT}/version") for address in expected.api_servers} if web else {}
     return Software(
         distribution,
         machine.processor(),
-        _containerd(expected.containerd_package, commands),
+        _containerd(packages.containerd, commands),
         {name: release for name, text in said.items() if (release := parse.version(text))},
         _owners(expected, files, commands),
         {address: str(answer.body.get("gitVersion", "")) for address, answer in answers.items() if answer.status},
+        packages,
     )
 
 
@@ -212,9 +217,8 @@ def _containerd(package: str, commands: Commands) -> Optional[str]:
 def _owners(expected: Expectations, files: HostFiles, commands: Commands) -> dict[str, str]:
     if expected.installation_kind != "directory":
         return {}
-    asked = ("dpkg-query", "--search") if commands.has("dpkg-query") else ("rpm", "--query", "--file")
     there = (path for path in (KUBEADM, KUBELET) if files.exists(path))
-    return {path: package for path in there if (package := parse.owner(_said(commands, *asked, path)))}
+    return {path: package for path in there if (package := package_of(path, commands))}
 
 
 def _in_url(address: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Callable
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding
-from ansible_collections.vmstation.cluster.plugins.module_utils._preflight import identity, leftovers, readiness, software
+from ansible_collections.vmstation.cluster.plugins.module_utils._preflight import identity, leftovers, packages, readiness, software
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model import Expectations, HostState
 
 Rule = Callable[[HostState, Expectations], Iterator[Finding]]
@@ -48,6 +48,8 @@ RULES: dict[str, Rule] = {
         software.installed_release_is_of_the_wanted_version,
         software.kubelet_suits_the_api_server,
         software.programs_are_no_packages,
+        packages.packages_can_be_installed,
+        packages.no_package_would_be_removed,
     )
 }
 

@@ -51,6 +51,34 @@ class Distribution:
 
 
 @dataclass(frozen=True)
+class Simulation:
+    """What the package manager would do. removed: packages that would go. command: what was simulated.
+
+    missing: its message where its lists do not have a package. problem: its message where it refuses for another reason.
+    """
+
+    removed: tuple[str, ...] = ()
+    missing: str = ""
+    problem: str = ""
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Packages:
+    """What is installed as packages, and what is to be.
+
+    manager: apt-get or dnf; empty: neither. installed_containerd: the package that /usr/bin/containerd is part of; empty: none.
+    containerd: the package that is to be there. wanted: what the manager is asked to install, in its own words.
+    """
+
+    manager: str = ""
+    installed_containerd: str = ""
+    containerd: str = ""
+    wanted: tuple[str, ...] = ()
+    simulation: Simulation = Simulation()
+
+
+@dataclass(frozen=True)
 class Software:
     """What is installed. None, and a missing entry: not there, or unknown.
 
@@ -65,6 +93,7 @@ class Software:
     releases: Mapping[str, str] = field(default_factory=dict)
     owners: Mapping[str, str] = field(default_factory=dict)
     api_servers: Mapping[str, str] = field(default_factory=dict)
+    packages: Packages = Packages()
 
 
 @dataclass(frozen=True)
@@ -123,7 +152,8 @@ class Expectations:
     modules, encapsulation_modules: kernel modules that Kubernetes and that Calico's encapsulation need.
     peers: the other hosts of the cluster. controller_clock: Unix time of the controller; None: not compared. clock_drift: seconds.
     kubernetes_release: what is to be installed; empty: not judged. installation_kind, architecture: of its source.
-    containerd_package: what is to be installed where there is no containerd. api_servers: addresses of the control plane.
+    containerd_package: containerd's package; empty: the one that is installed, or else the distribution's. containerd_version: of that
+    package; empty: any. packages: what is to be installed beside it. api_servers: addresses of the control plane.
     is_upgrade: what is installed, and what the API server is of, may be one minor version older.
     """
 
@@ -139,5 +169,7 @@ class Expectations:
     installation_kind: str = ""
     architecture: str = ""
     containerd_package: str = ""
+    containerd_version: str = ""
+    packages: tuple[str, ...] = ()
     api_servers: tuple[str, ...] = ()
     is_upgrade: bool = False

@@ -145,9 +145,3 @@ def candidate(text: str) -> Optional[str]:
     """The version that ``apt-cache policy`` would have installed."""
     found = re.search(r"^\s*Candidate:\s*(?:\d+:)?(\d\S*)", text, re.MULTILINE)
     return found[1] if found else None
-
-
-def owner(text: str) -> Optional[str]:
-    """The package in the output of ``dpkg-query --search`` or ``rpm --query --file``."""
-    lines = text.split("\n")
-    return lines[0].partition(": ")[0].strip() or None

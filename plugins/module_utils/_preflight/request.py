@@ -45,6 +45,8 @@ def expectations(options: Mapping[str, Any]) -> Expectations:
         installation_kind=options["installation_kind"],
         architecture=options["architecture"],
         containerd_package=options["containerd_package"],
+        containerd_version=options["containerd_version"],
+        packages=tuple(options["packages"]),
         api_servers=tuple(_address(index, text, "api_servers") for index, text in enumerate(options["api_servers"])),
         is_upgrade=options["upgrade"],
     )

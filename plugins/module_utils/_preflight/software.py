@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is installed on a host, against what is to be installed.
 
-Facts: kubelet from 1.37 on needs a runtime with the CRI method RuntimeConfig (KEP 4033), which containerd has since 2.0; a kubelet may be
-three minor versions older than the API server and never newer, and kubeadm upgrades one minor version at a time (Kubernetes' version
-skew policy).
+Facts: kubelet from 1.38 on is to need a runtime with the CRI method RuntimeConfig (KEP 4033), which containerd has since 2.0; 1.36 and 1.37
+still fall back to their own cgroupDriver (``getCgroupDriverFromCRI`` in ``cmd/kubelet/app/server.go`` of 1.37.2). A kubelet may be three
+minor versions older than the API server and never newer, and kubeadm upgrades one minor version at a time (Kubernetes' version skew policy).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Optional
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding
 from ansible_collections.vmstation.cluster.plugins.module_utils._installation.release import minor_of, minor_text
-from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model import Distribution, Expectations, HostState
+from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model import Distribution, Expectations, HostState, Packages
 
 SUPPORTED: Mapping[str, tuple[str, ...]] = {"debian": ("12", "13"), "rhel": ("9", "10")}
 REBUILDS = frozenset({"rhel", "centos", "rocky", "almalinux", "ol"})
@@ -26,7 +26,7 @@ ARCHITECTURES: Mapping[str, str] = {"x86_64": "amd64", "aarch64": "arm64"}
 # packagers put more behind it, as in 1.6.20~ds1-1+deb12u3
 PACKAGE_VERSION = re.compile(r"v?(\d+)\.(\d+)", re.ASCII)
 CONTAINERD_WITH_RUNTIME_CONFIG = (2, 0)
-KUBELET_WARNS, KUBELET_REFUSES = (1, 36), (1, 37)
+KUBELET_WARNS, KUBELET_REFUSES = (1, 36), (1, 38)
 OLDEST_KUBELET = 3  # minor versions behind the API server
 
 
@@ -36,12 +36,12 @@ def distribution_is_supported(state: HostState, _expected: Expectations) -> Iter
     if known is None:
         fix = "Look at /etc/os-release."
         yield Finding(rule, "warning", subject, "unknown: there is no os-release", SUPPORTED_WORDS, fix)
-    elif known.version.partition(".")[0] not in SUPPORTED.get(_family(known), ()):
+    elif known.version.partition(".")[0] not in SUPPORTED.get(family(known), ()):
         fix = "Install one of these; or accept this rule, and give the role the names of your distribution's packages."
         yield Finding(rule, "error", subject, known.name, SUPPORTED_WORDS, fix)
 
 
-def _family(distribution: Distribution) -> str:
+def family(distribution: Distribution) -> str:
     if distribution.id in REBUILDS or "rhel" in distribution.like:
         return "rhel"
     return distribution.id
@@ -78,9 +78,20 @@ def containerd_suits_the_kubelet(state: HostState, expected: Expectations) -> It
         state.software.containerd or "",
         f"2.0 or later: kubelet {minor_text(wanted)} refuses to start with an older one"
         if refused
-        else f"2.0 or later: kubelet {minor_text(wanted)} warns of an older one, and 1.37 refuses to start with it",
-        "Set node_containerd_package and node_containerd_version to a newer one, for example containerd.io of Docker's repository.",
+        else f"2.0 or later: kubelet {minor_text(wanted)} warns of an older one, and {minor_text(KUBELET_REFUSES)} refuses to start with it",
+        _newer_containerd(state.software.packages),
     )
+
+
+def _newer_containerd(packages: Packages) -> str:
+    if packages.installed_containerd == "containerd.io":
+        tool = "dnf upgrade" if packages.manager == "dnf" else "apt-get install --only-upgrade"
+        return f"Run `{tool} containerd.io` on the host."
+    first = "Add Docker's package repository to the host and set node_containerd_package to containerd.io."
+    if not packages.installed_containerd:
+        return first
+    old = " ".join(dict.fromkeys((packages.installed_containerd, "runc")))
+    return f"{first} It replaces {packages.installed_containerd} and runc: drain a node, then run `{packages.manager} remove {old}` on it."
 
 
 def installed_release_is_of_the_wanted_version(state: HostState, expected: Expectations) -> Iterator[Finding]:

@@ -311,14 +311,6 @@ def test_a_candidate_is_what_apt_would_install() -> None:
     assert parse.candidate("") is None
 
 
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [("kubelet: /usr/bin/kubelet\n", "kubelet"), ("kubelet-1.36.4-150500.1.1.x86_64\n", "kubelet-1.36.4-150500.1.1.x86_64"), ("", None)],
-)
-def test_the_owner_of_a_file_is_a_package(text: str, found: Optional[str]) -> None:
-    assert parse.owner(text) == found
-
-
 def test_software_is_looked_at_for_a_release() -> None:
     installing = replace(
         WORKER,
