@@ -119,6 +119,7 @@ options:
       - distribution_is_supported
       - architecture_is_supported
       - containerd_suits_the_kubelet
+      - containerd_keeps_its_directories
       - installed_release_is_of_the_wanted_version
       - kubelet_suits_the_api_server
       - programs_are_no_packages
@@ -149,8 +150,8 @@ options:
   containerd_package:
     description:
       - The package of containerd that is to be installed.
-      - Empty means the package that C(/usr/bin/containerd) is part of. On a host without one it means C(containerd) where the package manager
-        is apt and C(containerd.io) where it is dnf.
+      - Empty means the package that C(/usr/bin/containerd) is part of. On a host without one it means C(containerd) where the package
+        manager is apt and C(containerd.io) where it is dnf.
     type: str
     default: ""
   containerd_version:

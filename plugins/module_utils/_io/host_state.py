@@ -13,7 +13,7 @@ from typing import Optional, Protocol
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Commands
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.files import read_text
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.package_simulation import CONTAINERD, look_at_packages, package_of
+from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.package_manager import CONTAINERD, look_at_packages, package_of
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.web_client import WebClient
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight import parse
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.leftovers import CLUSTER_FILES, OUR_MARK, watched_ports
@@ -26,7 +26,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model
     ModuleState,
     Software,
 )
-from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.software import family
+from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.software import CONTAINERD_CONFIGURATION, family
 
 CLOCK_IS_WRONG = 5
 CNI_DIRECTORY = "/etc/cni/net.d"
@@ -194,6 +194,7 @@ def _software(expected: Expectations, files: HostFiles, commands: Commands, mach
         _owners(expected, files, commands),
         {address: str(answer.body.get("gitVersion", "")) for address, answer in answers.items() if answer.status},
         packages,
+        parse.containerd_directories(files.read(CONTAINERD_CONFIGURATION) or ""),
     )
 
 

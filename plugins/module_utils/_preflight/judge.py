@@ -45,6 +45,7 @@ RULES: dict[str, Rule] = {
         software.distribution_is_supported,
         software.architecture_is_supported,
         software.containerd_suits_the_kubelet,
+        software.containerd_keeps_its_directories,
         software.installed_release_is_of_the_wanted_version,
         software.kubelet_suits_the_api_server,
         software.programs_are_no_packages,

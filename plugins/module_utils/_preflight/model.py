@@ -85,6 +85,7 @@ class Software:
     machine: the kernel's word for the processor. containerd: its version, or that of the package that would be installed.
     releases: of kubeadm and kubelet. owners: program -> the package that it is part of.
     api_servers: address -> the release that serves there; empty: it answers, and does not tell.
+    containerd_directories: root and state, as far as containerd's configuration sets them.
     """
 
     distribution: Optional[Distribution] = None
@@ -94,6 +95,7 @@ class Software:
     owners: Mapping[str, str] = field(default_factory=dict)
     api_servers: Mapping[str, str] = field(default_factory=dict)
     packages: Packages = Packages()
+    containerd_directories: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

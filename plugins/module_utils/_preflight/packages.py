@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which packages are installed, and what the package manager would remove for them.
 
-Facts: Docker's containerd.io contains runc. Its Debian package conflicts with, replaces and provides Debian's packages containerd and runc, and
-docker-ce depends on it; Debian's containerd and docker.io depend on runc. apt-get removes what conflicts with a package that is asked for.
+Facts: Docker's containerd.io contains runc. Its Debian package conflicts with, replaces and provides Debian's packages containerd and runc,
+and docker-ce depends on it; Debian's containerd and docker.io depend on runc. apt-get removes what conflicts with a package that is asked
+for, and what depends on that.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def dnf_simulation(status: int, stdout: str, stderr: str) -> Simulation:
 
 
 def _failed(text: str) -> Simulation:
-    words = " ".join(text.split()) or "it says nothing"
+    words = " ".join(text.split()) or "it reports no reason"
     return Simulation(missing=words) if MISSING.search(text) else Simulation(problem=words)
 
 
@@ -66,7 +67,7 @@ def no_package_would_be_removed(state: HostState, _expected: Expectations) -> It
         return
     keep = []
     if packages.installed_containerd in removed:
-        keep.append(f"set node_containerd_package to {packages.installed_containerd}, which is installed")
+        keep.append(f"set node_containerd_package to {packages.installed_containerd} (installed)")
     if "runc" in packages.wanted:
         keep.append("take runc out of node_packages")
     yield Finding(

@@ -135,6 +135,12 @@ def distribution(text: str) -> Optional[Distribution]:
     )
 
 
+def containerd_directories(text: str) -> dict[str, str]:
+    """``root`` and ``state`` of containerd's configuration, which is TOML: before its first table."""
+    settings = re.split(r"^\s*\[", text, maxsplit=1, flags=re.MULTILINE)[0]
+    return {name: value for name, _quote, value in re.findall(r"""^\s*(root|state)\s*=\s*(["'])(.*?)\2""", settings, re.MULTILINE)}
+
+
 def version(text: str) -> Optional[str]:
     """The first version number in what a program says of itself."""
     found = VERSION.search(text)

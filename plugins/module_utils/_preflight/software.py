@@ -5,7 +5,8 @@
 
 Facts: kubelet from 1.38 on is to need a runtime with the CRI method RuntimeConfig (KEP 4033), which containerd has since 2.0; 1.36 and 1.37
 still fall back to their own cgroupDriver (``getCgroupDriverFromCRI`` in ``cmd/kubelet/app/server.go`` of 1.37.2). A kubelet may be three
-minor versions older than the API server and never newer, and kubeadm upgrades one minor version at a time (Kubernetes' version skew policy).
+minor versions older than the API server and never newer, and kubeadm upgrades one minor version at a time (Kubernetes' version skew
+policy).
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ ARCHITECTURES: Mapping[str, str] = {"x86_64": "amd64", "aarch64": "arm64"}
 
 # packagers put more behind it, as in 1.6.20~ds1-1+deb12u3
 PACKAGE_VERSION = re.compile(r"v?(\d+)\.(\d+)", re.ASCII)
+CONTAINERD_CONFIGURATION = "/etc/containerd/config.toml"
+CONTAINERD_DIRECTORIES: Mapping[str, str] = {"root": "/var/lib/containerd", "state": "/run/containerd"}
 CONTAINERD_WITH_RUNTIME_CONFIG = (2, 0)
 KUBELET_WARNS, KUBELET_REFUSES = (1, 36), (1, 38)
 OLDEST_KUBELET = 3  # minor versions behind the API server
@@ -78,9 +81,24 @@ def containerd_suits_the_kubelet(state: HostState, expected: Expectations) -> It
         state.software.containerd or "",
         f"2.0 or later: kubelet {minor_text(wanted)} refuses to start with an older one"
         if refused
-        else f"2.0 or later: kubelet {minor_text(wanted)} warns of an older one, and {minor_text(KUBELET_REFUSES)} refuses to start with it",
+        else f"2.0 or later: kubelet {minor_text(wanted)} warns of an older one, and {minor_text(KUBELET_REFUSES)} refuses it",
         _newer_containerd(state.software.packages),
     )
+
+
+def containerd_keeps_its_directories(state: HostState, _expected: Expectations) -> Iterator[Finding]:
+    for name, directory in state.software.containerd_directories.items():
+        usual = CONTAINERD_DIRECTORIES[name]
+        if directory.rstrip("/") != usual:
+            yield Finding(
+                "containerd_keeps_its_directories",
+                "error",
+                f"{name} in {CONTAINERD_CONFIGURATION}",
+                directory,
+                f"{usual}, as in the role's configuration, with which the containers in {directory} would be out of reach",
+                f"Stop Docker and containerd, bind-mount {directory} on {usual} (with a line in /etc/fstab), remove the setting, and start "
+                "them again.",
+            )
 
 
 def _newer_containerd(packages: Packages) -> str:

@@ -21,8 +21,11 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model
     Expectations,
     Identity,
     Listener,
+    Packages,
+    Simulation,
     Software,
 )
+from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.packages import apt_simulation, dnf_simulation
 
 TCP = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -311,6 +314,18 @@ def test_a_candidate_is_what_apt_would_install() -> None:
     assert parse.candidate("") is None
 
 
+@pytest.mark.parametrize(
+    ("text", "directories"),
+    [
+        ('#root = "/a"\ndisabled_plugins = ["cri"]\n', {}),
+        ("root = '/srv/containerd' # mine\n  state=\"/run/x\"\n[grpc]\nroot = '/no'\n", {"root": "/srv/containerd", "state": "/run/x"}),
+        ('version = 2\n  [plugins."x"]\n    root = "/no"\n', {}),
+    ],
+)
+def test_where_containerd_has_its_data(text: str, directories: dict[str, str]) -> None:
+    assert parse.containerd_directories(text) == directories
+
+
 def test_software_is_looked_at_for_a_release() -> None:
     installing = replace(
         WORKER,
@@ -324,6 +339,7 @@ def test_software_is_looked_at_for_a_release() -> None:
             "kubelet": (0, "Kubernetes v1.36.3\n"),
             "kubeadm": (1, "v9.9.9"),
             "apt-cache": (0, "  Candidate: 1.7.24\n"),
+            "apt-get": (0, "Remv containerd.io [2.2.1-1]\nInst containerd (1.7.24 Debian [amd64])\n"),
             "dpkg-query": (0, "kubelet: /usr/bin/kubelet\n"),
         }
     )
@@ -340,6 +356,13 @@ def test_software_is_looked_at_for_a_release() -> None:
         releases={"kubelet": "1.36.3"},
         owners={"/usr/bin/kubelet": "kubelet"},
         api_servers={"192.168.4.63": "v1.36.4", "fd00::63": "v1.35.1", "192.168.4.64": ""},
+        packages=Packages(
+            "apt-get",
+            "",
+            "containerd",
+            ("containerd",),
+            Simulation(("containerd.io",), command="apt-get --simulate --no-install-recommends --no-upgrade install containerd"),
+        ),
     )
     unasked = look_at_host(WORKER, Files({"/usr/lib/os-release": ROCKY}), programs, Machine(), Web(**answers)).software
     assert unasked == Software(distribution=parse.distribution(ROCKY), machine="x86_64")
@@ -351,3 +374,112 @@ def test_an_installed_containerd_counts_and_not_the_one_that_apt_has() -> None:
     )
     installing = replace(WORKER, kubernetes_release="1.36.4", containerd_package="containerd")
     assert look_at_host(installing, Files({}), programs, Machine(), Web()).software.containerd == "2.3.4"
+
+
+DOCKER_GOES = """\
+NOTE: This is only a simulation!
+      apt-get needs root privileges for real execution.
+Reading package lists...
+The following packages will be REMOVED:
+  containerd.io docker-ce
+The following NEW packages will be installed:
+  containerd runc
+0 upgraded, 2 newly installed, 2 to remove and 0 not upgraded.
+Remv docker-ce [5:29.1.3-1~debian.12~bookworm]
+Remv containerd.io [2.2.1-1~debian.12~bookworm] [docker-ce:amd64 ]
+Purg libold:i386 [1.0-1]
+Inst runc (1.1.5+ds1-1+deb12u1 localhost [amd64])
+Conf runc (1.1.5+ds1-1+deb12u1 localhost [amd64])
+"""
+MISSING_FROM_APT = "E: Unable to locate package containerd.io\nE: Couldn't find any package by glob 'containerd.io'"
+
+
+@pytest.mark.parametrize(
+    ("status", "stdout", "stderr", "simulation"),
+    [
+        (0, DOCKER_GOES, "", Simulation(("docker-ce", "containerd.io", "libold:i386"))),
+        (0, "socat is already the newest version (1.7.4).\n0 upgraded, 0 newly installed, 0 to remove\n", "", Simulation()),
+        (100, "Reading package lists...\n", MISSING_FROM_APT, Simulation(missing=MISSING_FROM_APT.replace("\n", " "))),
+        (100, "", "E: Version '9*' for 'containerd' was not found\n", Simulation(missing="E: Version '9*' for 'containerd' was not found")),
+        (100, "", "W: x\nE: Unmet dependencies.\n", Simulation(problem="E: Unmet dependencies.")),
+        (100, "Remv docker-ce [5:29]\n", "", Simulation(problem="it reports no reason")),
+    ],
+)
+def test_what_apt_would_remove(status: int, stdout: str, stderr: str, simulation: Simulation) -> None:
+    assert apt_simulation(status, stdout, stderr) == simulation
+
+
+RUNC_GOES = """\
+Last metadata expiration check: 0:01:02 ago on Sat.
+Dependencies resolved.
+================================================================================
+ Package            Arch     Version              Repository               Size
+================================================================================
+Installing:
+ containerd.io      x86_64   2.2.1-1.el9          docker-ce-stable         33 M
+     replacing  runc.x86_64 4:1.2.5-2.el9
+Installing dependencies:
+ container-selinux  noarch   4:2.237.0-1.el9      appstream                60 k
+Removing:
+ a-package-with-a-very-long-name-that-takes-a-line-of-its-own
+                    x86_64   1.0-1                @System                  10 k
+Removing dependent packages:
+ buildah            x86_64   2:1.39.4-1.el9       @appstream               30 M
+
+Transaction Summary
+================================================================================
+Install  2 Packages
+Remove   2 Packages
+
+Total download size: 33 M
+"""
+LONG = "a-package-with-a-very-long-name-that-takes-a-line-of-its-own"
+
+
+@pytest.mark.parametrize(
+    ("status", "stdout", "stderr", "simulation"),
+    [
+        (1, RUNC_GOES, "Operation aborted.\n", Simulation(("runc.x86_64", LONG, "buildah"))),
+        (0, "Package socat-1.7.4 is already installed.\nDependencies resolved.\nNothing to do.\nComplete!\n", "", Simulation()),
+        (
+            1,
+            "No match for argument: containerd.io\n",
+            "Error: Unable to find a match: containerd.io\n",
+            Simulation(missing="Error: Unable to find a match: containerd.io"),
+        ),
+        (1, "", "Error: Cache-only enabled but no cache for 'x'\n", Simulation(missing="Error: Cache-only enabled but no cache for 'x'")),
+        (1, "", "Error: \n Problem: a conflicts with b\n", Simulation(problem="Error: Problem: a conflicts with b")),
+    ],
+)
+def test_what_dnf_would_remove(status: int, stdout: str, stderr: str, simulation: Simulation) -> None:
+    assert dnf_simulation(status, stdout, stderr) == simulation
+
+
+@pytest.mark.parametrize(
+    ("programs", "manager", "installed", "removed"),
+    [
+        ({"apt-get": (0, "Remv x [1]\n"), "dpkg-query": (0, "containerd.io: /usr/bin/containerd\n")}, "apt-get", "containerd.io", ("x",)),
+        ({"apt-get": (0, ""), "dpkg-query": (1, "")}, "apt-get", "", ()),
+        # apt and dpkg can be installed on RHEL, too
+        (
+            {
+                "apt-get": (100, ""),
+                "dnf": (1, "Removing:\n x  y\nOperation aborted.\n"),
+                # to both of its questions
+                "rpm": (0, "containerd.io: \npackage socat is not installed\n"),
+            },
+            "dnf",
+            "containerd.io",
+            ("x",),
+        ),
+        ({"dnf": (1, ""), "rpm": (0, "containerd.io: ")}, "dnf", "containerd.io", ()),
+        ({}, "", "", ()),
+    ],
+)
+def test_the_package_manager_of_the_distribution_is_asked(
+    programs: dict[str, tuple[int, str]], manager: str, installed: str, removed: tuple[str, ...]
+) -> None:
+    files = Files({"/etc/os-release": ROCKY if manager == "dnf" else DEBIAN, "/usr/bin/containerd": ""})
+    installing = replace(WORKER, kubernetes_release="1.36.4")
+    packages = look_at_host(installing, files, Programs(**programs), Machine(), Web()).software.packages
+    assert (packages.manager, packages.installed_containerd, packages.simulation.removed) == (manager, installed, removed)

@@ -18,8 +18,11 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model
     HostState,
     Identity,
     Listener,
+    Packages,
+    Simulation,
     Software,
 )
+from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.packages import wanted_packages
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.readiness import CONTROLLERS
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.request import expectations
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
@@ -280,6 +283,8 @@ OPTIONS = {
     "installation_kind": "directory",
     "architecture": "amd64",
     "containerd_package": "containerd",
+    "containerd_version": "",
+    "packages": [],
     "api_servers": [],
 }
 
@@ -370,16 +375,107 @@ def test_an_architecture_is_that_of_the_source(machine: str, of_the_source: str,
     ("containerd", "release", "severity"),
     [
         ("1.6.20~ds1", "1.36.4", "warning"),
-        ("1.7.24", "1.37.0", "error"),
+        ("1.7.24", "1.37.2", "warning"),
+        ("1.7.24", "1.38.0", "error"),
         ("1.6.20", "1.35.2", None),
-        ("2.0.0", "1.37.0", None),
-        (None, "1.37.0", None),
+        ("2.0.0", "1.38.0", None),
+        (None, "1.38.0", None),
         ("1.6.20", "", None),
     ],
 )
 def test_containerd_must_keep_up_with_kubelet(containerd: str | None, release: str, severity: str | None) -> None:
     judged = found(software(containerd=containerd), replace(INSTALLING, kubernetes_release=release))
     assert judged == ({("containerd_suits_the_kubelet", severity, "containerd")} if severity else set())
+
+
+@pytest.mark.parametrize(
+    ("packages", "fix"),
+    [
+        (
+            Packages("apt-get"),
+            "Add Docker's package repository to the host and set node_containerd_package to containerd.io.",
+        ),
+        (
+            Packages("apt-get", "containerd"),
+            "Add Docker's package repository to the host and set node_containerd_package to containerd.io. It replaces containerd and "
+            "runc: drain a node, then run `apt-get remove containerd runc` on it.",
+        ),
+        (Packages("apt-get", "containerd.io"), "Run `apt-get install --only-upgrade containerd.io` on the host."),
+        (Packages("dnf", "containerd.io"), "Run `dnf upgrade containerd.io` on the host."),
+    ],
+)
+def test_the_way_to_a_newer_containerd_is_of_the_installed_one(packages: Packages, fix: str) -> None:
+    state = software(containerd="1.7.24", packages=packages)
+    assert [finding.fix for finding in judge(state, replace(INSTALLING, kubernetes_release="1.38.0")).findings] == [fix]
+
+
+@pytest.mark.parametrize(
+    ("packages", "says"),
+    [
+        (
+            Packages("apt-get", "containerd.io", "containerd", ("containerd", "runc", "socat"), Simulation(("containerd.io", "docker-ce"))),
+            "packages to install: found containerd, runc, socat, which would remove containerd.io, docker-ce; expected packages that remove "
+            "no other. To keep containerd.io, docker-ce, set node_containerd_package to containerd.io (installed) and take runc out of "
+            "node_packages. If you do not need them, remove them yourself with `apt-get remove containerd.io docker-ce`.",
+        ),
+        (
+            Packages("dnf", "", "containerd.io", ("containerd.io",), Simulation(("runc",))),
+            "packages to install: found containerd.io, which would remove runc; expected packages that remove no other. To keep runc, "
+            "change node_containerd_package or node_packages. If you do not need them, remove them yourself with `dnf remove runc`.",
+        ),
+    ],
+)
+def test_what_would_be_removed_is_named(packages: Packages, says: str) -> None:
+    (finding,) = judge(software(packages=packages), INSTALLING).findings
+    assert str(finding) == f"error: {says}"
+
+
+@pytest.mark.parametrize(
+    ("directories", "subjects"),
+    [
+        ({}, []),
+        ({"root": "/var/lib/containerd", "state": "/run/containerd/"}, []),
+        ({"root": "/srv/containerd", "state": "/run/containerd"}, ["root in /etc/containerd/config.toml"]),
+        ({"state": "/tmp/x"}, ["state in /etc/containerd/config.toml"]),
+    ],
+)
+def test_containers_of_the_owner_stay_in_reach(directories: dict[str, str], subjects: list[str]) -> None:
+    findings = judge(software(containerd_directories=directories), INSTALLING).findings
+    assert [(finding.severity, finding.subject) for finding in findings] == [("error", subject) for subject in subjects]
+
+
+@pytest.mark.parametrize(
+    ("simulation", "severity", "words"),
+    [
+        (Simulation(missing="E: Unable to locate package socat"), "warning", "Run `apt-get update`"),
+        (Simulation(problem="E: Unmet dependencies.", command="apt-get x"), "error", "Run `apt-get x` on the host"),
+    ],
+)
+def test_packages_that_cannot_be_installed_are_no_pass(simulation: Simulation, severity: str, words: str) -> None:
+    (finding,) = judge(software(packages=Packages("apt-get", wanted=("socat",), simulation=simulation)), INSTALLING).findings
+    assert (finding.rule, finding.severity) == ("packages_can_be_installed", severity)
+    assert words in finding.fix
+
+
+@pytest.mark.parametrize(
+    ("asked", "manager", "installed", "wanted"),
+    [
+        ("", "apt-get", "", ("containerd", "socat")),
+        ("", "dnf", "", ("containerd.io", "socat")),
+        ("", "apt-get", "containerd.io", ("containerd.io", "socat")),
+        ("", "apt-get", "moby-containerd", ("moby-containerd", "socat")),
+        ("containerd", "apt-get", "containerd.io", ("containerd", "socat")),
+        ("", "", "", ("socat",)),
+    ],
+)
+def test_the_containerd_that_is_installed_is_asked_for(asked: str, manager: str, installed: str, wanted: tuple[str, ...]) -> None:
+    assert wanted_packages(replace(INSTALLING, containerd_package=asked, packages=("socat",)), manager, installed).wanted == wanted
+
+
+@pytest.mark.parametrize(("manager", "wanted"), [("apt-get", "containerd=1.7*"), ("dnf", "containerd-1.7*")])
+def test_a_version_is_written_as_the_package_manager_writes_it(manager: str, wanted: str) -> None:
+    expected = replace(INSTALLING, containerd_package="containerd", containerd_version="1.7*")
+    assert wanted_packages(expected, manager, "").wanted == (wanted,)
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ EVERY_NODE = ("node homelab", "node masternode", "node storage")
 CASES: dict[str, tuple[Sight, str, list[tuple[str, str, str]]]] = {
     "a patch release": (SEEN, "1.36.4", []),
     "the same release": (SEEN, "1.36.3", []),
-    "the next minor version": (replace(SEEN, nodes={**NODES, "masternode": replace(NODES["masternode"], runtime="")}), "1.37.0", []),
+    "the next minor version": (SEEN, "1.37.0", []),
     "two minor versions at once": (of("masternode", runtime=""), "1.38.0", [("error", "one_minor_version_at_a_time", API)]),
     "another major version": (
         of("masternode", runtime=""),
@@ -64,8 +64,18 @@ CASES: dict[str, tuple[Sight, str, list[tuple[str, str, str]]]] = {
         "1.37.0",
         [("error", "kubelets_are_not_too_old", "node homelab")],
     ),
-    "containerd 1 for kubelet 1.37": (SEEN, "1.37.0", [("error", "containerd_suits_the_kubelet", "node masternode")]),
-    "containerd 2 for kubelet 1.37": (of("masternode", runtime="containerd://2.1.4"), "1.37.0", []),
+    "containerd 1 for kubelet 1.37": (SEEN, "1.37.0", []),
+    "containerd 1 for kubelet 1.38": (
+        all_of("v1.37.2"),
+        "1.38.0",
+        [("error", "containerd_suits_the_kubelet", "node masternode")],
+    ),
+    "containerd 2 for kubelet 1.38": (
+        replace(all_of("v1.37.2"), nodes={**all_of("v1.37.2").nodes, "masternode": replace(NODES["masternode"], kubelet="v1.37.2",
+                                                                                           runtime="containerd://2.1.4")}),
+        "1.38.0",
+        [],
+    ),
     "a node that is not ready": (of("storage", ready=False), "1.36.4", [("error", "nodes_are_ready", "node storage")]),
     "a cordoned node": (of("storage", schedulable=False), "1.36.4", [("info", "nodes_take_pods", "node storage")]),
     "an API server that tells nothing": (replace(SEEN, api_server=""), "1.36.4", [("error", "the_api_server_tells_its_release", API)]),
