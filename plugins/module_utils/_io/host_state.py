@@ -13,7 +13,6 @@ from typing import Optional, Protocol
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Commands
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.files import read_text
-from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.package_manager import CONTAINERD, look_at_packages, package_of
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.web_client import WebClient
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight import parse
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.leftovers import CLUSTER_FILES, OUR_MARK, watched_ports
@@ -26,6 +25,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model
     ModuleState,
     Software,
 )
+from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.package_manager import CONTAINERD, look_at_packages, package_of
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.software import CONTAINERD_CONFIGURATION, family
 
 CLOCK_IS_WRONG = 5

@@ -103,8 +103,8 @@ def _of_runtime(request: Request, node: Node) -> Iterator[Finding]:
         yield Finding(
             "containerd_suits_the_kubelet", "error", f"node {node.name}", f"containerd {version}",
             f"2.0 or later: kubelet {minor_text(_minor(request.wanted))} refuses to start with an older one",
-            "Set node_containerd_package to containerd.io, of Docker's package repository, and run site.yml with the release that runs now. "
-            "It names the packages that must be removed first.",
+            "Set node_containerd_package to containerd.io, of Docker's package repository, and run site.yml with the release that runs "
+            "now. It names the packages that must be removed first.",
         )  # fmt: skip
 
 

@@ -414,9 +414,9 @@ def test_the_way_to_a_newer_containerd_is_of_the_installed_one(packages: Package
     [
         (
             Packages("apt-get", "containerd.io", "containerd", ("containerd", "runc", "socat"), Simulation(("containerd.io", "docker-ce"))),
-            "packages to install: found containerd, runc, socat, which would remove containerd.io, docker-ce; expected packages that remove "
-            "no other. To keep containerd.io, docker-ce, set node_containerd_package to containerd.io (installed) and take runc out of "
-            "node_packages. If you do not need them, remove them yourself with `apt-get remove containerd.io docker-ce`.",
+            "packages to install: found containerd, runc, socat, which would remove containerd.io, docker-ce; expected packages that "
+            "remove no other. To keep containerd.io, docker-ce, set node_containerd_package to containerd.io (installed) and take runc "
+            "out of node_packages. If you do not need them, remove them yourself with `apt-get remove containerd.io docker-ce`.",
         ),
         (
             Packages("dnf", "", "containerd.io", ("containerd.io",), Simulation(("runc",))),

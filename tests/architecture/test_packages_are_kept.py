@@ -1,0 +1,48 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""No task of a role or a playbook lets a package manager remove a package that the task does not name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+MANAGERS = {"apt", "dnf", "dnf5", "yum", "package"}
+
+
+def _tasks(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, list):
+        for item in node:
+            yield from _tasks(item)
+    elif isinstance(node, dict):
+        yield node
+        for part in ("block", "rescue", "always", "tasks", "pre_tasks", "post_tasks", "handlers"):
+            yield from _tasks(node.get(part))
+
+
+TASKS = [
+    pytest.param(module, task[module], id=f"{path.relative_to(ROOT)}: {task.get('name')}")
+    for directory in ("roles", "playbooks")
+    for path in sorted((ROOT / directory).rglob("*.yml"))
+    for task in _tasks(yaml.safe_load(path.read_text()))
+    for module in task
+    if module.removeprefix("ansible.builtin.") in MANAGERS
+]
+
+
+@pytest.mark.parametrize(("module", "options"), TASKS)
+def test_a_package_task_removes_no_other_package(module: str, options: dict[str, Any]) -> None:
+    wanted = {name: options.get(name, False) for name in ("autoremove", "allowerasing", "upgrade", "force")}
+    assert wanted == dict.fromkeys(wanted, False)
+    if module.endswith(".apt") and options.get("state") != "absent":
+        assert options.get("fail_on_autoremove") is True
+
+
+def test_there_are_such_tasks() -> None:
+    assert {parameter.values[0] for parameter in TASKS} >= {"ansible.builtin.apt", "ansible.builtin.dnf"}
