@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: container_images
-short_description: Import the images that containerd lacks from archives
+short_description: Import the images that containerd lacks from archives, and pin them
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
@@ -15,7 +15,9 @@ description:
     the whole set.
   - An image is there if its name is, with all of its content, unpacked, and with the digest that is asked for. An image of that name with
     another digest is replaced.
-  - It removes no images.
+  - Every image is pinned, by containerd's label C(io.cri-containerd.pinned). kubelet deletes unused images when a disk fills, but none that
+    containerd reports as pinned. Whether this containerd does is RV(reports_pins).
+  - It removes no images, and unpins none.
 attributes:
   check_mode:
     support: full
@@ -115,8 +117,21 @@ imported:
   type: list
   elements: str
   sample: [registry.k8s.io/pause:3.10.2]
+pinned:
+  description: The names of the images that were there without a pin and have been pinned, or would be in check mode.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+reports_pins:
+  description:
+    - Whether containerd reports pins to kubelet. It does from 1.6.25 and 1.7.10 on. With another one, only kubelet's own configuration
+      (C(imageMinimumGCAge)) keeps it from deleting images.
+  returned: success
+  type: bool
+  sample: true
 archives:
-  description: The file names of the archives of these images.
+  description: The file names of the archives of the images in RV(imported).
   returned: success
   type: list
   elements: str
@@ -163,21 +178,24 @@ def main() -> None:
     archives = FilesBelow(module.params["directory"])
     containerd = Containerd(HostCommands(), module.params["address"], module.params["namespace"], import_timeout=module.params["timeout"])
     try:
-        lacking = ensure(
+        outcome = ensure(
             wanted,
             containerd,
             archives,
             lambda condition: until(condition, SECONDS_UNTIL_CRI_KNOWS),
             check_mode=module.check_mode,
         )
+        reports_pins = containerd.reports_pins()
     except Refusal as refusal:
         module.fail_json(msg=str(refusal))
-    imported = [image.name for image in lacking]
-    before = [name for name in names if name not in imported]
+    imported, pinned = ([image.name for image in images] for images in (outcome.imported, outcome.pinned))
+    before = [f"{name}, not pinned" if name in pinned else name for name in names if name not in imported]
     module.exit_json(
-        changed=bool(lacking),
+        changed=bool(imported or pinned),
         imported=imported,
-        archives=archives_of(lacking),
+        pinned=pinned,
+        reports_pins=reports_pins,
+        archives=archives_of(outcome.imported),
         directory_exists=archives.is_there(),
         diff={"before": "".join(f"{name}\n" for name in sorted(before)), "after": "".join(f"{name}\n" for name in sorted(names))},
     )

@@ -172,6 +172,12 @@ options:
     type: list
     elements: str
     default: []
+  kubelet_configuration:
+    description:
+      - Fields of C(KubeletConfiguration) that differ from kubelet's defaults. Only the thresholds of its disks are used
+        (C(evictionHard), C(mergeDefaultEvictionSettings), C(imageGCHighThresholdPercent)).
+    type: dict
+    default: {}
 notes:
   - It must run as root, else it cannot see which process holds a port.
 seealso:
@@ -315,6 +321,7 @@ ARGUMENTS = {
     "containerd_version": {"type": "str", "default": ""},
     "packages": {"type": "list", "elements": "str", "default": []},
     "api_servers": {"type": "list", "elements": "str", "default": []},
+    "kubelet_configuration": {"type": "dict", "default": {}},
     "fail_on": {"type": "str", "choices": ["error", "warning", "never"], "default": "error"},
 }
 

@@ -132,7 +132,14 @@ nodes:
       description: Its labels.
       type: dict
       returned: always
-  sample: {homelab: {ready: true, reason: "", asleep: false, schedulable: true, labels: {node-role.kubernetes.io/worker: ""}}}
+    pressures:
+      description: Its conditions C(DiskPressure), C(MemoryPressure) and C(PIDPressure) that hold, if it is ready.
+      type: list
+      elements: str
+      returned: always
+  sample:
+    homelab:
+      {ready: true, reason: "", asleep: false, schedulable: true, labels: {node-role.kubernetes.io/worker: ""}, pressures: []}
 seconds:
   description: How long it waited.
   returned: when the API server answered

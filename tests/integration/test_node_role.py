@@ -9,6 +9,7 @@ import hashlib
 import json
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -297,9 +298,9 @@ def annotate(archive: Path) -> None:
     archive.write_bytes(tar_of({**blobs, blob_of(entry): manifest, "index.json": json.dumps(index).encode()}))
 
 
-def test_a_kubelet_that_runs_is_left_alone_and_restarted_when_its_program_was_another(site: Site) -> None:
+@contextmanager
+def kubelet_alone(site: Site, host: Host, **more: object) -> Iterator[None]:
     """kubelet alone, without a cluster: it serves, so that nothing of it is a leftover."""
-    host = site.hosts["node-nftables"]
     configuration = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -309,6 +310,7 @@ def test_a_kubelet_that_runs_is_left_alone_and_restarted_when_its_program_was_an
         "authorization": {"mode": "AlwaysAllow"},
         "failCgroupV1": False,
         "failSwapOn": False,
+        **more,
     }
     host.write("/etc/default/kubelet", "KUBELET_EXTRA_ARGS=--kubeconfig= --bootstrap-kubeconfig=\n")
     host.write("/etc/kubernetes/kubelet.conf", "apiVersion: v1\n")
@@ -316,6 +318,15 @@ def test_a_kubelet_that_runs_is_left_alone_and_restarted_when_its_program_was_an
     host.run(["systemctl", "start", "kubelet"])
     try:
         site.lab.wait_for(lambda: ":10250" in host.run(["ss", "-Hltn"]).stdout, "a kubelet that serves", 120)
+        yield
+    finally:
+        host.run(["systemctl", "stop", "kubelet"])
+        host.run(["rm", "-r", "/etc/kubernetes/kubelet.conf", "/etc/default/kubelet", "/var/lib/kubelet/config.yaml"])
+
+
+def test_a_kubelet_that_runs_is_left_alone_and_restarted_when_its_program_was_another(site: Site) -> None:
+    host = site.hosts["node-nftables"]
+    with kubelet_alone(site, host):
         untouched = site.play("--limit", host.name)
         # the program cannot be written to while it runs
         other = "cp kubelet .kubelet && echo >> .kubelet && mv .kubelet kubelet"
@@ -323,13 +334,50 @@ def test_a_kubelet_that_runs_is_left_alone_and_restarted_when_its_program_was_an
         before = host.run(["systemctl", "show", "kubelet", "--property", "MainPID"]).stdout
         repaired = site.play("--limit", host.name)
         after = host.run(["systemctl", "show", "kubelet", "--property", "MainPID"]).stdout
-    finally:
-        host.run(["systemctl", "stop", "kubelet"])
-        host.run(["rm", "-r", "/etc/kubernetes", "/etc/default/kubelet", "/var/lib/kubelet/config.yaml"])
     assert (untouched.returncode, recap(untouched)[host.name]["changed"]) == (0, 0), untouched.stdout
     # the program, and the restart
     assert (repaired.returncode, recap(repaired)[host.name]["changed"]) == (0, 2), repaired.stdout
     assert before != after != "MainPID=0\n"
+
+
+EXTRA = "docker.io/library/extra:1"
+STORE = "/var/lib/containerd"
+
+
+@pytest.fixture
+def small_stores(site: Site, tmp_path: Path) -> Iterator[tuple[Host, Host]]:
+    """Two hosts whose containerd, 1.6 that knows no pins and 1.7, has a small file system of its own, with one image that is no source's."""
+    hosts = site.hosts["node-ufw"], site.hosts["node-nftables"]
+    write_image(tmp_path / "extra.tar", EXTRA)
+    for host in hosts:
+        host.run(["systemctl", "stop", "containerd"])
+        host.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", STORE])
+        host.run(["systemctl", "start", "containerd"])
+        site.lab.module(host, "ansible.builtin.copy", {"src": str(tmp_path / "extra.tar"), "dest": "/var/tmp/extra.tar", "mode": "0600"})
+        host.run(["ctr", "-n", "k8s.io", "images", "import", "/var/tmp/extra.tar"])
+    try:
+        yield hosts
+    finally:
+        for host in hosts:
+            host.run(["sh", "-c", f"systemctl stop containerd; umount --lazy {STORE}; systemctl start containerd; rm /var/tmp/extra.tar"])
+
+
+def test_kubelet_deletes_no_image_of_the_source_when_the_disk_is_full(site: Site, small_stores: tuple[Host, Host]) -> None:
+    without_pins, with_pins = small_stores
+    assert "1.6." in without_pins.run(["containerd", "--version"]).stdout
+    process = site.play("--limit", ",".join(host.name for host in small_stores))
+    assert process.returncode == 0, process.stdout + process.stderr
+    before = {host.name: images(host) for host in small_stores}
+    for host in small_stores:
+        # kubelet's own threshold is 15 %; an image is safe for two minutes otherwise
+        with kubelet_alone(site, host, imageMinimumGCAge="1s"):
+            assert EXTRA in images(host)
+            host.run(["sh", "-c", f"head -c 60M /dev/zero > {STORE}/filler"])
+            journal = ["journalctl", "--unit", "kubelet", "--boot", "--grep", "must evict pod|able to reduce resource pressure"]
+            site.lab.wait_for(lambda host=host: host.run(journal, check=False).returncode == 0, "kubelet to have freed what it can", 90)
+            host.run(["rm", f"{STORE}/filler"])
+    assert images(without_pins) == before[without_pins.name]
+    assert images(with_pins) == before[with_pins.name] - {EXTRA}
 
 
 def test_an_archive_with_a_wrong_checksum_is_named_before_any_host_is_touched(site: Site) -> None:

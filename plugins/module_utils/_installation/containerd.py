@@ -1,15 +1,19 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which images containerd lacks, told from the one table that ``ctr images check`` prints, and their import.
+"""Which images containerd lacks, told from the one table that ``ctr images check`` prints, their import, and their pins.
 
 Facts: for every image that its CRI part knows, containerd keeps a second name, ``sha256:`` and the digest of the image's configuration,
 with the same target (``createImageReference`` in its CRI image store). It makes that name a moment after an import, but not when an image
 that CRI knows is replaced by another one under its name: such a name has to go first.
+
+An image with the label PIN is pinned: kubelet deletes no image that containerd reports as pinned, whether the disk fills
+(``imagesInEvictionOrder`` in kubelet's image_gc_manager.go) or not. An import or a pull replaces the labels of an image.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Callable, Protocol
@@ -17,6 +21,13 @@ from typing import Callable, Protocol
 from ansible_collections.vmstation.cluster.plugins.module_utils._ctr import ctr
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Commands
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+
+# containerd, internal/cri/labels/labels.go
+PIN, PINNED = "io.cri-containerd.pinned", "pinned"
+# The first patch release of a minor version that reports a pin to kubelet although it is set after the image has come: those whose
+# pkg/cri/store/image/image.go compares pins. Newer minor versions all do, older ones never.
+_REPORT_PINS = {(1, 6): 25, (1, 7): 10}
+_SERVER_VERSION = re.compile(r"^Server:\s+Version:\s+v?(\d+)\.(\d+)\.(\d+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -34,6 +45,14 @@ class StoredImage:
 
     target: str
     whole: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """imported: what was missing. pinned: what was there already, without a pin."""
+
+    imported: Sequence[WantedImage]
+    pinned: Sequence[WantedImage]
 
 
 class Archives(Protocol):
@@ -59,6 +78,19 @@ class Containerd:
     def images(self) -> dict[str, StoredImage]:
         return read_table(self.commands.run(self._argv("images", "check"), timeout=self.timeout).stdout)
 
+    def pinned(self) -> set[str]:
+        """The names of the images that are pinned."""
+        return set(
+            self.commands.run(self._argv("images", "list", "--quiet", f'labels."{PIN}"=={PINNED}'), timeout=self.timeout).stdout.split()
+        )
+
+    def pin(self, name: str) -> None:
+        self.commands.run(self._argv("images", "label", name, f"{PIN}={PINNED}"), timeout=self.timeout)
+
+    def reports_pins(self) -> bool:
+        """Whether kubelet hears of pins from this containerd."""
+        return reports_pins(self.commands.run(self._argv("version"), timeout=self.timeout).stdout)
+
     def take(self, path: str) -> None:
         self.commands.run(self._argv("images", "import", path), timeout=self.import_timeout)
 
@@ -80,6 +112,15 @@ def read_table(text: str) -> dict[str, StoredImage]:
     return found
 
 
+def reports_pins(text: str) -> bool:
+    """The output of ``ctr version``. A version that cannot be read is one that does not."""
+    match = _SERVER_VERSION.search(text)
+    if not match:
+        return False
+    major, minor, patch = map(int, match.groups())
+    return patch >= _REPORT_PINS.get((major, minor), 0) and (major, minor) >= min(_REPORT_PINS)
+
+
 def missing(wanted: Iterable[WantedImage], stored: Mapping[str, StoredImage]) -> list[WantedImage]:
     """Those that are not there, not whole, or another image under that name."""
     return [image for image in wanted if not _is_there(image, stored)]
@@ -96,12 +137,29 @@ def ensure(
     wait_for: Callable[[Callable[[], bool]], bool],
     *,
     check_mode: bool,
-) -> list[WantedImage]:
-    """Import what is missing, and read it back; returns what was missing. wait_for: polls until a condition holds, or gives up."""
-    stored = containerd.images()
+) -> Outcome:
+    """Import what is missing, read it back, and pin all. wait_for: polls until a condition holds, or gives up."""
+    stored, pinned = containerd.images(), containerd.pinned()
     lacking = missing(wanted, stored)
-    if check_mode or not lacking:
-        return lacking
+    outcome = Outcome(lacking, [image for image in wanted if image not in lacking and image.name not in pinned])
+    if not check_mode:
+        if lacking:
+            _import(lacking, wanted, stored, containerd, archives, wait_for)
+            pinned = containerd.pinned()
+        for image in wanted:
+            if image.name not in pinned:
+                containerd.pin(image.name)
+    return outcome
+
+
+def _import(
+    lacking: Sequence[WantedImage],
+    wanted: Sequence[WantedImage],
+    stored: Mapping[str, StoredImage],
+    containerd: Containerd,
+    archives: Archives,
+    wait_for: Callable[[Callable[[], bool]], bool],
+) -> None:
     absent = [archive for archive in archives_of(lacking) if not archives.exists(archive)]
     if absent:
         required = f"the archives of {', '.join(image.name for image in lacking if image.archive in absent)}"
@@ -125,7 +183,6 @@ def ensure(
             if left
             else "Run again.",
         )
-    return lacking
 
 
 def _is_there(image: WantedImage, stored: Mapping[str, StoredImage]) -> bool:

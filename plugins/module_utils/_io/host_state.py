@@ -17,7 +17,9 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._io.web_client i
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight import parse
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.leftovers import CLUSTER_FILES, OUR_MARK, watched_ports
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model import (
+    WATCHED_DIRECTORIES,
     CniConfiguration,
+    Disk,
     Expectations,
     HostState,
     Identity,
@@ -63,8 +65,8 @@ class Machine(Protocol):
     def cpus(self) -> int:
         """CPUs that this process may use."""
 
-    def free_share(self, path: str) -> Optional[float]:
-        """Free share of the filesystem of a path, 0..1, as those who are not root see it."""
+    def disk(self, path: str) -> Optional[Disk]:
+        """The file system of a directory, or of its nearest parent that exists."""
 
     def clock(self) -> float:
         """Unix time in seconds."""
@@ -110,12 +112,18 @@ class LocalMachine:
     def cpus(self) -> int:
         return len(os.sched_getaffinity(0))
 
-    def free_share(self, path: str) -> Optional[float]:
+    def disk(self, path: str) -> Optional[Disk]:
+        nearest = os.path.realpath(path)
+        while not os.path.lexists(nearest):
+            nearest = os.path.dirname(nearest)
         try:
-            status = os.statvfs(path)
+            status = os.statvfs(nearest)
         except OSError:
             return None
-        return status.f_bavail / status.f_blocks if status.f_blocks else None
+        while not os.path.ismount(nearest):
+            nearest = os.path.dirname(nearest)
+        size = status.f_blocks * status.f_frsize
+        return Disk(path, nearest, size, status.f_bavail * status.f_frsize, status.f_files, status.f_favail) if size else None
 
     def clock(self) -> float:
         return time.time()
@@ -173,7 +181,7 @@ def look_at_host(
         modules=_module_states((*expected.modules, *expected.encapsulation_modules), files, commands),
         cpus=machine.cpus(),
         memory=parse.memory_mib(files.read("/proc/meminfo") or ""),
-        disk_free=machine.free_share("/var/lib"),
+        disks=tuple(disk for directory in WATCHED_DIRECTORIES if (disk := machine.disk(directory))),
         software=_software(expected, files, commands, machine, web),
     )
 

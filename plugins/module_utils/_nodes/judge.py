@@ -16,12 +16,16 @@ Object = Mapping[str, Any]
 RULE = "nodes_are_ready"
 IN_INVENTORY = "nodes_are_hosts_of_the_inventory"
 ASLEEP = "asleep"
+PRESSURES = ("DiskPressure", "MemoryPressure", "PIDPressure")
 _NO_NETWORK = ("cni plugin not initialized", "NetworkPluginNotReady", "network plugin is not ready")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One node. reason: what keeps it from being ready, in words that follow its name; empty if it is ready. fix: the next step."""
+    """One node. reason: what keeps it from being ready, in words that follow its name; empty if it is ready. fix: the next step.
+
+    pressures: the conditions of PRESSURES that hold: kubelet evicts Pods from such a node, and it takes no new ones.
+    """
 
     name: str
     ready: bool
@@ -30,6 +34,7 @@ class Verdict:
     is_asleep: bool = False
     schedulable: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
+    pressures: tuple[str, ...] = ()
 
 
 def judge_all(found: Iterable[Object], names: Sequence[str], asleep: Iterable[str], release: str = "") -> list[Verdict]:
@@ -57,7 +62,8 @@ def judge(name: str, node: Optional[Object], is_asleep: bool, release: str = "")
         if release and runs.lstrip("v") != release.lstrip("v"):
             reason, fix = f"its kubelet is {runs}, not {release}", f"See `systemctl status kubelet` and `kubelet --version` on {name}."
             return Verdict(name, False, reason, fix, schedulable=schedulable, labels=labels)
-        return Verdict(name, ready=True, schedulable=schedulable, labels=labels)
+        pressures = tuple(kind for kind in PRESSURES if _condition(node, kind).get("status") == "True")
+        return Verdict(name, ready=True, schedulable=schedulable, labels=labels, pressures=pressures)
     if is_asleep:
         return Verdict(name, False, ASLEEP, "Wake it: playbooks/wake.yml.", is_asleep=True, schedulable=schedulable, labels=labels)
     reason, fix = _trouble(name, ready)
@@ -119,6 +125,7 @@ def as_data(verdicts: Iterable[Verdict]) -> dict[str, dict[str, Any]]:
             "asleep": verdict.is_asleep,
             "schedulable": verdict.schedulable,
             "labels": dict(verdict.labels),
+            "pressures": list(verdict.pressures),
         }
         for verdict in verdicts
     }

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Callable
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding
-from ansible_collections.vmstation.cluster.plugins.module_utils._preflight import identity, leftovers, packages, readiness, software
+from ansible_collections.vmstation.cluster.plugins.module_utils._preflight import disks, identity, leftovers, packages, readiness, software
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model import Expectations, HostState
 
 Rule = Callable[[HostState, Expectations], Iterator[Finding]]
@@ -34,7 +34,7 @@ RULES: dict[str, Rule] = {
         readiness.encapsulation_modules_can_be_loaded,
         readiness.cpus_suffice,
         readiness.memory_suffices,
-        readiness.disk_has_room,
+        disks.disk_has_room,
         identity.hostname_is_a_node_name,
         identity.hostname_is_the_inventory_name,
         identity.hostname_is_unique,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Optional
+from typing import Any, Literal, Optional
 
 Role = Literal["control_plane", "worker"]
 ModuleState = Literal["present", "loadable", "absent"]
@@ -98,6 +98,32 @@ class Software:
     containerd_directories: Mapping[str, str] = field(default_factory=dict)
 
 
+WATCHED_DIRECTORIES: Mapping[str, str] = {"/var/lib/kubelet": "nodefs", "/var/lib/containerd": "imagefs"}
+"""What kubelet watches the file systems of, and what it calls them."""
+
+
+@dataclass(frozen=True)
+class Disk:
+    """The file system of a directory, mounted at ``mount``. size, available: bytes, as those who are not root see them. inodes: 0 where
+    they are not counted."""
+
+    directory: str
+    mount: str
+    size: int
+    available: int
+    inodes: int = 0
+    free_inodes: int = 0
+
+    @property
+    def used(self) -> int:
+        """Percent, rounded as kubelet does."""
+        return 100 - self.available * 100 // self.size if self.size else 0
+
+    @property
+    def inodes_used(self) -> int:
+        return 100 - self.free_inodes * 100 // self.inodes if self.inodes else 0
+
+
 @dataclass(frozen=True)
 class HostState:
     """One look at a host. None means unknown, never "fine".
@@ -105,7 +131,7 @@ class HostState:
     cluster_files: those of CLUSTER_FILES that exist. manifests, etcd_entries: file names in /etc/kubernetes/manifests and /var/lib/etcd.
     is_ours: this collection has made a node of the host, or has begun to. modules: kernel modules, each loaded or built in, loadable, or
     neither. controllers: cgroup controllers that are enabled. memory: MiB.
-    disk_free: the free share of the filesystem of /var/lib, 0..1. clock: Unix time in seconds.
+    disks: those of WATCHED_DIRECTORIES that could be read. clock: Unix time in seconds.
     """
 
     identity: Identity
@@ -128,7 +154,7 @@ class HostState:
     modules: Mapping[str, Optional[ModuleState]] = field(default_factory=dict)
     cpus: int = 0
     memory: Optional[int] = None
-    disk_free: Optional[float] = None
+    disks: tuple[Disk, ...] = ()
     software: Software = field(default_factory=Software)
 
     @property
@@ -157,6 +183,7 @@ class Expectations:
     containerd_package: containerd's package; empty: the one that is installed, or else the distribution's. containerd_version: of that
     package; empty: any. packages: what is to be installed beside it. api_servers: addresses of the control plane.
     is_upgrade: what is installed, and what the API server is of, may be one minor version older.
+    kubelet_configuration: fields of KubeletConfiguration, for its thresholds.
     """
 
     role: Role
@@ -175,3 +202,4 @@ class Expectations:
     packages: tuple[str, ...] = ()
     api_servers: tuple[str, ...] = ()
     is_upgrade: bool = False
+    kubelet_configuration: Mapping[str, Any] = field(default_factory=dict, hash=False)

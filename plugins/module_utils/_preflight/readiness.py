@@ -5,8 +5,7 @@
 
 Facts: kubeadm 1.36 refuses a control plane with fewer than 2 CPUs or 1700 MB (``ControlPlaneNumCPU`` and ``ControlPlaneMem`` in
 ``cmd/kubeadm/app/constants``) and lists the cgroup controllers that it requires in ``k8s.io/system-validators``; kubelet refuses to start
-with swap on (``failSwapOn``) and, since 1.35, on cgroup v1 (``failCgroupV1``); it evicts pods when less than 15 % of the images' filesystem
-is free (``evictionHard``).
+with swap on (``failSwapOn``) and, since 1.35, on cgroup v1 (``failCgroupV1``).
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model
 
 CONTROL_PLANE_CPUS = 2
 CONTROL_PLANE_MEMORY = 1700
-FREE_SHARE = 0.15
 KUBELET_REFUSES_CGROUP_V1 = (1, 35)
 CONTROLLERS: Mapping[int, frozenset[str]] = {
     1: frozenset({"cpu", "cpuacct", "cpuset", "devices", "freezer", "memory", "pids"}),
@@ -157,15 +155,3 @@ def memory_suffices(state: HostState, expected: Expectations) -> Iterator[Findin
         + (": kubeadm refuses a control plane with less" if control_plane else ", or little room is left for pods"),
         "Give the host more memory.",
     )
-
-
-def disk_has_room(state: HostState, _expected: Expectations) -> Iterator[Finding]:
-    if state.disk_free is not None and state.disk_free < FREE_SHARE:
-        yield Finding(
-            "disk_has_room",
-            "warning",
-            "filesystem of /var/lib",
-            f"{state.disk_free:.0%} free",
-            f"at least {FREE_SHARE:.0%}: below that kubelet evicts pods",
-            "Free some space, or put /var/lib on a larger filesystem.",
-        )

@@ -49,6 +49,7 @@ def expectations(options: Mapping[str, Any]) -> Expectations:
         packages=tuple(options["packages"]),
         api_servers=tuple(_address(index, text, "api_servers") for index, text in enumerate(options["api_servers"])),
         is_upgrade=options["upgrade"],
+        kubelet_configuration=options["kubelet_configuration"],
     )
 
 

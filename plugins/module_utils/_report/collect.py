@@ -13,6 +13,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import 
 ONCE = {
     "site_network": ("plan", "network_plan_check"),
     "site_wake": ("hosts", "wake_on_lan"),
+    "_node_source": ("hosts", "installation_source_check"),
     "check_nodes": ("nodes", "node_ready_check"),
     "check_calico": ("calico", "calico_check"),
     "check_dns_rollout": ("dns", "rollout_check"),
@@ -24,6 +25,7 @@ ONCE = {
 EACH = {
     "check_reached": ("hosts", "ping"),
     "check_preflight": ("hosts", "node_preflight_check"),
+    "_node_images": ("hosts", "container_images"),
     "_node_firewall": ("firewall", "firewall_ports"),
     "check_dns": ("dns", "cluster_dns_check"),
 }

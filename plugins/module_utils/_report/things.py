@@ -52,6 +52,20 @@ def _preflight(host: str, _result: Result) -> Iterator[Thing]:
     yield Thing(f"host {host}: software and leftovers", "ok", "nothing stands against it", host=host)
 
 
+def _images(host: str, result: Result) -> Iterator[Thing]:
+    """What a run of container_images in check mode would change."""
+    missing, unpinned = result.get("imported") or [], result.get("pinned") or []
+    subject, site = f"images on {host}", f"Run `ansible-playbook site.yml --limit {host}`, which"
+    if missing:
+        expected = "in containerd, as the installation source brings them: no registry is asked for them"
+        yield Thing(subject, "error", f"missing: {', '.join(missing)}", expected, f"{site} imports them.", host)
+    if unpinned:
+        expected = "pinned, so that kubelet does not delete them"
+        yield Thing(subject, "warning", f"not pinned: {', '.join(unpinned)}", expected, f"{site} pins them.", host)
+    if not missing and not unpinned:
+        yield Thing(subject, "ok", "all that the installation source brings, and pinned", host=host)
+
+
 def _firewall(host: str, result: Result) -> Iterator[Thing]:
     """What a run of firewall_ports in check mode would change."""
     backend, shut, superfluous = result.get("backend", ""), result.get("added") or [], result.get("removed") or []
@@ -74,6 +88,10 @@ def _nodes(_host: str, result: Result) -> Iterator[Thing]:
             yield Thing(subject, "asleep", node.get("reason") or "asleep", host=name)
         elif not node.get("ready"):
             yield Thing(subject, "error", node.get("reason") or "not ready", "ready", f"See `kubectl describe node {name}`.", name)
+        elif node.get("pressures"):
+            found = f"ready, but under {', '.join(node['pressures'])}: kubelet evicts Pods from it, and it takes no new ones"
+            fix = f"See `kubectl describe node {name}`. Make room on {name}; kubelet looks again by itself, and waits five minutes."
+            yield Thing(subject, "error", found, "no pressure", fix, name)
         elif not node.get("schedulable", True):
             yield Thing(subject, "warning", "ready, but cordoned", "ready for new Pods", f"`kubectl uncordon {name}`", name)
         else:
@@ -130,6 +148,7 @@ _LOOKED_AT: dict[str, Callable[[str, Result], Iterator[Thing]]] = {
     "network_plan_check": _plan,
     "ping": _reached,
     "node_preflight_check": _preflight,
+    "container_images": _images,
     "firewall_ports": _firewall,
     "node_ready_check": _nodes,
     "calico_check": _calico,
@@ -140,4 +159,4 @@ _LOOKED_AT: dict[str, Callable[[str, Result], Iterator[Thing]]] = {
     "pod_network_check": _pod_network,
     "cluster_drift_check": _drift,
 }
-_WITHOUT_FINDINGS = {"ping", "wake_on_lan", "firewall_ports"}
+_WITHOUT_FINDINGS = {"ping", "wake_on_lan", "container_images", "firewall_ports"}
