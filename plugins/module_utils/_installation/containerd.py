@@ -80,9 +80,8 @@ class Containerd:
 
     def pinned(self) -> set[str]:
         """The names of the images that are pinned."""
-        return set(
-            self.commands.run(self._argv("images", "list", "--quiet", f'labels."{PIN}"=={PINNED}'), timeout=self.timeout).stdout.split()
-        )
+        argv = self._argv("images", "list", "--quiet", f'labels."{PIN}"=={PINNED}')
+        return set(self.commands.run(argv, timeout=self.timeout).stdout.split())
 
     def pin(self, name: str) -> None:
         self.commands.run(self._argv("images", "label", name, f"{PIN}={PINNED}"), timeout=self.timeout)
@@ -144,7 +143,7 @@ def ensure(
     outcome = Outcome(lacking, [image for image in wanted if image not in lacking and image.name not in pinned])
     if not check_mode:
         if lacking:
-            _import(lacking, wanted, stored, containerd, archives, wait_for)
+            _import_missing(wanted, stored, containerd, archives, wait_for)
             pinned = containerd.pinned()
         for image in wanted:
             if image.name not in pinned:
@@ -152,14 +151,14 @@ def ensure(
     return outcome
 
 
-def _import(
-    lacking: Sequence[WantedImage],
+def _import_missing(
     wanted: Sequence[WantedImage],
     stored: Mapping[str, StoredImage],
     containerd: Containerd,
     archives: Archives,
     wait_for: Callable[[Callable[[], bool]], bool],
 ) -> None:
+    lacking = missing(wanted, stored)
     absent = [archive for archive in archives_of(lacking) if not archives.exists(archive)]
     if absent:
         required = f"the archives of {', '.join(image.name for image in lacking if image.archive in absent)}"

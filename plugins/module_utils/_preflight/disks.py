@@ -4,9 +4,9 @@
 """How full the file systems are that kubelet watches.
 
 Facts of kubelet 1.36: it deletes unused images when ``imageGCHighThresholdPercent`` of the images' file system is used, 85 by default
-(``pkg/kubelet/apis/config/v1beta1/defaults.go``). Below a threshold of ``evictionHard`` (``pkg/kubelet/eviction/defaults_linux.go``) the node
-has DiskPressure: it deletes all unused images, evicts Pods and takes no new ones. nodefs is the file system of /var/lib/kubelet, imagefs that
-of containerd's data.
+(``pkg/kubelet/apis/config/v1beta1/defaults.go``). Below a threshold of ``evictionHard`` (``pkg/kubelet/eviction/defaults_linux.go``) it
+deletes all unused images, then evicts Pods, and the node takes no new ones (DiskPressure). nodefs is the file system of /var/lib/kubelet,
+imagefs that of containerd's data.
 """
 
 from __future__ import annotations

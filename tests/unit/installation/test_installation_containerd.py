@@ -16,6 +16,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._installation.co
     ensure,
     missing,
     read_table,
+    reports_pins,
 )
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Completed
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
@@ -55,10 +56,10 @@ def test_an_image_is_there_whole_under_its_name_and_digest(rows: list[str], want
 
 
 class Ctr:
-    """A containerd that takes archives: what it has, and what it gets of each."""
+    """A containerd that takes archives: what it has, and what it gets of each. An import unpins."""
 
-    def __init__(self, rows: list[str], archives: dict[str, list[str]]) -> None:
-        self.rows, self.archives, self.imported = rows, archives, []
+    def __init__(self, rows: list[str], archives: dict[str, list[str]], pinned: tuple[str, ...] = ()) -> None:
+        self.rows, self.archives, self.imported, self.pinned = rows, archives, [], set(pinned)
 
     def has(self, program: str) -> bool:
         return program == "ctr"
@@ -68,6 +69,11 @@ class Ctr:
         if words[0] == "import":
             self.imported.append(words[1])
             self.rows = self.rows + self.archives[words[1]]
+            self.pinned -= {line.split()[0] for line in self.archives[words[1]]}
+        elif words[0] == "label":
+            self.pinned.add(words[1])
+        elif words[0] == "list":
+            return Completed(tuple(argv), 0, "".join(f"{name}\n" for name in self.pinned), "")
         return Completed(tuple(argv), 0, "\n".join([HEAD, *self.rows]), "")
 
 
@@ -92,21 +98,53 @@ def three_times(condition: Callable[[], bool]) -> bool:
 
 def test_only_what_is_missing_is_imported_and_each_archive_once() -> None:
     ctr = Ctr([row(NAME), row(CONFIG)], {"/a/pair.tar": [row("x:1"), row("x:2")]})
-    lacking = ensure([PAUSE, *PAIR], Containerd(ctr, "/run/c.sock"), Archives("pair.tar"), three_times, check_mode=False)
-    assert lacking == PAIR
+    outcome = ensure([PAUSE, *PAIR], Containerd(ctr, "/run/c.sock"), Archives("pair.tar"), three_times, check_mode=False)
+    assert outcome.imported == PAIR
     assert ctr.imported == ["/a/pair.tar"]
 
 
 def test_nothing_is_imported_where_nothing_is_missing() -> None:
     ctr = Ctr([row(NAME), row(CONFIG)], {})
-    assert ensure([PAUSE], Containerd(ctr, "/run/c.sock"), Archives(), three_times, check_mode=False) == []
-    assert ctr.imported == []
+    outcome = ensure([PAUSE], Containerd(ctr, "/run/c.sock"), Archives(), three_times, check_mode=False)
+    assert (outcome.imported, ctr.imported) == ([], [])
+
+
+def test_every_image_is_pinned_and_one_that_lost_its_pin_is_pinned_again() -> None:
+    ctr = Ctr([row(NAME), row(CONFIG), row("x:1"), row("other:1")], {"/a/pair.tar": [row("x:1"), row("x:2")]}, pinned=("x:1", "other:1"))
+    containerd = Containerd(ctr, "/run/c.sock")
+    looked = ensure([PAUSE, *PAIR], containerd, Archives(), three_times, check_mode=True)
+    assert (looked.imported, looked.pinned, ctr.pinned) == ([PAIR[1]], [PAUSE], {"x:1", "other:1"})
+    done = ensure([PAUSE, *PAIR], containerd, Archives("pair.tar"), three_times, check_mode=False)
+    assert (done, ctr.pinned) == (looked, {NAME, "x:1", "x:2", "other:1"})
+    again = ensure([PAUSE, *PAIR], containerd, Archives(), three_times, check_mode=False)
+    assert (again.imported, again.pinned) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("server", "reported"),
+    [
+        ("1.6.20~ds1", False),
+        ("1.6.24", False),
+        ("1.6.25", True),
+        ("v1.7.9", False),
+        ("1.7.10", True),
+        ("1.7.24~ds1", True),
+        ("v2.0.0", True),
+        ("v2.2.1-rc.1", True),
+        ("1.5.99", False),
+        ("<unknown>", False),
+    ],
+)
+def test_a_containerd_reports_pins_from_these_versions_on(server: str, reported: bool) -> None:
+    client = "Client:\n  Version:  v2.1.0\n  Revision: 1\n  Go version: go1.24\n\n"
+    assert reports_pins(f"{client}Server:\n  Version:  {server}\n  Revision: \n  UUID: 1\n") is reported
+    assert not reports_pins(client)
 
 
 def test_check_mode_tells_what_is_missing_and_needs_no_archives() -> None:
     ctr = Ctr([], {})
-    lacking = ensure([PAUSE, *PAIR], Containerd(ctr, "/run/c.sock"), Archives(), three_times, check_mode=True)
-    assert archives_of(lacking) == ["pair.tar", "pause.tar"]
+    outcome = ensure([PAUSE, *PAIR], Containerd(ctr, "/run/c.sock"), Archives(), three_times, check_mode=True)
+    assert archives_of(outcome.imported) == ["pair.tar", "pause.tar"]
     assert ctr.imported == []
 
 
@@ -135,7 +173,7 @@ def test_cri_may_know_an_image_a_moment_later() -> None:
             return super().run(argv, stdin=stdin, timeout=timeout, check=check)
 
     slow = Slow([], {"/a/pause.tar": [row(NAME)]})
-    assert ensure([PAUSE], Containerd(slow, "/run/c.sock"), Archives("pause.tar"), three_times, check_mode=False) == [PAUSE]
+    assert ensure([PAUSE], Containerd(slow, "/run/c.sock"), Archives("pause.tar"), three_times, check_mode=False).imported == [PAUSE]
 
 
 class AsContainerd(Ctr):
@@ -157,11 +195,13 @@ class AsContainerd(Ctr):
 
 def test_an_image_that_replaces_another_under_its_name_comes_without_that_one() -> None:
     ctr = AsContainerd([row(NAME, OTHER), row("sha256:old", OTHER)], {"/a/pause.tar": [row(NAME), row(CONFIG)]})
-    assert ensure([PAUSE], Containerd(ctr, "/run/c.sock"), Archives("pause.tar"), three_times, check_mode=False) == [PAUSE]
+    assert ensure([PAUSE], Containerd(ctr, "/run/c.sock"), Archives("pause.tar"), three_times, check_mode=False).imported == [PAUSE]
 
 
 def test_an_archive_that_is_imported_for_one_image_replaces_its_others() -> None:
     proxy = WantedImage("registry.k8s.io/kube-proxy:v1.36.4", "sha256:proxy", PAUSE.archive)
     archive = [row(NAME), row(CONFIG), row(proxy.name), row(proxy.digest)]
     ctr = AsContainerd([row(proxy.name, OTHER), row(proxy.digest, OTHER)], {f"/a/{PAUSE.archive}": archive})
-    assert ensure([PAUSE, proxy], Containerd(ctr, "/run/c.sock"), Archives(PAUSE.archive), three_times, check_mode=False) == [PAUSE]
+    assert ensure([PAUSE, proxy], Containerd(ctr, "/run/c.sock"), Archives(PAUSE.archive), three_times, check_mode=False).imported == [
+        PAUSE
+    ]

@@ -50,8 +50,15 @@ def test_a_ready_node_has_no_finding_and_tells_its_labels() -> None:
     verdict = judge("homelab", node("homelab"), False)
     assert findings([verdict], 5) == []
     assert as_data([verdict]) == {
-        "homelab": {"ready": True, "reason": "", "asleep": False, "schedulable": True, "labels": {"zone": "attic"}}
+        "homelab": {"ready": True, "reason": "", "asleep": False, "schedulable": True, "labels": {"zone": "attic"}, "pressures": []}
     }
+
+
+def test_a_ready_node_tells_what_it_is_short_of() -> None:
+    full = node("homelab")
+    full["status"]["conditions"].append({"type": "DiskPressure", "status": "True"})
+    verdict = judge("homelab", full, False)
+    assert (verdict.ready, verdict.pressures) == (True, ("DiskPressure",))
 
 
 @pytest.mark.parametrize(("runs", "release", "ready"), [("v1.36.3", "1.36.4", False), ("v1.36.4", "1.36.4", True), ("v1.36.3", "", True)])

@@ -6,17 +6,20 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Optional
 
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Completed
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.host_state import look_at_host
+from ansible_collections.vmstation.cluster.plugins.module_utils._io.host_state import LocalMachine, look_at_host
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.web_client import Answer
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight import parse
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model import (
     CniConfiguration,
+    Disk,
     Distribution,
     Expectations,
     Identity,
@@ -196,8 +199,8 @@ class Machine:
     def cpus(self) -> int:
         return 4
 
-    def free_share(self, path: str) -> Optional[float]:
-        return {"/var/lib": 0.25}.get(path)
+    def disk(self, path: str) -> Optional[Disk]:
+        return Disk(path, "/var", 100, 25) if path == "/var/lib/containerd" else None
 
     def clock(self) -> float:
         return 1_800_000_000.0
@@ -253,8 +256,18 @@ def test_one_look_at_a_host() -> None:
     assert state.default_routes == {4}
     assert state.modules == {"br_netfilter": "loadable", "overlay": "present", "ipip": "loadable"}
     assert state.modules_to_load(WORKER.modules) == ["br_netfilter"]
-    assert (state.cpus, state.memory, state.disk_free) == (4, 2048, 0.25)
+    assert (state.cpus, state.memory, state.disks) == (4, 2048, (Disk("/var/lib/containerd", "/var", 100, 25),))
     assert not state.kubelet_is_live
+
+
+def test_a_disk_is_that_of_the_nearest_parent_and_of_the_end_of_a_link(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/proc/self")
+    missing, linked = (LocalMachine().disk(str(tmp_path / name)) for name in ("a/b", "link"))
+    assert missing is not None
+    assert (missing.directory, os.path.ismount(missing.mount)) == (str(tmp_path / "a/b"), True)
+    assert 0 < missing.used <= 100
+    # which has no size
+    assert linked is None
 
 
 def test_a_host_that_tells_nothing_is_unknown() -> None:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.judge import RULES, judge
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model import (
     CniConfiguration,
+    Disk,
     Distribution,
     Expectations,
     HostState,
@@ -37,6 +39,7 @@ WORKER = Expectations(
     controller_clock=1_800_000_000.0,
 )
 CONTROL_PLANE = replace(WORKER, role="control_plane")
+KUBELET_DISK, IMAGE_DISK = (Disk(directory, "/var", 1000, 500, 1000, 500) for directory in ("/var/lib/kubelet", "/var/lib/containerd"))
 
 READY = HostState(
     identity=Identity("homelab", "homelab", "33c804ce932b0118eb33e0e1e487296b", "4c4c4544-0042"),
@@ -51,7 +54,7 @@ READY = HostState(
     modules={"br_netfilter": "present", "overlay": "loadable", "ipip": "loadable"},
     cpus=2,
     memory=1700,
-    disk_free=0.5,
+    disks=(KUBELET_DISK, IMAGE_DISK),
     software=Software(Distribution("debian", "12", "Debian GNU/Linux 12 (bookworm)"), "x86_64", "2.1.4"),
 )
 KUBELET = (Listener(10248, "kubelet", 900), Listener(10250, "kubelet", 900))
@@ -169,7 +172,7 @@ CASES = {
         ("encapsulation_modules_can_be_loaded", "error", "kernel module ipip"),
     ),
     "little memory": ({"memory": 1699}, ("memory_suffices", "warning", "memory")),
-    "little room": ({"disk_free": 0.149}, ("disk_has_room", "warning", "filesystem of /var/lib")),
+    "unreadable disk": ({"disks": (KUBELET_DISK,)}, ("disk_has_room", "warning", "file system of /var/lib/containerd")),
     "another name": (
         {"identity": Identity("homelab", "debian")},
         ("hostname_is_the_inventory_name", "warning", "hostname"),
@@ -256,7 +259,11 @@ def test_an_accepted_rule_is_told_but_does_not_count() -> None:
 
 def test_every_finding_bears_the_name_of_its_rule_and_a_next_step() -> None:
     broken = HostState(
-        identity=Identity("homelab", "no_name"), swaps=("/swap",), listeners=(Listener(10250, "nc", 1),), memory=1, disk_free=0.0
+        identity=Identity("homelab", "no_name"),
+        swaps=("/swap",),
+        listeners=(Listener(10250, "nc", 1),),
+        memory=1,
+        disks=(Disk("/var/lib/kubelet", "/", 1, 0),),
     )
     for name, rule in RULES.items():
         for finding in rule(broken, CONTROL_PLANE):
@@ -267,6 +274,54 @@ def test_every_finding_bears_the_name_of_its_rule_and_a_next_step() -> None:
 def test_the_documentation_lists_every_rule() -> None:
     text = MODULE.read_text().partition('DOCUMENTATION = r"""')[2].partition('"""')[0]
     assert yaml.safe_load(text)["options"]["accept"]["choices"] == list(RULES)
+
+
+GIB = 1024**3
+SPACE, INODES = "of its space used", "of its inodes used"
+
+
+@pytest.mark.parametrize(
+    ("kubelet", "images", "configuration", "told"),
+    [
+        ((1000, 210), (1000, 210), {}, []),
+        ((1000, 209), (1000, 209), {}, [("/var/lib/kubelet and /var/lib/containerd", f"80 % {SPACE}", "less than 80 %: from 85 % on")]),
+        ((1000, 160), ("/images", 1000, 900), {}, []),
+        ((1000, 150), ("/images", 1000, 900), {}, [("/var/lib/kubelet", f"85 % {SPACE}", "less than 85 %: from 90 % on")]),
+        ((1000, 900), ("/images", 1000, 10), {}, [("/var/lib/containerd", f"99 % {SPACE}", "less than 80 %: from 85 % on")]),
+        ((1000, 900, 1000, 100), (1000, 900, 1000, 100), {}, [("/var/lib/kubelet and", f"90 % {INODES}", "less than 90 %: from 95 % on")]),
+        ((1000, 900, 0, 0), (1000, 900, 0, 0), {}, []),
+        ((1000, 10), (1000, 10), {"imageGCHighThresholdPercent": 100, "evictionHard": {"memory.available": "1Gi"}}, []),
+        ((1000, 209), (1000, 209), {"imageGCHighThresholdPercent": 100}, [("", f"80 % {SPACE}", "from 85 % on")]),
+        ((1000, 350), (1000, 350), {"imageGCHighThresholdPercent": 70}, [("", f"65 % {SPACE}", "less than 65 %: from 70 % on")]),
+        (
+            (10 * GIB, 5 * GIB),
+            ("/i", 10, 9),
+            {"evictionHard": {"nodefs.available": "5Gi"}},
+            [("/var/lib/kubelet", "50 %", "less than 45 %")],
+        ),
+        ((10**10, 10**9), ("/i", 10, 9), {"evictionHard": {"nodefs.available": "0%"}}, []),
+        (
+            (1000, 140),
+            ("/i", 10, 9),
+            {"evictionHard": {"imagefs.available": "5%"}, "mergeDefaultEvictionSettings": True},
+            [("/var/lib/kubelet", "86 %", "from 90 % on")],
+        ),
+    ],
+)
+def test_a_disk_near_a_threshold_of_kubelet_is_a_warning(
+    kubelet: tuple[Any, ...], images: tuple[Any, ...], configuration: dict[str, object], told: list[tuple[str, str, str]]
+) -> None:
+    """kubelet, images: the disks: where mounted, if not at /var, size, available bytes, and the same of inodes."""
+    directories = ("/var/lib/kubelet", "/var/lib/containerd")
+    disks = [
+        Disk(directory, *(given if isinstance(given[0], str) else ("/var", *given)))
+        for directory, given in zip(directories, (kubelet, images))
+    ]
+    findings = judge(replace(READY, disks=tuple(disks)), replace(WORKER, kubelet_configuration=configuration)).findings
+    assert [finding.rule for finding in findings] == ["disk_has_room"] * len(told)
+    for finding, (subject, found, expected) in zip(findings, told):
+        assert (finding.severity, subject in finding.subject, found in finding.found) == ("warning", True, True), finding
+        assert expected in finding.expected
 
 
 OPTIONS = {
@@ -286,6 +341,7 @@ OPTIONS = {
     "containerd_version": "",
     "packages": [],
     "api_servers": [],
+    "kubelet_configuration": {},
 }
 
 

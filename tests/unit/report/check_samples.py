@@ -65,6 +65,7 @@ def healthy(nodes: list[dict[str, Any]] | None = None) -> Options:
         results += [
             entry("hosts", "ping", {"ping": "pong"}, name),
             entry("hosts", "node_preflight_check", {"findings": []}, name),
+            entry("hosts", "container_images", {"changed": False, "imported": [], "pinned": []}, name),
             entry("firewall", "firewall_ports", {"backend": "nftables", "added": [], "removed": [], "ports": [{}] * 7}, name),
             entry("dns", "cluster_dns_check", {"findings": [], "answers": [{}] * 6}, name),
         ]

@@ -108,6 +108,27 @@ def test_a_healthy_cluster_is_as_planned_everywhere() -> None:
             "",
             ("unknown", "node homelab", "not all of Calico on it is known"),
         ),
+        (
+            "nodes",
+            "node_ready_check",
+            {"findings": [], "nodes": {"homelab": {"ready": True, "schedulable": True, "pressures": ["DiskPressure"]}}},
+            "",
+            ("error", "node homelab", "ready, but under DiskPressure: kubelet evicts Pods from it, and it takes no new ones"),
+        ),
+        (
+            "hosts",
+            "container_images",
+            {"imported": ["registry.k8s.io/pause:3.10.2", "x:1"], "pinned": []},
+            "homelab",
+            ("error", "images on homelab", "missing: registry.k8s.io/pause:3.10.2, x:1"),
+        ),
+        (
+            "hosts",
+            "container_images",
+            {"imported": [], "pinned": ["x:1"]},
+            "homelab",
+            ("warning", "images on homelab", "not pinned: x:1"),
+        ),
         ("dns", "cluster_dns_check", {"findings": [samples.finding("DNS")]}, "homelab", ("error", "host homelab: DNS", "this")),
     ],
 )
@@ -197,7 +218,8 @@ def test_what_left_no_result_is_collected_as_not_run() -> None:
 
 
 def test_every_variable_is_one_that_the_playbook_registers() -> None:
-    tasks = (samples.CHECKOUT / "playbooks/check.yml").read_text() + (samples.CHECKOUT / "roles/node/tasks/firewall.yml").read_text()
+    roles = [f"roles/node/tasks/{name}.yml" for name in ("firewall", "missing_images", "source")]
+    tasks = "".join((samples.CHECKOUT / path).read_text() for path in ("playbooks/check.yml", *roles))
     assert [variable for variable in (*ONCE, *EACH) if f"register: {variable}\n" not in tasks] == []
 
 
