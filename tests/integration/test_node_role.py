@@ -13,12 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from ansible_collections.vmstation.cluster.plugins.module_utils._installation.containerd import PIN
 
 from tests.cluster.build import build
 from tests.cluster.oci import merge_archives
 from tests.cluster.unpack import blob_of, blobs_of
 from tests.integration.playbook_output import recap
 from tests.lab import Lab
+from tests.lab.cache import CHECKOUT
 from tests.lab.hosts import Host
 from tests.unit.installation.sources import IMAGES, PAUSE, RELEASE, make_source, tar_of, write_docker_archive, write_image
 
@@ -97,12 +99,25 @@ class Site:
         }
         (directory / "hosts.json").write_text(json.dumps({"all": {"vars": variables, "children": groups}}))
 
-    def play(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def play(self, *arguments: str, playbook: str = "") -> subprocess.CompletedProcess[str]:
         return self.lab.run(
-            ["ansible-playbook", "-i", str(self.directory / "hosts.json"), str(self.directory / "site.yml"), *arguments],
+            ["ansible-playbook", "-i", str(self.directory / "hosts.json"), playbook or str(self.directory / "site.yml"), *arguments],
             check=False,
             timeout=1800,
         )
+
+    def check_hosts(self) -> dict[str, tuple[str, str]]:
+        """Mark and finding by subject, of check.yml's report on the hosts."""
+        given = {
+            "check_only": "hosts",
+            "check_report_directory": str(self.directory),
+            "cluster_name": "trial",
+            "cluster_kubeconfig": "none",
+        }
+        process = self.play("-e", json.dumps(given), playbook=str(CHECKOUT / "playbooks" / "check.yml"))
+        assert process.returncode in {0, 2}, process.stdout + process.stderr
+        report = json.loads((self.directory / "report.json").read_text())
+        return {line["subject"]: (line["mark"], line["finding"]) for line in report["lines"]}
 
 
 @pytest.fixture(scope="module")
@@ -216,6 +231,14 @@ def test_a_removed_image_and_overwritten_programs_are_repaired_and_said(site: Si
     host.run(["ctr", "-n", "k8s.io", "images", "remove", "--sync", PAUSE])
     host.run(["ctr", "-n", "k8s.io", "images", "tag", "--force", IMAGES[0], IMAGES[1]])
     host.run(["sh", "-c", "echo '#!/bin/sh' > /usr/bin/kubelet; chmod 700 /usr/bin/kubectl"])
+    unpinned = site.hosts["node-nftables"]
+    unpinned.run(["ctr", "-n", "k8s.io", "images", "label", PAUSE, f"{PIN}="])
+    report = site.check_hosts()
+    assert report[f"images on {host.name}"] == ("error", f"missing: {', '.join(sorted([IMAGES[1], PAUSE]))}")
+    assert report[f"images on {unpinned.name}"] == ("warning", f"not pinned: {PAUSE}")
+    assert report["images on node-firewalld"] == ("ok", "all that the installation source brings, and pinned")
+    pinning = site.play("--limit", unpinned.name)
+    assert (pinning.returncode, recap(pinning)[unpinned.name]["changed"]) == (0, 1), pinning.stdout
     checked, process = site.play("--check", "--limit", host.name), site.play("--limit", host.name)
     again = site.play("--limit", host.name)
     assert process.returncode == 0, process.stdout + process.stderr
@@ -380,7 +403,10 @@ def test_kubelet_deletes_no_image_of_the_source_when_the_disk_is_full(site: Site
             assert EXTRA in images(host)
             host.run(["sh", "-c", f"head -c 60M /dev/zero > {STORE}/filler"])
             site.lab.wait_for(lambda host=host: has_reclaimed(host), "kubelet to have deleted what it may", 90)
+            judged = site.lab.module(host, "node_preflight_check", {"role": "worker", "name": host.name, "fail_on": "never"})
             host.run(["rm", f"{STORE}/filler"])
+        warnings = {finding["subject"]: finding["found"] for finding in judged["findings"] if finding["rule"] == "disk_has_room"}
+        assert warnings[f"file system {STORE} with {STORE}"].endswith("% of its space used")
     assert images(without_pins) == before[without_pins.name]
     assert images(with_pins) == before[with_pins.name] - {EXTRA}
 
