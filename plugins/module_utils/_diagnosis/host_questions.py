@@ -155,7 +155,7 @@ QUESTIONS = (
 FILES = (
     Files("kubernetes/manifests", "/etc/kubernetes/manifests/*", "/etc/kubernetes/manifests/"),
     Files("kubernetes/kubelet.service.d", "/etc/systemd/system/kubelet.service.d/*.conf", "/etc/systemd/system/kubelet.service.d/"),
-    Files("kubernetes/kubelet.conf.d", "/usr/lib/vmstation/kubelet.conf.d/*.conf", "/usr/lib/vmstation/kubelet.conf.d/"),
+    Files("kubernetes/kubelet.conf.d", "/usr/lib/vmstation-kubelet.conf.d/*.conf", "/usr/lib/vmstation-kubelet.conf.d/"),
     # the kubeconfigs of Calico and Multus in there have tokens, and are called otherwise
     Files("kubernetes/cni", "/etc/cni/net.d/*.conf*", "/etc/cni/net.d/"),
     Files("system/sysctl.d", "/etc/sysctl.d/*.conf", "/etc/sysctl.d/"),
