@@ -117,7 +117,10 @@ def test_before_there_is_a_cluster_check_mode_says_so(bare: Site) -> None:
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
-        ({"monitoring_host": HOMELAB}, "monitoring_host: found homelab, which sleeps; required: one of masternode."),
+        (
+            {"monitoring_host": HOMELAB},
+            "monitoring_host: found homelab, which sleeps; required: one of these that never sleeps (masternode).",
+        ),
         (
             {"monitoring_loki_disk_full_threshold": 0},
             "monitoring_loki_disk_full_threshold: found 0; required: above 0, which would be no limit, and 0.8 at most.",

@@ -62,6 +62,7 @@ PLAYBOOK = """
           - plan.findings | vmstation.cluster.finding_lines | length == plan.findings | length
           - hostvars | vmstation.cluster.site_verdict([my_hosts[0]]) | first is search('not reached')
           - hostvars | vmstation.cluster.asleep_hosts == []
+          - hostvars | vmstation.cluster.inventory_errors(groups, ['reused']) | first is search('no host in the group control_plane')
           - my_plan | vmstation.cluster.network_plan_service_cidrs == []
           - "'dns, calico' | vmstation.cluster.check_groups == ['calico', 'dns']"
           - hostvars | vmstation.cluster.check_results([], ['plan']) | map(attribute='check') == ['network_plan_check']

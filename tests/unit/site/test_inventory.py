@@ -1,0 +1,93 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an inventory lacks, as a table."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+from ansible_collections.vmstation.cluster.plugins.module_utils._site.inventory import inventory_errors
+
+CONTROL, FIRST, SECOND, STORE, HERE = "control", "first", "second", "store", "localhost"
+ALL = [CONTROL, FIRST, SECOND, STORE, HERE]
+GROUPS = {"all": ALL[:4], "ungrouped": [], "control_plane": [CONTROL], "workers": [FIRST, SECOND], "nas": [STORE]}
+ALONE = {"all": [CONTROL], "ungrouped": [], "control_plane": [CONTROL]}
+PLAN = {"network_plan": {}}
+
+
+@pytest.mark.parametrize(
+    ("groups", "playing", "acts_on", "found"),
+    [
+        pytest.param(GROUPS, ALL, ["control_plane", "workers"], None, id="all is there"),
+        pytest.param(GROUPS, [FIRST], ["control_plane", "workers"], None, id="a limit that leaves a worker"),
+        pytest.param(GROUPS, [FIRST, HERE], ["control_plane", "workers", "localhost"], None, id="a limit with the controller"),
+        pytest.param(GROUPS, [HERE], ["control_plane", "workers", "localhost"], None, id="the controller will do"),
+        pytest.param(ALONE, [CONTROL, HERE], ["control_plane", "workers"], None, id="one host alone"),
+        pytest.param({**GROUPS, "workers": []}, ALL, ["control_plane", "workers"], None, id="no workers, said by an empty group"),
+        pytest.param(
+            {"all": [], "ungrouped": []}, [HERE], ["control_plane"],
+            "no host in the group control_plane (no group has hosts)", id="no inventory",
+        ),
+        pytest.param(
+            {**GROUPS, "control_plane": []}, ALL, ["control_plane", "workers"],
+            "no host in the group control_plane (groups with hosts: nas, workers)", id="an empty control plane",
+        ),
+        pytest.param(
+            ALONE, [CONTROL, HERE], ["workers"],
+            "no host in the group workers (groups with hosts: control_plane)", id="workers wanted",
+        ),
+        pytest.param(
+            {"all": ALL[:4], "control_plane": [CONTROL], "agents": [FIRST, SECOND, STORE]}, ALL, ["control_plane", "workers"],
+            "no group workers, and outside the group control_plane first, second, store", id="workers by another name",
+        ),
+        pytest.param(GROUPS, [STORE], ["control_plane", "workers"], "store", id="a limit outside the cluster"),
+        pytest.param(GROUPS, [HERE], ["control_plane", "workers"], "localhost", id="a limit to the controller that has nothing to do"),
+        pytest.param(GROUPS, [FIRST], ["control_plane"], "first", id="a limit without the control plane"),
+    ],
+)  # fmt: skip
+def test_hosts(groups: dict[str, list[str]], playing: list[str], acts_on: list[str], found: str | None) -> None:
+    errors = inventory_errors(dict.fromkeys(ALL, PLAN), groups, playing, acts_on, variables=["network_plan"])
+    assert [error.partition(": found ")[2].partition("; required: ")[0] for error in errors] == ([found] if found else [])
+
+
+@pytest.mark.parametrize(
+    ("unset", "playing", "known", "found"),
+    [
+        ({}, ALL, [], []),
+        ({FIRST: ["cluster_name"]}, ALL, [], ["cluster_name: found no value for first;"]),
+        ({FIRST: ["cluster_name"]}, [CONTROL], [], []),
+        ({FIRST: ["cluster_name"]}, ALL, ["cluster_name"], []),
+        ({STORE: ["cluster_name"]}, ALL, [], []),
+        (
+            {CONTROL: ["cluster_name", "network_plan"], FIRST: ["cluster_name", "network_plan"]},
+            ALL,
+            [],
+            ["cluster_name, network_plan: found no value for control, first;"],
+        ),
+        (
+            {CONTROL: ["cluster_name"], FIRST: ["network_plan"]},
+            ALL,
+            [],
+            ["cluster_name: found no value for control;", "network_plan: found no value for first;"],
+        ),
+        ({HERE: ["cluster_name"]}, ALL, [], ["cluster_name: found no value for localhost;"]),
+    ],
+)
+def test_variables(unset: dict[str, list[str]], playing: list[str], known: list[str], found: list[str]) -> None:
+    values = {"network_plan": {}, "cluster_name": "mine"}
+    hostvars = {host: {name: value for name, value in values.items() if name not in unset.get(host, [])} for host in ALL}
+    errors = inventory_errors(hostvars, GROUPS, playing, ["control_plane", "workers", "localhost"], variables=list(values), known=known)
+    assert [error.partition(" required: ")[0] for error in errors] == found
+
+
+def test_many_hosts_are_counted() -> None:
+    names = [f"worker{number}" for number in range(300)]
+    groups = {"all": [CONTROL, *names], "control_plane": [CONTROL], "workers": names}
+    (error,) = inventory_errors({name: {} for name in groups["all"]}, groups, [CONTROL, *names], variables=["network_plan"])
+    assert "for control, worker0, worker1, worker2, worker3 and 296 more;" in error
+
+
+def test_what_is_no_inventory_is_refused() -> None:
+    with pytest.raises(Refusal, match="inventory_errors: found str and dict"):
+        inventory_errors("hostvars", {}, [])
