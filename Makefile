@@ -10,7 +10,7 @@ ARGS ?=
 .PHONY: help lab site test lab-status lab-down clean lint unit archive sanity cluster integration kubernetes thorough molecule bench ipip endurance pins
 
 help: ## say what there is
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z -]+:.*## / { n = split($$1, names, " "); for (i = 1; i <= n; i++) printf "  make %-12s %s\n", names[i], $$2 }' $(MAKEFILE_LIST)
 
 lab: ## three hosts on this machine, the workers asleep, then site.yml against them
 	@$(LAB) lab $(ARGS)
@@ -18,8 +18,10 @@ lab: ## three hosts on this machine, the workers asleep, then site.yml against t
 test: ## set everything up and run every test
 	@$(LAB) test $(ARGS)
 
-site: ## site.yml against the real hosts of inventory/
-	@$(LAB) real $(ARGS)
+site: ## ansible-playbook site.yml against the real hosts of inventory/
+	@command -v ansible-playbook > /dev/null || { echo 'ansible-playbook: found none on PATH; required: ansible-core 2.20 or newer.' \
+		'Install it as README.md describes under "Before you start".' >&2; exit 1; }
+	@ansible-playbook site.yml $(ARGS)
 
 lab-status: ## what stands in the lab
 	@$(LAB) status

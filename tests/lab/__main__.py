@@ -99,13 +99,6 @@ def site_command(options: argparse.Namespace) -> int:
     return site(Lab(options.name), options.playbook, options.arguments)
 
 
-def real_command(options: argparse.Namespace) -> int:
-    machine.install_missing(hosts=False)
-    binaries = ensure_venv() / "bin"
-    argv = [str(binaries / "ansible-playbook"), "site.yml", *options.arguments]
-    return aloud(argv, env={**os.environ, "PATH": f"{binaries}:{machine.path()}"}, cwd=CHECKOUT)
-
-
 def status_command(options: argparse.Namespace) -> int:
     picture.show(Lab(options.name))
     return 0
@@ -181,7 +174,6 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str]] = {
     "power-off": (power_off_command, "power named hosts of the lab off, as their owner would"),
     "remove-hosts": (remove_hosts_command, "remove the hosts; the network and its controller stay"),
     "site": (site_command, "run site.yml against the lab (arguments go to ansible-playbook)"),
-    "real": (real_command, "run site.yml against the real hosts of inventory/ (arguments go to ansible-playbook)"),
     "status": (status_command, "print what stands"),
     "down": (down_command, "remove the lab; images and cache stay"),
     "clean": (clean_command, "remove all labs, images and the cache"),

@@ -70,7 +70,7 @@ def _outside(groups: Mapping[str, Sequence[str]]) -> Iterator[Refusal]:
 def _left_out(groups: Mapping[str, Sequence[str]], playing: Sequence[str], acts_on: Sequence[str]) -> Refusal:
     allowed = [group for group in acts_on if group != CONTROLLER]
     hosts = [host for group in allowed for host in groups.get(group, ())]
-    step = f"Add one of {_few(hosts)} to --limit, or run without --limit."
+    step = f"Add one of its hosts to --limit ({_few(hosts)}), or run without --limit."
     return Refusal("--limit", _few(playing), f"a host of the {_named(allowed)}", step)
 
 
