@@ -14,9 +14,10 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptabl
     Wanted,
     change,
     damage,
+    disregarded,
     rules_on,
-    saved_lines,
 )
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_effects import can_refuse
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_rules import protocol_numbers
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_text import Tables
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import PortSet, for_families
@@ -42,6 +43,7 @@ class Iptables(Backend):
         super().__init__(commands, read_text)
         self._fresh: Optional[list[Family]] = None
         self._read_last: Optional[list[Family]] = None
+        self._seen: list[Family] = []
 
     def is_in_force(self) -> bool:
         self._fresh = self._families()
@@ -51,10 +53,19 @@ class Iptables(Backend):
         self._fresh = self._fresh if self._fresh is not None else self._families()
         return frozenset(family.version for family in self._fresh)
 
+    def limits(self, wanted: PortSet) -> tuple[str, ...]:
+        numbers = self._numbers()
+        return tuple(
+            f"{PROGRAMS[family.version]}: `{line}` stands behind a rule that denies everyone: for what this set opens it has no effect. "
+            "Put it at the front of its chain."
+            for family in self._seen
+            for line in disregarded(family.tables, self._goal("", wanted, family), numbers)
+        )
+
     def read(self, owner: str) -> Standing:
         # what is_in_force just listed serves the first reading; every later one asks anew
         families, self._fresh = (self._fresh if self._fresh is not None else self._families()), None
-        self._read_last = families
+        self._read_last = self._seen = families
         numbers = self._numbers()
         runtime = ports_of({family.version: rules_on(family.tables, owner, numbers) for family in families})
         harm = [
@@ -81,15 +92,14 @@ class Iptables(Backend):
         families, self._read_last = (self._read_last if self._read_last is not None else self._families()), None
         numbers = self._numbers()
         texts: dict[int, str] = {}
-        lines: dict[int, dict[str, list[str]]] = {}
+        goals: dict[int, Wanted] = {}
         for family in families:
-            goal = Wanted(owner, for_families(wanted, frozenset({family.version})) if wanted else wanted, family.version, family.forwards)
+            goals[family.version] = goal = self._goal(owner, wanted, family)
             texts[family.version] = change(family.tables, goal, numbers)
-            lines[family.version] = saved_lines(goal)
         steps = [(PROGRAMS[version], text) for version, text in texts.items() if text]
         return Transaction(
             validate=tuple(Step((f"{program}-restore", "--noflush", "--test", "--wait=60"), text) for program, text in steps),
-            files=files.contents(self._read_text, owner, lines, is_wanted=bool(wanted)),
+            files=files.contents(self._read_text, owner, goals, numbers, is_wanted=bool(wanted)),
             activate=tuple(Step((f"{program}-restore", "--noflush", "--wait=60"), text) for program, text in steps),
         )
 
@@ -101,9 +111,14 @@ class Iptables(Backend):
             # a kernel without this IP version's tables has no firewall for it
             completed = self._commands.run([f"{program}-save"], check=False)
             tables = Tables(completed.stdout)
-            if completed.status == 0 and tables.can_refuse("INPUT"):
-                found.append(Family(version, tables, tables.can_refuse("FORWARD")))
+            if completed.status == 0 and can_refuse(tables, "INPUT"):
+                found.append(Family(version, tables, can_refuse(tables, "FORWARD")))
         return found
+
+    @staticmethod
+    def _goal(owner: str, wanted: PortSet, family: Family) -> Wanted:
+        ports = for_families(wanted, frozenset({family.version})) if wanted else wanted
+        return Wanted(owner, ports, family.version, family.forwards)
 
     def _numbers(self) -> dict[str, str]:
         return protocol_numbers(self._read_text("/etc/protocols") or "")

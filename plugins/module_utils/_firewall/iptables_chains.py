@@ -9,10 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Optional
 
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_effects import effects
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_rules import read_rule, rule_text, single
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_text import Tables
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import PortSet, for_families
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_text import Tables, is_our_jump
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import Opening, PortSet, for_families
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.packet_rules import Rule, forward_rules, guard_rules, input_rules
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.precedence import WRONG_PLACE, Place, below, overruled, places
+
+# others' denials of some sources must stay in front of our jump, and those of everyone behind it
+BASES = ("INPUT", "FORWARD", "OUTPUT")
 
 
 @dataclass(frozen=True)
@@ -79,8 +84,27 @@ def damage(tables: Tables, wanted: Wanted, numbers: Mapping[str, str]) -> list[s
             found.append(f"chain {chain} of {table} is missing")
         elif _read(tables, table, chain, numbers) != needed[table, base, chain]:
             found.append(f"chain {chain} of {table} holds rules by another hand")
-        if base not in jumps:
-            found.append(f"chain {base} of {table} has lost its jump to {chain}")
+        wanted_places = _places(tables, wanted, table, base, numbers)
+        found.extend(
+            f"chain {place.chain} of {table} has lost its jump to {chain}"
+            for place in wanted_places
+            if place.chain not in {name for name, _position in jumps}
+        )
+        found.extend(
+            f"chain {name} of {table} jumps to {chain} {WRONG_PLACE}"
+            for name, position in jumps
+            if not _is_in_place(name, position, wanted_places)
+        )
+    return found
+
+
+def disregarded(tables: Tables, wanted: Wanted, numbers: Mapping[str, str]) -> list[str]:
+    """The rules for some sources that have no effect on what we open, as they stand behind a denial of everyone."""
+    found = []
+    for table, base, _chain, _rules in wanted.chains():
+        if table == "filter":
+            known = effects(tables, _openings(wanted, base), numbers)
+            found += [line for place in _places(tables, wanted, table, base, numbers) for line in overruled(known, place) if line]
     return found
 
 
@@ -98,26 +122,64 @@ def change(tables: Tables, wanted: Wanted, numbers: Mapping[str, str]) -> str:
             # declaring a chain empties it
             section.append(f":{chain} - [0:0]")
             section.extend(rule_text(chain, rule) for rule in needed[table, base, chain])
-            if base not in jumps:
-                section.append(f"-I {base} 1 -j {chain}")
-            surplus = jumps[:]
-            if base in surplus:
-                surplus.remove(base)
-            section.extend(f"-D {place} -j {chain}" for place in surplus)
+            section.extend(_moves(tables, table, chain, _places(tables, wanted, table, base, numbers)))
         elif stands or jumps:
-            section.extend(f"-D {place} -j {chain}" for place in jumps)
+            section.extend(f"-D {name} -j {chain}" for name, _position in jumps)
             section.extend([f"-F {chain}", f"-X {chain}"] if stands else [])
     return "".join(f"*{table}\n{_joined(section)}COMMIT\n" for table, section in lines.items() if section)
 
 
 def saved_lines(wanted: Wanted) -> dict[str, list[str]]:
-    """The lines of each table that bring the set back, for a file that is loaded into empty tables."""
+    """The lines of each table that bring our chains back."""
     lines: dict[str, list[str]] = {"filter": [], "mangle": []}
     chains = wanted.chains()
     for table, _base, chain, _rules in chains:
         lines[table].append(f":{chain} - [0:0]")
-    for table, base, chain, rules in chains:
-        lines[table].extend([f"-A {base} -j {chain}", *(rule_text(chain, rule) for rule in rules)])
+    for table, _base, chain, rules in chains:
+        lines[table].extend(rule_text(chain, rule) for rule in rules)
+    return lines
+
+
+def saved_jumps(tables: Tables, wanted: Wanted, numbers: Mapping[str, str]) -> dict[str, list[tuple[str, int, str]]]:
+    """Where our jumps stand among the rules of a file: of each table, the chain, how many rules are in front, and our chain."""
+    jumps: dict[str, list[tuple[str, int, str]]] = {"filter": [], "mangle": []}
+    for table, base, chain, _rules in wanted.chains():
+        jumps[table].extend((str(place.chain), place.first, chain) for place in _places(tables, wanted, table, base, numbers))
+    return jumps
+
+
+def _openings(wanted: Wanted, base: str) -> Optional[tuple[Opening, ...]]:
+    """What a denial must be of to matter: on forward, ours is for every port."""
+    return wanted.ports.openings if base == "INPUT" else None
+
+
+def _places(tables: Tables, wanted: Wanted, table: str, base: str, numbers: Mapping[str, str]) -> list[Place]:
+    if table != "filter":  # the guard only drops, which holds wherever it stands
+        return [Place(base, 0, len(tables.rules.get((table, base), [])))]
+    known = effects(tables, _openings(wanted, base), numbers)
+    elsewhere = frozenset(chain for other in BASES if other != base for chain in below(known, other))
+    return places(known, base, elsewhere)
+
+
+def _is_in_place(chain: str, position: int, wanted_places: list[Place]) -> bool:
+    return any(place.chain == chain and place.first <= position <= place.last for place in wanted_places)
+
+
+def _moves(tables: Tables, table: str, chain: str, wanted_places: list[Place]) -> list[str]:
+    """What makes each place have one jump to our chain, and no other rule jump there."""
+    jumps = tables.jumps(table, chain)
+    lines: list[str] = []
+    for name in dict.fromkeys([*(name for name, _position in jumps), *(str(place.chain) for place in wanted_places)]):
+        here = [position for of, position in jumps if of == name]
+        place = next((place for place in wanted_places if place.chain == name), None)
+        if place is not None and len(here) == 1 and place.first <= here[0] <= place.last:
+            continue
+        lines.extend(f"-D {name} -j {chain}" for _position in here)
+        if place is not None:
+            standing = [line for line in tables.rules.get((table, name), []) if line != f"-A {name} -j {chain}"]
+            theirs = [number for number, line in enumerate(standing) if not is_our_jump(line)]
+            number = theirs[place.first] if place.first < len(theirs) else len(standing)
+            lines.append(f"-I {name} {number + 1 if place.first else 1} -j {chain}")
     return lines
 
 

@@ -8,8 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Optional
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_chains import all_chains
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_text import within, without
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_chains import (
+    Wanted,
+    all_chains,
+    saved_jumps,
+    saved_lines,
+)
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_text import Tables, within, without
 
 ReadText = Callable[[str], Optional[str]]
 
@@ -75,21 +80,24 @@ def missing_units(read_text: ReadText, owner: str, versions: list[int], is_wante
     return [f"{path} is not as it was written" for path, text in expected.items() if read_text(path) != text]
 
 
-def contents(read_text: ReadText, owner: str, lines: Mapping[int, Mapping[str, list[str]]], *, is_wanted: bool) -> dict[str, Optional[str]]:
-    """The files to replace, so that a boot brings these lines of each IP version and table back; foreign lines byte for byte."""
+def contents(
+    read_text: ReadText, owner: str, goals: Mapping[int, Wanted], numbers: Mapping[str, str], *, is_wanted: bool
+) -> dict[str, Optional[str]]:
+    """The files to replace, so that a boot brings the goal of each IP version back; foreign lines byte for byte."""
     if not can_be_permanent(read_text):
         return {}
     ours = frozenset(chain for _table, _base, chain in all_chains(owner))
     files: dict[str, Optional[str]] = {}
     by_unit: list[int] = []
     for version, paths in SAVED.items():
-        tables = lines.get(version, {}) if is_wanted else {}
+        goal = goals.get(version) if is_wanted else None
         host = host_path(read_text, version)
         for path in paths:
             text = read_text(path)
             if text is not None:
-                files[path] = within(without(text, ours), tables if path == host else {})
-        own = _own_text(tables) if tables and not host else None
+                bare = without(text, ours)
+                files[path] = within(bare, saved_lines(goal), saved_jumps(Tables(bare), goal, numbers)) if goal and path == host else bare
+        own = _own_text(goal) if goal and not host else None
         files[_own_path(owner, version)] = own
         if own is not None:
             by_unit.append(version)
@@ -101,17 +109,12 @@ def _own_path(owner: str, version: int) -> str:
     return f"{DIRECTORY}/{owner}.rules.v{version}"
 
 
-def _own_text(tables: Mapping[str, list[str]]) -> str:
+def _own_text(goal: Wanted) -> str:
     """Loaded beside other rules, so that our jump is put in front of them."""
-    sections = []
-    for table, found in tables.items():
-        inserted = [f"-I {line[3:].split()[0]} 1 {line[3:].split(' ', 1)[1]}" if _is_jump(line) else line for line in found]
-        sections.append(f"*{table}\n" + "".join(f"{line}\n" for line in inserted) + "COMMIT\n" if found else "")
-    return "".join(sections)
-
-
-def _is_jump(line: str) -> bool:
-    return line.startswith("-A ") and line.split()[1] in {"INPUT", "FORWARD", "PREROUTING"}
+    lines = saved_lines(goal)
+    for table, base, chain, _rules in goal.chains():
+        lines[table].append(f"-I {base} 1 -j {chain}")
+    return "".join(f"*{table}\n" + "".join(f"{line}\n" for line in found) + "COMMIT\n" for table, found in lines.items() if found)
 
 
 def _units(owner: str, versions: list[int]) -> dict[str, Optional[str]]:

@@ -9,9 +9,6 @@ from collections.abc import Mapping
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_rules import words_of
 
-# each is written by a program of its own; what they drop is no firewall of the host's
-CHAINS_OF_PROGRAMS = ("KUBE-", "cali-", "DOCKER", "CNI-", "LIBVIRT_", "f2b-", "vmstation-")
-
 # stands before a table that was not in the saved text, so that the table goes with our last line in it
 ADDED = "# this table was added by vmstation.cluster.firewall_ports\n"
 
@@ -25,7 +22,7 @@ class Tables:
         self.policies: dict[ChainKey, str] = {}
         self.rules: dict[ChainKey, list[str]] = {}
         table = ""
-        for line in text.splitlines():
+        for line in map(without_counters, text.splitlines()):
             if line.startswith("*"):
                 table = line[1:].strip()
             elif line.startswith(":"):
@@ -39,29 +36,25 @@ class Tables:
                 rule = " ".join(["-A", words[1], *words[2 + len(place) :]])
                 self.rules.setdefault((table, words[1]), []).insert(0, rule)
 
-    def can_refuse(self, chain: str) -> bool:
-        """Whether a packet that meets this chain of ``filter`` can be dropped or rejected, by other than programs' own chains."""
-        if self.policies.get(("filter", chain)) in {"DROP", "REJECT"}:
-            return True
-        return self._rules_refuse(chain, frozenset())
+    def jumps(self, table: str, chain: str) -> list[tuple[str, int]]:
+        """The chains that a jump to ``chain`` stands in, once for each jump, and how many rules of others are in front of it."""
+        found: list[tuple[str, int]] = []
+        for (of, name), lines in self.rules.items():
+            if of == table:
+                places = [place for place, line in enumerate(lines) if line == f"-A {name} -j {chain}"]
+                found.extend((name, sum(not is_our_jump(line) for line in lines[:place])) for place in places)
+        return found
 
-    def jumps(self, table: str, chain: str) -> list[str]:
-        """The chains that a jump to ``chain`` stands in, once for each jump."""
-        return [key[1] for key, lines in self.rules.items() for line in lines if key[0] == table and line == f"-A {key[1]} -j {chain}"]
 
-    def _rules_refuse(self, chain: str, above: frozenset[str]) -> bool:
-        for line in self.rules.get(("filter", chain), []):
-            words = words_of(line)
-            for option, target in zip(words, words[1:]):
-                if option not in {"-j", "-g"}:
-                    continue
-                if target in {"DROP", "REJECT"}:
-                    return True
-                if ("filter", target) not in self.policies or target in above or target.startswith(CHAINS_OF_PROGRAMS):
-                    continue
-                if self._rules_refuse(target, above | {chain}):
-                    return True
-        return False
+def is_our_jump(line: str) -> bool:
+    """Whether a rule is nothing but a jump to a chain of ours, of whichever set."""
+    words = line.split()
+    return len(words) == 4 and words[2] == "-j" and words[3].startswith("vmstation-")
+
+
+def without_counters(line: str) -> str:
+    """A line as ``iptables-save`` writes it without ``-c``."""
+    return line.partition("] ")[2] if line.startswith("[") else line
 
 
 def without(text: str, chains: frozenset[str]) -> str:
@@ -73,11 +66,17 @@ def without(text: str, chains: frozenset[str]) -> str:
     return whole
 
 
-def within(text: str, lines: Mapping[str, list[str]]) -> str:
-    """A saved text with these lines of each table, ours first of its rules; a table that is not there comes in front."""
+def within(text: str, lines: Mapping[str, list[str]], jumps: Mapping[str, list[tuple[str, int, str]]]) -> str:
+    """A saved text with these lines of each table, ours first of its rules; a table that is not there comes in front.
+
+    jumps: of each table, a chain, how many rules of others stay in front of our jump in it, and our chain.
+    """
     for table, ours in lines.items():
         if ours:
-            text = _put(text, table, ours)
+            in_front = [f"-A {chain} -j {target}" for chain, number, target in jumps.get(table, []) if not number]
+            text = _put(text, table, [*ours, *in_front])
+            for chain, number, target in jumps.get(table, []):
+                text = _put_behind(text, table, chain, number, target) if number else text
     return text
 
 
@@ -94,7 +93,22 @@ def _put(text: str, table: str, ours: list[str]) -> str:
     return "".join([*found[:place], block, *found[place:]])
 
 
+def _put_behind(text: str, table: str, chain: str, number: int, target: str) -> str:
+    """Our jump behind so many rules of others in a chain."""
+    found = text.splitlines(keepends=True)
+    current, seen = "", 0
+    for index, line in enumerate(found):
+        plain = without_counters(line.rstrip("\n"))
+        current = plain[1:].strip() if plain.startswith("*") else current
+        if current == table and plain.startswith(f"-A {chain} ") and not is_our_jump(plain):
+            seen += 1
+            if seen == number:
+                return "".join([*found[: index + 1], f"-A {chain} -j {target}\n", *found[index + 1 :]])
+    return text
+
+
 def _is_of(line: str, chains: frozenset[str]) -> bool:
+    line = without_counters(line)
     if line.startswith(":"):
         return line[1:].split(" ", 1)[0] in chains
     if not line.startswith(("-A ", "-I ")) or not any(chain in line for chain in chains):

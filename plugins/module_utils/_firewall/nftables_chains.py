@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Optional
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import PortSet, for_families
@@ -25,6 +25,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.packet
     input_rules,
     ports_of,
 )
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.precedence import WRONG_PLACE, Place, overruled, places
 
 GUARD_CHAIN = "node_ports"
 GUARD_HOOK = "{ type filter hook prerouting priority mangle; policy accept; }"
@@ -37,9 +38,27 @@ def chain_name(owner: str, hook: str) -> str:
     return name if hook == "input" else f"{name}.forward"
 
 
-def needed(ports: PortSet, targets: list[Target]) -> list[Target]:
-    """The targets that a set needs to be jumped to from: forward only for trusted networks."""
-    return [(key, hook) for key, hook in targets if ports and (hook == "input" or ports.trusted)]
+def sites(ruleset: Ruleset, ports: PortSet, targets: list[Target]) -> dict[ChainKey, tuple[str, Place]]:
+    """The chains that a set needs to be jumped to from, with their hook and the place in them: forward only for trusted networks."""
+    found: dict[ChainKey, tuple[str, Place]] = {}
+    for hook in ("input", "forward"):
+        bases = [key for key, of in targets if of == hook and ports and (hook == "input" or ports.trusted)]
+        if bases:
+            known = ruleset.effects(list(ports.openings) if hook == "input" else None)
+            elsewhere = ruleset.elsewhere(known, hook)
+            for place in (place for key in bases for place in places(known, key, elsewhere)):
+                found.setdefault(_key(place.chain), (hook, place))
+    return found
+
+
+def disregarded(ruleset: Ruleset, ports: PortSet, targets: list[Target]) -> list[str]:
+    """The rules for some sources that have no effect on what we open, as they stand behind a denial of everyone."""
+    return [
+        rule
+        for hook, place in sites(ruleset, ports, targets).values()
+        for rule in overruled(ruleset.effects(list(ports.openings) if hook == "input" else None), place)
+        if rule
+    ]
 
 
 def read_runtime(ruleset: Ruleset, owner: str, targets: list[Target]) -> tuple[PortSet, list[str]]:
@@ -61,25 +80,26 @@ def read_runtime(ruleset: Ruleset, owner: str, targets: list[Target]) -> tuple[P
 def runtime_change(ruleset: Ruleset, owner: str, wanted: PortSet, targets: list[Target]) -> str:
     """One batch from what stands to ``wanted``. nft takes all of it or nothing."""
     lines: list[str] = []
-    wanted_targets = needed(wanted, targets)
+    wanted_sites = sites(ruleset, wanted, targets)
     for hook in ("input", "forward"):
         name = chain_name(owner, hook)
-        keys = [key for key, of in wanted_targets if of == hook]
-        own = {(key[0], key[1], name) for key in keys}
+        own = {(key[0], key[1], name) for key, (of, _place) in wanted_sites.items() if of == hook}
         jumps = ruleset.jumps(name)
         for chain in sorted(own):
             lines.extend(_filled(chain, _rules(wanted, chain[0], hook)))
-        for key in keys:
-            if key not in {place for place, _handle in jumps}:
-                lines.append(f"insert rule {_words(key)} jump {name}")
-        first_jumps = {place: handle for place, handle in reversed(jumps) if place in keys}
-        lines.extend(f"delete rule {_words(place)} handle {handle}" for place, handle in jumps if first_jumps.get(place) != handle)
+        kept: dict[ChainKey, int] = {}
+        for key, (of, place) in wanted_sites.items():
+            if of == hook:
+                standing = [handle for at, handle, position in jumps if at == key and place.holds(position)]
+                kept.update({key: standing[0]} if standing else {})
+                lines.extend([] if standing else [_jump(ruleset, key, place.first, name)])
+        lines.extend(f"delete rule {_words(at)} handle {handle}" for at, handle, _position in jumps if kept.get(at) != handle)
         for chain in _own_chains(ruleset, owner, hook):
             if chain not in own:
                 lines.extend([f"flush chain {_words(chain)}", f"delete chain {_words(chain)}"])
     families = families_of([key for key, hook in targets if hook == "input"])
-    kept = _guard_key(owner, families)[:2] if wanted.guarded else None
-    lines.extend(f"delete table {family} {name}" for family, name, _chain in _guards(ruleset, owner) if (family, name) != kept)
+    guard = _guard_key(owner, families)[:2] if wanted.guarded else None
+    lines.extend(f"delete table {family} {name}" for family, name, _chain in _guards(ruleset, owner) if (family, name) != guard)
     lines.extend(_guard_lines(owner, wanted, families))
     return "".join(f"{line}\n" for line in lines)
 
@@ -95,10 +115,25 @@ def saved_text(owner: str, saved: Saved) -> str:
         keys = [key for key, of in saved.targets if of == hook]
         for chain in sorted({(key[0], key[1], name) for key in keys}):
             lines.extend(_filled(chain, _rules(saved.ports, chain[0], hook)))
-        lines.extend(f"insert rule {_words(key)} jump {name}" for key in keys)
+        lines.extend(f"{'add' if key in saved.last else 'insert'} rule {_words(key)} jump {name}" for key in keys)
     families = families_of([key for key, hook in saved.targets if hook == "input"])
     lines.extend(_guard_lines(owner, saved.ports, families))
     return header(saved) + "".join(f"{line}\n" for line in lines)
+
+
+def _jump(ruleset: Ruleset, key: ChainKey, position: int, name: str) -> str:
+    """Our jump, behind so many rules of others."""
+    theirs = ruleset.rules_of_others(key)
+    if position and position == len(theirs):
+        return f"add rule {_words(key)} jump {name}"
+    where = f" handle {theirs[position].handle}" if position else ""
+    return f"insert rule {_words(key)}{where} jump {name}"
+
+
+def _key(chain: Hashable) -> ChainKey:
+    assert isinstance(chain, tuple)
+    family, table, name = map(str, chain)
+    return family, table, name
 
 
 def _rules(ports: PortSet, table_family: str, hook: str) -> list[Rule]:
@@ -127,13 +162,19 @@ def _guard_lines(owner: str, ports: PortSet, families: frozenset[int]) -> list[s
 
 def _damage(ruleset: Ruleset, owner: str, ports: PortSet, targets: list[Target]) -> list[str]:
     damage: list[str] = []
-    wanted_targets = needed(ports, targets)
+    wanted_sites = sites(ruleset, ports, targets)
     for hook in ("input", "forward"):
         name = chain_name(owner, hook)
-        keys = [key for key, of in wanted_targets if of == hook]
-        places = {place for place, _handle in ruleset.jumps(name)}
-        damage.extend(f"chain {_words(key)} has lost its jump to {name}" for key in keys if key not in places)
-        damage.extend(f"chain {_words(place)} jumps to {name} for nothing" for place in sorted(places - set(keys)))
+        keys = [key for key, (of, _place) in wanted_sites.items() if of == hook]
+        jumps = ruleset.jumps(name)
+        standing_in = {key for key, _handle, _position in jumps}
+        damage.extend(f"chain {_words(key)} has lost its jump to {name}" for key in keys if key not in standing_in)
+        damage.extend(f"chain {_words(key)} jumps to {name} for nothing" for key in sorted(standing_in - set(keys)))
+        damage.extend(
+            f"chain {_words(key)} jumps to {name} {WRONG_PLACE}"
+            for key in keys
+            if key in standing_in and not any(at == key and wanted_sites[key][1].holds(position) for at, _handle, position in jumps)
+        )
         own = {(key[0], key[1], name) for key in keys}
         standing = set(_own_chains(ruleset, owner, hook))
         damage.extend(f"chain {_words(chain)} is left over" for chain in sorted(standing - own))

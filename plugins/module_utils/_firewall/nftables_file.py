@@ -16,6 +16,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model 
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.nftables_ruleset import ChainKey, Target
 
 ReadText = Callable[[str], Optional[str]]
+Matching = Callable[[str], list[str]]
 
 # RHEL's service reads the first, Debian's the second
 MAIN_FILES = ("/etc/sysconfig/nftables.conf", "/etc/nftables.conf")
@@ -24,17 +25,25 @@ DIRECTORY = "/etc/nftables.d"
 # used where the host's own file already reads all of DIRECTORY, maybe before the chains that we need are there
 OTHER_DIRECTORY = "/etc/nftables.vmstation"
 INCLUDED = re.compile(r'^\s*include\s+"([^"]+)"', re.MULTILINE)
+# where nft looks for a file without a path
+DEFAULT_DIRECTORY = "/etc"
+OUR_FILE = re.compile(r"/vmstation-[a-z0-9-]+\.nft$")
 OUR_LINE = re.compile(r'include "[^"]*/vmstation-[a-z0-9-]+\.nf\[t\]"')
 HEADER = "# Made by vmstation.cluster.firewall_ports: run that again instead of editing this.\n# "
 
 
 @dataclass(frozen=True)
 class Saved:
-    """What our file holds. targets: the base chains that it jumps from; elsewhere: those that the host's own file does not make."""
+    """What our file holds.
+
+    targets: the chains that it jumps from; last: those in which its jump comes behind all that the host's own file has.
+    elsewhere: those that the host's own file does not make.
+    """
 
     ports: PortSet = NOTHING
     targets: tuple[Target, ...] = ()
     elsewhere: tuple[ChainKey, ...] = ()
+    last: tuple[ChainKey, ...] = ()
 
 
 def main_file(read_text: ReadText) -> tuple[str, str]:
@@ -46,10 +55,19 @@ def main_file(read_text: ReadText) -> tuple[str, str]:
     return "", ""
 
 
-def main_with_includes(read_text: ReadText) -> str:
-    """The main file and what it includes by an exact path, to see which tables are the administrator's."""
-    text = main_file(read_text)[1]
-    return "\n".join([text, *(read_text(path) or "" for path in INCLUDED.findall(text) if "*" not in path)])
+def main_with_includes(read_text: ReadText, match: Matching) -> str:
+    """The main file and all that it includes, by path or by pattern, to see which tables are the administrator's."""
+    main = main_file(read_text)
+    texts: dict[str, str] = {}
+    to_read = list(main[:1])
+    while to_read:
+        path = to_read.pop(0)
+        if path in texts or OUR_FILE.search(path):
+            continue
+        texts[path] = read_text(path) or ""
+        for pattern in INCLUDED.findall(texts[path]):
+            to_read.extend(match(pattern if pattern.startswith("/") else f"{DEFAULT_DIRECTORY}/{pattern}"))
+    return "\n".join(texts.values())
 
 
 def is_enabled(read_text: ReadText) -> bool:
@@ -86,7 +104,13 @@ def without_any_include(main_text: str) -> str:
 
 
 def header(saved: Saved) -> str:
-    data = {"set": as_data(saved.ports), "targets": saved.targets, "elsewhere": saved.elsewhere}
+    last = {"last": saved.last} if saved.last else {}
+    data = {
+        "set": as_data(saved.ports),
+        "targets": saved.targets,
+        "elsewhere": saved.elsewhere,
+        **last,
+    }
     return f"{HEADER}{json.dumps(data, sort_keys=True)}\n"
 
 
@@ -97,7 +121,8 @@ def read_header(text: str) -> Optional[Saved]:
     try:
         data = json.loads(text[len(HEADER) :].split("\n", 1)[0])
         targets = tuple((_key(key), str(hook)) for key, hook in data["targets"])
-        return Saved(from_data(data["set"]), targets, tuple(_key(key) for key in data["elsewhere"]))
+        elsewhere, last = (tuple(_key(key) for key in data.get(name, ())) for name in ("elsewhere", "last"))
+        return Saved(from_data(data["set"]), targets, elsewhere, last)
     except (ValueError, KeyError, TypeError):
         return None
 

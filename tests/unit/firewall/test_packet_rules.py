@@ -9,6 +9,7 @@ import json
 
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import nftables_file
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_effects import can_refuse
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_rules import protocol_numbers, single
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_rules import read_rule as read_iptables_rule
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_rules import rule_text as iptables_text
@@ -238,7 +239,9 @@ REFUSING = [
     # tables of programs
     ([chain("inet", "firewalld", "filter_INPUT", "input", "drop")], []),
     ([chain("ip", "kube-proxy", "filter-input", "input", "drop")], []),
-    ([chain("inet", "f2b-table", "f2b-chain", "input", "drop")], []),
+    # a program's or the owner's list of bans
+    ([chain("inet", "f2b-table", "f2b-chain", "input"), rule("inet", "f2b-table", "f2b-chain", saddr("ip", "@banned"), DROP)], []),
+    ([chain("ip", "sshguard", "blacklist", "input"), rule("ip", "sshguard", "blacklist", saddr("ip", "@attackers"), DROP)], []),
     ([chain("inet", "vmstation_a", "x", "input", "drop")], []),
     ([chain("ip", "filter", "INPUT", "input", "drop")], []),
     ([chain("ip", "filter", "input", "input", "drop"), rule("ip", "filter", "input", {"xt": None}, ACCEPT)], []),
@@ -289,18 +292,19 @@ SAVED = [
     "*filter\n:INPUT DROP [0:0]\n-A INPUT -j vmstation-other\nCOMMIT\n",
 ]
 OUR_LINES = {
-    "filter": [":vmstation-a - [0:0]", "-A INPUT -j vmstation-a", "-A vmstation-a -p tcp -m tcp --dport 1 -j ACCEPT"],
-    "mangle": [":vmstation-a - [0:0]", "-A PREROUTING -j vmstation-a", "-A vmstation-a -p tcp -m tcp --dport 1 -j DROP"],
+    "filter": [":vmstation-a - [0:0]", "-A vmstation-a -p tcp -m tcp --dport 1 -j ACCEPT"],
+    "mangle": [":vmstation-a - [0:0]", "-A vmstation-a -p tcp -m tcp --dport 1 -j DROP"],
 }
+BASES = {"filter": "INPUT", "mangle": "PREROUTING"}
 
 
 @pytest.mark.parametrize("text", SAVED)
 def test_our_lines_come_into_saved_rules_and_go_without_a_trace(text):
-    with_ours = within(text, OUR_LINES)
+    with_ours = within(text, OUR_LINES, {table: [(base, 0, "vmstation-a")] for table, base in BASES.items()})
     tables = Tables(with_ours)
-    assert tables.jumps("filter", "vmstation-a") == ["INPUT"]
+    assert tables.jumps("filter", "vmstation-a") == [("INPUT", 0)]
     assert tables.rules["filter", "INPUT"][0] == "-A INPUT -j vmstation-a"
-    assert tables.jumps("mangle", "vmstation-a") == ["PREROUTING"]
+    assert tables.jumps("mangle", "vmstation-a") == [("PREROUTING", 0)]
     assert without(with_ours, frozenset({"vmstation-a"})) == text
 
 
@@ -321,4 +325,4 @@ def test_our_lines_come_into_saved_rules_and_go_without_a_trace(text):
     ],
 )
 def test_a_chain_of_iptables_refuses_or_not(lines, refuses):
-    assert Tables(f"*filter\n{lines}\nCOMMIT\n").can_refuse("INPUT") is refuses
+    assert can_refuse(Tables(f"*filter\n{lines}\nCOMMIT\n"), "INPUT") is refuses
