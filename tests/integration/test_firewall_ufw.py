@@ -84,7 +84,7 @@ class TestUfw(Managed):
         assert "6443/tcp" in again["added"]
         assert self.standing(host) == stands
 
-    @pytest.mark.parametrize("denial", [["deny", "6443/tcp"], ["limit", "6443/tcp"], ["reject", "6000:7000/tcp"]])
+    @pytest.mark.parametrize("denial", [["deny", "6443/tcp"], ["reject", "6000:7000/tcp"]])
     def test_an_opening_holds_before_a_denial_of_everyone(self, host, peer, denial):
         host.run(["ufw", "insert", "1", *denial])
         try:
@@ -96,6 +96,39 @@ class TestUfw(Managed):
             firewall_direct.run(host, GONE)
         finally:
             host.run(["ufw", "delete", *denial])
+
+    def test_ufw_limit_goes_on_limiting_a_port_that_is_opened(self, host, peer):
+        host.run(["ufw", "deny", "6400/tcp"])  # another port's, so that nothing needs to be in front of it
+        host.run(["ufw", "limit", "6443/tcp"])
+        question = ("tcp", host.address, 6443)
+        try:
+            with listening(host, ("tcp", 6443)):
+                for wanted in (SET, OTHER, SET):
+                    firewall_direct.run(host, wanted)
+                assert "warnings" not in firewall_direct.run(host, SET)
+                assert firewall_direct.run(host, SET, check=True)["changed"] is False
+                assert sum(reached(peer, question)[0] for _ in range(8)) == 5
+                host.run(["ufw", "reload"])
+                assert firewall_direct.run(host, SET, check=True)["changed"] is False
+                assert sum(reached(peer, question)[0] for _ in range(8)) <= 5
+            firewall_direct.run(host, GONE)
+        finally:
+            host.run(["ufw", "delete", "limit", "6443/tcp"])
+            host.run(["ufw", "delete", "deny", "6400/tcp"])
+
+    def test_a_limit_that_was_switched_off_holds_again(self, host, peer):
+        """Where our rules stood in front of it, as earlier releases put them, or where it was added behind ours."""
+        firewall_direct.run(host, SET)
+        host.run(["ufw", "limit", "6443/tcp"])
+        try:
+            again = firewall_direct.run(host, SET)
+            assert "deny or limit some sources only behind our rules" in str(again["repaired"])
+            assert firewall_direct.run(host, SET, check=True)["changed"] is False
+            with listening(host, ("tcp", 6443)):
+                assert [reached(peer, ("tcp", host.address, 6443))[0] for _ in range(8)].count(False) >= 2
+            firewall_direct.run(host, GONE)
+        finally:
+            host.run(["ufw", "delete", "limit", "6443/tcp"])
 
     def test_a_denial_of_one_source_stays_before_an_opening(self, host, peer):
         firewall_direct.run(host, SET)

@@ -17,7 +17,13 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model 
     networks,
 )
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ports import PROTOCOLS_WITH_PORTS, merge
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ufw_iptables import Rule, protocol_names, rules_of
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ufw_iptables import (
+    Rule,
+    overruled,
+    parse_rule,
+    protocol_names,
+    rules_of,
+)
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ufw_runtime import changes
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Commands
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
@@ -49,6 +55,16 @@ class Ufw(Backend):
 
     def families(self) -> frozenset[int]:
         return frozenset({4, 6} if _setting(self._read_text(DEFAULTS), "IPV6") == "yes" else {4})
+
+    def limits(self, wanted: PortSet) -> tuple[str, ...]:
+        profiles = ufw_rules.profiles_of("", wanted.openings)
+        return tuple(
+            f"{USER_RULES[family]}: `{rule.line}` stands behind a rule that denies everyone: for what this set opens it has no effect. "
+            "Put it in front with `ufw prepend` or `ufw insert`."
+            for family in sorted(self.families())
+            for foreign in [[rule for rule in rules_of(self._written("", family), ufw_rules.user_chain(family)) if not _is_any_sets(rule)]]
+            for rule in overruled(foreign, [parse_rule(entry.splitlines()[-1]) for entry in ufw_rules.entries(family, profiles)])
+        )
 
     def read(self, owner: str) -> Standing:
         damage: list[str] = []
@@ -136,6 +152,8 @@ class Ufw(Backend):
             damage += [f"{where} hold a rule of ours that is not as it was written: {rule.line}" for rule in strange]
             if _hidden(user, ours):
                 damage.append(f"{where} deny everyone before our rules in {ufw_rules.user_chain(family)}")
+            if _hides(user, ours):
+                damage.append(f"{where} deny or limit some sources only behind our rules in {ufw_rules.user_chain(family)}")
             accepting = [rule for rule in (*ours, *entering) if rule not in strange]
             openings += [opening for rule in accepting if rule.protocol for opening in rule.openings(family, self._protocol(rule))]
             from_trusted = {rule.source for rule in entering if rule.source and not rule.protocol}
@@ -171,9 +189,21 @@ def _says(profile_file: Optional[str], profiles: list[ufw_rules.Profile]) -> boo
     return sections[0] == sections[1]
 
 
+def _is_any_sets(rule: Rule) -> bool:
+    return rule.comment.startswith("dapp_vmstation-")
+
+
 def _hidden(user: list[Rule], ours: list[Rule]) -> bool:
-    first_denial = next((index for index, rule in enumerate(user) if rule not in ours and rule.denies_everyone), len(user))
+    first_denial = next((index for index, rule in enumerate(user) if rule not in ours and rule.denies_everyone(ours)), len(user))
     return any(rule in ours for rule in user[first_denial:])
+
+
+def _hides(user: list[Rule], ours: list[Rule]) -> bool:
+    """Whether a rule for some sources stands behind one of ours that it could stand in front of."""
+    foreign = [rule for rule in user if rule not in ours]
+    out_of_reach = overruled(foreign, ours)
+    first = next((index for index, rule in enumerate(user) if rule in ours), len(user))
+    return any(rule.restricts and rule not in ours and rule not in out_of_reach and any(map(rule.meets, ours)) for rule in user[first:])
 
 
 def _damage_of_jumps(owner: str, family: int, loaded: str, runtime: PortSet) -> list[str]:

@@ -35,13 +35,25 @@ class Rule:
     conditions: tuple[str, ...] = ()
 
     @property
-    def denies_everyone(self) -> bool:
-        """Whether what stands behind it is dead for all. A denial of some source, address or interface is narrower, and deliberate.
+    def restricts(self) -> bool:
+        """Whether it denies some source, address or interface, or limits each of them, as `ufw limit` does from its first rule on."""
+        limits = self.jump.endswith("-user-limit") or (not self.jump and "--set" in self.conditions)
+        return limits or (self.jump in DENIALS and self._is_narrow)
 
-        `ufw limit` counts, from its first rule on (`--set`).
-        """
-        denies = self.jump in DENIALS or self.jump.endswith("-user-limit") or (not self.jump and "--set" in self.conditions)
-        return denies and not self.source and not self.destination and "-i" not in self.conditions
+    def denies_everyone(self, ours: Iterable[Rule]) -> bool:
+        """Whether one of our rules that stood behind it would be dead for all."""
+        return self.jump in DENIALS and not self._is_narrow and any(self.meets(rule) for rule in ours)
+
+    def meets(self, other: Rule) -> bool:
+        """Whether there are packets that both are for, by protocol and ports."""
+        if self.protocol and other.protocol and self.protocol != other.protocol:
+            return False
+        pairs = ((mine, theirs) for mine in self.ports for theirs in other.ports)
+        return not (self.ports and other.ports) or any(mine[0] <= theirs[1] and theirs[0] <= mine[1] for mine, theirs in pairs)
+
+    @property
+    def _is_narrow(self) -> bool:
+        return bool(self.source or self.destination or "-i" in self.conditions)
 
     def openings(self, family: int, protocol: str = "") -> Iterable[Opening]:
         """What an accepting rule lets in. protocol: its canonical name, where the rule has another one."""
@@ -151,3 +163,9 @@ def _network(text: str) -> str:
     if "/" in text:
         return text
     return f"{text}/{128 if ':' in text else 32}"
+
+
+def overruled(foreign: Sequence[Rule], ours: Sequence[Rule]) -> list[Rule]:
+    """Those rules for some sources that stand behind a denial of everyone, which ours have to be in front of."""
+    denial = next((index for index, rule in enumerate(foreign) if rule.denies_everyone(ours)), len(foreign))
+    return [rule for rule in foreign[denial:] if rule.restricts and any(rule.meets(each) for each in ours)]

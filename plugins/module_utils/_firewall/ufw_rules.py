@@ -123,9 +123,9 @@ def without_ours(owner: str, rules_file: str) -> str:
 
 
 def with_entries(path: str, rules_file: str, ours: Sequence[str]) -> str:
-    """The file, free of ours, with our entries where they hold: last, but before the first rule that denies everyone.
+    """The file, free of ours, with our entries where they hold: last, but before the first rule that denies everyone what they allow.
 
-    A denial of some sources (as fail2ban adds them) stays in front of ours, as in ufw itself.
+    A denial of some sources (as fail2ban adds them) and a limit stay in front of ours, as in ufw itself.
     """
     if not ours:
         return rules_file
@@ -133,6 +133,7 @@ def with_entries(path: str, rules_file: str, ours: Sequence[str]) -> str:
     start = next((index + 1 for index, line in enumerate(lines) if line.rstrip() == RULES), None)
     if start is None:
         raise Refusal(path, f"no line `{RULES}`", "a rules file as ufw writes it", "Run `ufw reset` or restore the file, then run again.")
+    allowed = [parse_rule(ours_entry.splitlines()[-1]) for ours_entry in ours]
     place = entry = start
     for index in range(start, len(lines)):
         rule = parse_rule(lines[index].rstrip("\n")) if lines[index].startswith("-A ") else None
@@ -142,7 +143,7 @@ def with_entries(path: str, rules_file: str, ours: Sequence[str]) -> str:
             entry = index if lines[index] == "\n" else entry
         elif not rule.chain.startswith(("ufw-user-", "ufw6-user-")) or "-user-limit" in rule.chain:
             break
-        elif rule.denies_everyone and rule.chain.endswith("-user-input"):
+        elif rule.denies_everyone(allowed) and rule.chain.endswith("-user-input"):
             place = entry
             break
         else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import ufw_blocks, ufw_rules
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ufw_iptables import rules_of
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ufw_iptables import parse_rule, rules_of
 
 
 def changes(owner: str, family: int, loaded: str, entries: Sequence[str], own_rules: Sequence[str]) -> str:
@@ -26,7 +26,8 @@ def _user_rules(owner: str, family: int, loaded: str, entries: Sequence[str]) ->
     lines = [f"-D{rule.line[2:]}" for rule in rules if ufw_rules.is_ours(owner, rule)]
     foreign = [rule for rule in rules if not ufw_rules.is_ours(owner, rule)]
     wanted = [entry.splitlines()[-1] for entry in entries]
-    denial = next((number for number, rule in enumerate(foreign, 1) if rule.denies_everyone), None)
+    allowed = [parse_rule(line) for line in wanted]
+    denial = next((number for number, rule in enumerate(foreign, 1) if rule.denies_everyone(allowed)), None)
     if denial is None:
         return lines + wanted
     return lines + [f"-I {chain} {number}{line[len(f'-A {chain}') :]}" for number, line in enumerate(wanted, denial)]

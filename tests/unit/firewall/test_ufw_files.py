@@ -25,18 +25,19 @@ ALLOW_22 = "\n### tuple ### allow tcp 22 0.0.0.0/0 any 0.0.0.0/0 in comment=6b65
 DENY_23 = "\n### tuple ### deny tcp 23 0.0.0.0/0 any 0.0.0.0/0 in\n-A ufw-user-input -p tcp --dport 23 -j DROP\n"
 DENY_HOST = "\n### tuple ### deny any any 0.0.0.0/0 any 1.2.3.4 in\n-A ufw-user-input -s 1.2.3.4 -j DROP\n"
 DENY_ON_A_CARD = "\n### tuple ### deny any any 0.0.0.0/0 any 0.0.0.0/0 in_eth1\n-A ufw-user-input -i eth1 -j DROP\n"
-LIMIT_24 = (
-    "\n### tuple ### limit tcp 24 0.0.0.0/0 any 0.0.0.0/0 in\n"
-    "-A ufw-user-input -p tcp --dport 24 -m conntrack --ctstate NEW -m recent --set\n"
-    "-A ufw-user-input -p tcp --dport 24 -m conntrack --ctstate NEW -m recent --update --seconds 30 --hitcount 6 -j ufw-user-limit\n"
-    "-A ufw-user-input -p tcp --dport 24 -j ufw-user-limit-accept\n"
+DENY_6443 = DENY_23.replace("23", "6443")
+LIMIT_6443 = (
+    "\n### tuple ### limit tcp 6443 0.0.0.0/0 any 0.0.0.0/0 in\n"
+    "-A ufw-user-input -p tcp --dport 6443 -m conntrack --ctstate NEW -m recent --set\n"
+    "-A ufw-user-input -p tcp --dport 6443 -m conntrack --ctstate NEW -m recent --update --seconds 30 --hitcount 6 -j ufw-user-limit\n"
+    "-A ufw-user-input -p tcp --dport 6443 -j ufw-user-limit-accept\n"
 )
 LOGGED_DENIAL = (
-    "\n### tuple ### deny_log tcp 25 0.0.0.0/0 any 0.0.0.0/0 in\n"
-    '-A ufw-user-logging-input -p tcp --dport 25 -m conntrack --ctstate NEW -m limit --limit 3/min -j LOG --log-prefix "[UFW BLOCK] "\n'
-    "-A ufw-user-logging-input -p tcp --dport 25 -j RETURN\n"
-    "-A ufw-user-input -p tcp --dport 25 -j ufw-user-logging-input\n"
-    "-A ufw-user-input -p tcp --dport 25 -j DROP\n"
+    "\n### tuple ### deny_log tcp 2379 0.0.0.0/0 any 0.0.0.0/0 in\n"
+    '-A ufw-user-logging-input -p tcp --dport 2379 -m conntrack --ctstate NEW -m limit --limit 3/min -j LOG --log-prefix "[UFW BLOCK] "\n'
+    "-A ufw-user-logging-input -p tcp --dport 2379 -j RETURN\n"
+    "-A ufw-user-input -p tcp --dport 2379 -j ufw-user-logging-input\n"
+    "-A ufw-user-input -p tcp --dport 2379 -j DROP\n"
 )
 ROUTE_DENIAL = "\n### tuple ### route:deny any any 0.0.0.0/0 any 0.0.0.0/0 in\n-A ufw-user-forward -j DROP\n"
 ANOTHER_OWNER = (
@@ -91,17 +92,20 @@ def test_no_field_of_a_profile_is_longer_than_ufw_takes():
     [
         ([], 0),
         ([ALLOW_22], 1),
-        ([ALLOW_22, DENY_23], 1),
-        ([DENY_23, ALLOW_22], 0),
-        ([DENY_HOST, ALLOW_22, DENY_23], 2),
+        ([ALLOW_22, DENY_6443], 1),
+        ([DENY_6443, ALLOW_22], 0),
+        ([DENY_HOST, ALLOW_22, DENY_6443], 2),
+        ([DENY_HOST, DENY_6443, LIMIT_6443], 1),
         ([DENY_ON_A_CARD, ALLOW_22], 2),
-        ([ALLOW_22, LIMIT_24], 1),
+        ([ALLOW_22, LIMIT_6443], 2),
         ([LOGGED_DENIAL, ALLOW_22], 0),
         ([ROUTE_DENIAL, ALLOW_22], 2),
-        ([ANOTHER_OWNER, DENY_23], 1),
+        ([ANOTHER_OWNER, DENY_6443], 1),
+        # a denial of another port is none that ours must be in front of, so what follows it keeps its effect
+        ([DENY_23, LIMIT_6443, DENY_HOST], 3),
     ],
 )
-def test_our_entries_stand_last_but_before_a_denial_of_everyone(foreign, place):
+def test_our_entries_stand_behind_limits_and_bans_but_before_a_denial_of_everyone(foreign, place):
     before = user_rules(*foreign)
     after = ufw_rules.with_entries("user.rules", before, OURS)
     assert after == user_rules(*foreign[:place], *OURS, *foreign[place:])
@@ -230,7 +234,7 @@ ADDED = "-p tcp --dport 6443 -j ACCEPT -m comment --comment 'dapp_vmstation-work
         ([], [f"-A ufw-user-input {ADDED}"]),
         ([SAVED], [f"-D{SAVED[2:]}", f"-A ufw-user-input {ADDED}"]),
         (
-            ["-A ufw-user-input -s 1.2.3.4/32 -j DROP", "-A ufw-user-input -p tcp -m tcp --dport 23 -j DROP"],
+            ["-A ufw-user-input -s 1.2.3.4/32 -j DROP", "-A ufw-user-input -p tcp -m tcp --dport 6443 -j DROP"],
             [f"-I ufw-user-input 2 {ADDED}"],
         ),
         ([SAVED, "-A ufw-user-input -j REJECT"], [f"-D{SAVED[2:]}", f"-I ufw-user-input 1 {ADDED}"]),
