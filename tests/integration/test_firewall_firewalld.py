@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tests.integration import firewall_direct
-from tests.integration.firewall_managed import GONE, OTHER, SET, Managed
+from tests.integration.firewall_managed import GONE, OTHER, POD_NETWORK, SET, Managed
 from tests.integration.firewall_wire import listening, reached
 from tests.integration.firewalld_hosts import HAND_WRITTEN, ZONE, OnFirewalld, hosts
 
@@ -54,6 +54,47 @@ class TestFirewalld(OnFirewalld, Managed):
                 assert reached(peer, *questions) == [False, False, True]
         finally:
             host.run(["firewall-cmd", "--reload"])
+
+    @pytest.mark.parametrize(
+        ("ban", "unban"),
+        [
+            (
+                ["--add-rich-rule=rule family=ipv4 source address={peer} reject"],
+                ["--remove-rich-rule=rule family=ipv4 source address={peer} reject"],
+            ),
+            (["--zone=drop", "--add-source={peer}"], ["--zone=drop", "--remove-source={peer}"]),
+            (["--zone=block", "--add-source=ipset:bans"], ["--zone=block", "--remove-source=ipset:bans"]),
+            (
+                ["--add-rich-rule=rule source ipset=bans drop"],
+                ["--remove-rich-rule=rule source ipset=bans drop"],
+            ),
+        ],
+        ids=["a rich rule", "a source of the zone drop", "an ipset in the zone block", "a rich rule with an ipset"],
+    )
+    def test_a_ban_keeps_its_effect_with_a_reload(self, lab, host, peer, ban, unban):
+        host.run(["firewall-cmd", "-q", "--permanent", "--new-ipset=bans", "--type=hash:ip"])
+        host.run(["firewall-cmd", "-q", "--permanent", "--ipset=bans", f"--add-entry={peer.address}"])
+        ours = [{"port": 6443}, {"port": 10250, "sources": ["192.168.4.0/24"]}]
+        wanted = {**SET, "ports": ours, "trusted": [POD_NETWORK, f"{peer.address}/32"]}
+        questions = [("tcp", host.address, port) for port in (6443, 10250, 8099)]
+        try:
+            host.run(["firewall-cmd", "-q", "--reload"])
+            with listening(host, ("tcp", 6443), ("tcp", 10250), ("tcp", 8099)):
+                firewall_direct.run(host, wanted)
+                assert reached(peer, *questions) == [True, True, True]
+                host.run(["firewall-cmd", "-q", "--permanent", *(word.format(peer=peer.address) for word in ban)])
+                host.run(["firewall-cmd", "-q", "--reload"])
+                assert reached(peer, *questions) == [False, False, False]
+                assert reached(lab, *questions) == [True, True, False]
+                firewall_direct.run(host, {**wanted, "ports": [*ours, {"port": 6445}]})
+                assert firewall_direct.run(host, {**wanted, "ports": [*ours, {"port": 6445}]})["changed"] is False
+                assert reached(peer, *questions) == [False, False, False]
+        finally:
+            host.run(["firewall-cmd", "-q", "--permanent", *(word.format(peer=peer.address) for word in unban)])
+            host.run(["firewall-cmd", "-q", "--permanent", "--delete-ipset=bans"])
+            firewall_direct.run(host, GONE)
+            host.write(ZONE, HAND_WRITTEN)
+            host.run(["sh", "-c", "rm -f /etc/firewalld/zones/drop.xml* /etc/firewalld/zones/block.xml*; firewall-cmd -q --reload"])
 
     def test_a_trusted_network_that_would_cost_others_their_settings_is_refused(self, host):
         host.run(["firewall-cmd", "--add-port=8082/tcp"])

@@ -115,6 +115,65 @@ def test_as_many_processes_for_200_ports_as_for_one(host):
     behaviour.as_many_processes_for_200_ports_as_for_one(host)
 
 
+def test_bans_keep_their_effect_before_and_after_and_those_that_come_later(host, friend, stranger):
+    """fail2ban's chain, empty and full, at the top of INPUT; and an owner's chain that bans some and then denies everyone."""
+    jail = "iptables -N f2b-x; iptables -A f2b-x -j RETURN; iptables -I INPUT -p tcp -m multiport --dports 9100 -j f2b-x"
+    own = "iptables -N own; iptables -A own -s 192.168.4.92 -p tcp --dport 9101 -j REJECT; iptables -A own -j REJECT"
+    own += "; iptables -A INPUT -j own"
+    ban = ["iptables", "-I", "f2b-x", "1", "-s", "192.168.4.92", "-j", "REJECT", "--reject-with", "icmp-port-unreachable"]
+    host.run(["sh", "-ec", f"{jail}; {own};" + SAVED])
+    before = state(host)
+    with agent_on(host) as target, agent_on(friend) as near, agent_on(stranger) as far:
+        target.listen([9100, 9101, 10250], [])
+        assert firewall_direct.run(host, WORKER, check=True)["changed"]
+        assert "own" not in str(firewall_direct.run(host, WORKER).get("warnings", []))
+        assert (near.connect(host.address, 9100), far.connect(host.address, 9100)) == ("open", "open")
+        assert (near.connect(host.address, 9101), far.connect(host.address, 9101)) == ("open", "refused")
+        host.run(ban)
+        assert (near.connect(host.address, 9100), far.connect(host.address, 9100)) == ("open", "refused")
+        # a second program adds its own in front, and neither makes a run change anything
+        host.run(["iptables", "-I", "INPUT", "-s", "192.168.4.92", "-p", "tcp", "--dport", "10250", "-j", "DROP"])
+        for wanted in (WORKER, {**WORKER, "ports": [*WORKER["ports"], {"port": 9200}]}, WORKER):
+            firewall_direct.run(host, wanted)
+            assert not firewall_direct.run(host, wanted)["changed"]
+            assert (near.connect(host.address, 9100), far.connect(host.address, 9100)) == ("open", "refused")
+        assert near.connect(host.address, 10250) == "open"
+        # what a boot brings: the saved rules, in which the jail is empty, and the ban anew
+        host.run(["sh", "-ec", "iptables-restore < /etc/iptables/rules.v4"])
+        assert not firewall_direct.run(host, WORKER)["changed"]
+        host.run(ban)
+        assert (near.connect(host.address, 9100), far.connect(host.address, 9100)) == ("open", "refused")
+        assert (near.connect(host.address, 9101), far.connect(host.address, 9101)) == ("open", "refused")
+        host.run(["iptables", "-D", "f2b-x", "1"])
+    firewall_direct.run(host, ABSENT)
+    assert state(host) == before
+
+
+def test_a_jump_that_an_earlier_release_put_in_front_of_a_ban_is_moved(host, stranger):
+    firewall_direct.run(host, WORKER)
+    host.run(["iptables", "-A", "INPUT", "-s", "192.168.4.92", "-p", "tcp", "--dport", "9100", "-j", "REJECT"])
+    with agent_on(host) as target, agent_on(stranger) as far:
+        target.listen([9100], [])
+        assert far.connect(host.address, 9100) == "open"
+        assert "in front of a rule that denies some sources" in str(firewall_direct.run(host, WORKER)["repaired"])
+        assert far.connect(host.address, 9100) == "refused"
+    assert not firewall_direct.run(host, WORKER)["changed"]
+
+
+def test_a_host_with_nothing_but_tailscales_rules_has_no_firewall(host):
+    host.run(["sh", "-ec", "for t in iptables ip6tables; do $t -F; $t -X; $t -P INPUT ACCEPT; $t -P FORWARD ACCEPT; done"])
+    chains = "iptables -N ts-input; iptables -A INPUT -j ts-input"
+    rules = (
+        "iptables -A ts-input -s 100.115.92.0/23 ! -i tailscale0 -j RETURN; iptables -A ts-input -s 100.64.0.0/10 ! -i tailscale0 -j DROP"
+    )
+    host.run(["sh", "-ec", f"{chains}; {rules}"])
+    before = state(host)
+    result = firewall_direct.run(host, WORKER)
+    assert (result["backend"], result["changed"]) == ("none", False)
+    assert "No firewall is in force" in str(result["warnings"])
+    assert state(host) == before
+
+
 def test_two_owners_do_not_know_of_each_other(host):
     behaviour.two_owners_do_not_know_of_each_other(host, lambda: state(host))
 

@@ -86,6 +86,89 @@ def test_as_many_processes_for_200_ports_as_for_one(host):
     behaviour.as_many_processes_for_200_ports_as_for_one(host)
 
 
+SSHGUARD = """
+table ip sshguard {
+  set attackers { type ipv4_addr; flags interval; elements = { 192.168.4.92 } }
+  chain blacklist { type filter hook input priority filter - 10; policy accept; tcp dport 9100 ip saddr @attackers drop; }
+}
+"""
+SSHGUARD_STOPS = ["nft", "delete", "table", "ip", "sshguard"]
+
+
+def test_bans_in_a_programs_own_table_keep_their_effect(host, friend, stranger):
+    host.run(["nft", "-f", "-"], stdin=SSHGUARD)
+    theirs = host.run(["nft", "list", "table", "ip", "sshguard"]).stdout
+    with agent_on(host) as target, agent_on(friend) as near, agent_on(stranger) as far:
+        target.listen([9100], [])
+        assert "sshguard" not in str(firewall_direct.run(host, WORKER).get("warnings", []))
+        assert (near.connect(host.address, 9100), far.connect(host.address, 9100)) == ("open", "dropped")
+        assert host.run(["nft", "list", "table", "ip", "sshguard"]).stdout == theirs
+        # its restart makes the table anew: nothing to repair
+        host.run(SSHGUARD_STOPS)
+        host.run(["nft", "-f", "-"], stdin=SSHGUARD)
+        assert not firewall_direct.run(host, WORKER)["changed"]
+        assert far.connect(host.address, 9100) == "dropped"
+    host.run(SSHGUARD_STOPS)
+
+
+@pytest.mark.parametrize("end", ["", "reject with icmpx port-unreachable"], ids=["policy drop", "a reject at the end"])
+def test_bans_in_the_owners_own_chain_keep_their_effect(host, friend, stranger, end):
+    conf = host.read("/etc/nftables.conf")
+    banned = "    ip saddr @banned tcp dport { 9100, 9101 } drop\n"
+    theirs = conf.replace("  chain input {\n", "  set banned { type ipv4_addr; }\n  chain input {\n")
+    theirs = theirs.replace("    tcp dport 22 accept", f"{banned}    tcp dport 22 accept").replace('own rule"\n', f'own rule"\n    {end}\n')
+    host.write("/etc/nftables.conf", theirs)
+    try:
+        host.run(["systemctl", "restart", "nftables"])
+        before = state(host)
+        warned = str(firewall_direct.run(host, WORKER, check=True).get("warnings", []))
+        assert "after a boot" not in warned
+        assert firewall_direct.run(host, WORKER)["changed"]
+        again = firewall_direct.run(host, WORKER)
+        assert not again["changed"], again
+        assert ("after a boot our rules come first" in str(again.get("warnings", []))) is bool(end)
+        with agent_on(host) as target, agent_on(friend) as near, agent_on(stranger) as far:
+            target.listen([9100], [])
+            assert far.connect(host.address, 9100) == "open"
+            host.run(["nft", "add", "element", "inet", "filter", "banned", "{ 192.168.4.92 }"])
+            assert (near.connect(host.address, 9100), far.connect(host.address, 9100)) == ("open", "dropped")
+            host.run(["systemctl", "reload", "nftables"])
+            assert firewall_direct.run(host, WORKER)["changed"] is bool(end)
+            host.run(["nft", "add", "element", "inet", "filter", "banned", "{ 192.168.4.92 }"])
+            assert (near.connect(host.address, 9100), far.connect(host.address, 9100)) == ("open", "dropped")
+            assert not firewall_direct.run(host, WORKER)["changed"]
+        host.run(["nft", "delete", "element", "inet", "filter", "banned", "{ 192.168.4.92 }"])
+        firewall_direct.run(host, ABSENT)
+        assert state(host) == before
+    finally:
+        host.write("/etc/nftables.conf", conf)
+        host.run(["sh", "-ec", "systemctl reset-failed nftables; systemctl restart nftables"])
+
+
+def test_a_ruleset_that_is_included_by_a_pattern_is_a_firewall(host):
+    """The table has iptables' names, as iptables-restore-translate makes it."""
+    conf = host.read("/etc/nftables.conf")
+    rules = "type filter hook input priority filter; policy drop;\n    tcp dport 22 counter accept"
+    part = f"table ip filter {{\n  chain INPUT {{\n    {rules}\n  }}\n}}\n"
+    try:
+        host.run(["mkdir", "-p", "/etc/nftables.d"])
+        host.write("/etc/nftables.d/10-filter.nft", part)
+        host.write("/etc/nftables.conf", 'flush ruleset\ninclude "/etc/nftables.d/*.nft"\n')
+        host.run(["systemctl", "restart", "nftables"])
+        before = state(host)
+        result = firewall_direct.run(host, WORKER)
+        assert (result["backend"], result["changed"]) == ("nftables", True)
+        assert "No firewall" not in str(result.get("warnings", []))
+        assert not firewall_direct.run(host, WORKER)["changed"]
+        host.run(["systemctl", "restart", "nftables"])
+        assert not firewall_direct.run(host, WORKER)["changed"]
+        firewall_direct.run(host, ABSENT)
+        assert state(host) == before
+    finally:
+        host.write("/etc/nftables.conf", conf)
+        host.run(["sh", "-ec", "rm -r /etc/nftables.d; systemctl reset-failed nftables; systemctl restart nftables"])
+
+
 def test_two_owners_do_not_know_of_each_other(host):
     behaviour.two_owners_do_not_know_of_each_other(host, lambda: state(host))
 

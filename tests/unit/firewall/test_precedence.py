@@ -1,0 +1,213 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where our jump stands among the rules of others: bans, limits and allowances keep their effect, a denial of everyone does not."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import nftables_file
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_chains import Wanted, change, damage, disregarded
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_effects import can_refuse, effects
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_files import contents
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_text import Tables, without
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.nftables_chains import sites
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.nftables_ruleset import Ruleset
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ports import parse
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.precedence import overruled, places
+
+SET = parse([{"port": 22}, {"port": 10250, "sources": ["192.168.4.0/24"]}], [])
+FAIL2BAN = ":f2b - [0:0]\n-A INPUT -p tcp -m multiport --dports 22 -j f2b\n"
+DROP, ACCEPT = {"drop": None}, {"accept": None}
+
+
+def tables(text: str, policy: str = "DROP") -> Tables:
+    return Tables(f"*filter\n:INPUT {policy} [0:0]\n:FORWARD DROP [0:0]\n{text}COMMIT\n")
+
+
+INPUTS = [
+    # what is in filter, and where our jump may stand: chain, first and last place
+    ("", [("INPUT", 0, 0)]),
+    ("-A INPUT -i lo -j ACCEPT\n-A INPUT -p tcp --dport 22 -j ACCEPT\n", [("INPUT", 0, 2)]),
+    # fail2ban, with a ban, without one yet, and with one in the chain of a port that is not ours
+    (f"{FAIL2BAN}-A f2b -s 203.0.113.7/32 -j REJECT\n-A f2b -j RETURN\n", [("INPUT", 1, 1)]),
+    (f"{FAIL2BAN}-A f2b -j RETURN\n-A INPUT -j REJECT\n", [("INPUT", 1, 1)]),
+    (f"{FAIL2BAN}-A INPUT -i lo -j ACCEPT\n", [("INPUT", 1, 2)]),
+    # CrowdSec, sshguard, an owner's own list, countries, rates
+    ("-A INPUT -m set --match-set crowdsec-blacklists src -j DROP\n-A INPUT -j DROP\n", [("INPUT", 1, 1)]),
+    (":sshguard - [0:0]\n-A INPUT -j sshguard\n-A sshguard -s 203.0.113.7/32 -j DROP\n", [("INPUT", 1, 1)]),
+    ("-A INPUT -i lo -j ACCEPT\n-A INPUT -s 203.0.113.0/24 -j DROP\n-A INPUT -j REJECT\n", [("INPUT", 2, 2)]),
+    ("-A INPUT ! -s 192.168.4.0/24 -p tcp --dport 22 -j DROP\n", [("INPUT", 1, 1)]),
+    ("-A INPUT -m geoip ! --source-country DE -j DROP\n", [("INPUT", 1, 1)]),
+    ("-A INPUT -p tcp --syn --dport 22 -m connlimit --connlimit-above 3 -j REJECT\n", [("INPUT", 1, 1)]),
+    ("-A INPUT -p tcp --dport 22 -m hashlimit --hashlimit-above 5/min --hashlimit-name s -j DROP\n", [("INPUT", 1, 1)]),
+    ("-A INPUT -p tcp --dport 22 -m recent --update --seconds 60 --hitcount 4 --name s --rsource -j DROP\n"
+     "-A INPUT -p tcp --dport 22 -m recent --set --name s --rsource -j ACCEPT\n", [("INPUT", 2, 2)]),
+    ("-A INPUT -p tcp --dport 22 -m limit --limit 3/min -j ACCEPT\n-A INPUT -p tcp --dport 22 -j DROP\n", [("INPUT", 2, 2)]),
+    # odd packets, and other ports and addresses than ours
+    ("-A INPUT -m conntrack --ctstate INVALID -j DROP\n-A INPUT -j DROP\n", [("INPUT", 1, 1)]),
+    ("-A INPUT -p tcp --tcp-flags ALL NONE -j DROP\n-A INPUT -j DROP\n", [("INPUT", 1, 1)]),
+    ("-A INPUT ! -i lo -d 127.0.0.0/8 -j REJECT\n-A INPUT -s 203.0.113.7 -j DROP\n-A INPUT -j DROP\n", [("INPUT", 2, 2)]),
+    ("-A INPUT -p tcp --dport 23 -j DROP\n-A INPUT -s 203.0.113.7 -j DROP\n", [("INPUT", 2, 2)]),
+    ("-A INPUT -p icmp -j DROP\n-A INPUT -j DROP\n", [("INPUT", 0, 1)]),
+    # for everyone, on a port of ours
+    ("-A INPUT -p tcp --dport 22 -j DROP\n", [("INPUT", 0, 0)]),
+    ("-A INPUT -p tcp -m multiport --dports 20:25,80 -j REJECT\n", [("INPUT", 0, 0)]),
+    ("-A INPUT -i eth0 -j DROP\n", [("INPUT", 0, 0)]),
+    ("-A INPUT -m conntrack --ctstate NEW -j DROP\n", [("INPUT", 0, 0)]),
+    ("-A INPUT -p tcp --tcp-flags FIN,SYN,RST,ACK SYN -j REJECT\n", [("INPUT", 0, 0)]),
+    ("-A INPUT -m limit --limit 9/sec -j REJECT\n-A INPUT -j DROP\n", [("INPUT", 0, 0)]),
+    # chains that deny everyone, and some of their own in front of that
+    (":log - [0:0]\n-A INPUT -i lo -j ACCEPT\n-A INPUT -j log\n-A log -j LOG\n-A log -j DROP\n", [("INPUT", 0, 1)]),
+    (":own - [0:0]\n-A INPUT -j own\n-A own -s 203.0.113.7 -j DROP\n-A own -j REJECT\n", [("own", 1, 1)]),
+    (":own - [0:0]\n-A INPUT -i eth0 -j own\n-A own -s 203.0.113.7 -j DROP\n-A own -j REJECT\n", [("own", 1, 1), ("INPUT", 1, 1)]),
+    # one that forwarded packets come through as well gets no jump of ours, which would open the forwarding too
+    (":own - [0:0]\n-A INPUT -j own\n-A FORWARD -j own\n-A own -s 203.0.113.7 -j DROP\n-A own -j REJECT\n", [("INPUT", 0, 0)]),
+    # programs that put their chains where they want them
+    (":cali-INPUT - [0:0]\n:KUBE-FW - [0:0]\n-A INPUT -j cali-INPUT\n-A INPUT -j KUBE-FW\n-A cali-INPUT -j DROP\n", [("INPUT", 0, 2)]),
+]  # fmt: skip
+
+
+def places_of(found: Tables) -> list[tuple]:
+    return [(place.chain, place.first, place.last) for place in places_in(found)]
+
+
+def places_in(found: Tables):
+    known = effects(found, SET.openings)
+    shared = frozenset({"own"}) if "-A FORWARD -j own" in found.rules.get(("filter", "FORWARD"), []) else frozenset()
+    return places(known, "INPUT", shared)
+
+
+@pytest.mark.parametrize(("text", "expected"), INPUTS)
+def test_our_jump_of_iptables_stands_behind_bans_and_before_a_denial_of_everyone(text, expected):
+    assert places_of(tables(text)) == expected
+
+
+@pytest.mark.parametrize(("text", "expected"), INPUTS)
+def test_a_changed_iptables_is_as_it_should_be_and_its_file_gives_everything_back(text, expected):
+    """Running and saved rules, read back: nothing to repair, every ban in front, and every other byte in its place."""
+    saved = f"*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n{text}COMMIT\n"
+    goal = Wanted("worker", SET, 4, True)
+    files = contents({"/etc/iptables/rules.v4": saved}.get, "worker", {4: goal}, {}, is_wanted=True)
+    written = files["/etc/iptables/rules.v4"]
+    assert damage(Tables(written), goal, {}) == []
+    assert change(Tables(written), goal, {}).count("-I ") == 0
+    assert without(written, frozenset({"vmstation-worker", "vmstation-worker.f"})) == saved
+    jumps = Tables(written).jumps("filter", "vmstation-worker")
+    assert [chain for chain, _place in jumps if chain != "INPUT"] == [chain for chain, _first, _last in expected if chain != "INPUT"]
+    inserted = [line for line in change(Tables(saved), goal, {}).splitlines() if line.startswith("-I ")]
+    assert len(inserted) == len(expected)
+
+
+def test_a_jump_in_front_of_a_ban_is_moved_behind_it():
+    goal = Wanted("worker", SET, 4, False)
+    old = tables(
+        ":vmstation-worker - [0:0]\n-A INPUT -j vmstation-worker\n" + FAIL2BAN + "-A f2b -s 203.0.113.7/32 -j REJECT\n"
+        "-A vmstation-worker -p tcp -m tcp --dport 22 -j ACCEPT\n"
+        "-A vmstation-worker -s 192.168.4.0/24 -p tcp -m tcp --dport 10250 -j ACCEPT\n"
+    )
+    assert damage(old, goal, {}) == [
+        "chain INPUT of filter jumps to vmstation-worker in front of a rule that denies some sources, or behind one that denies everyone"
+    ]
+    assert change(old, goal, {}).splitlines()[-3:-1] == ["-D INPUT -j vmstation-worker", "-I INPUT 2 -j vmstation-worker"]
+
+
+def test_a_ban_that_cannot_hold_is_named():
+    found = tables("-A INPUT -p tcp --dport 22 -j DROP\n-A INPUT -s 203.0.113.7 -j DROP\n")
+    assert disregarded(found, Wanted("worker", SET, 4, False), {}) == ["-A INPUT -s 203.0.113.7 -j DROP"]
+    # behind a denial of everything it holds for nobody anyway
+    assert disregarded(tables("-A INPUT -j DROP\n-A INPUT -s 203.0.113.7 -j DROP\n"), Wanted("worker", SET, 4, False), {}) == []
+
+
+TAILSCALE = """\
+:ts-input - [0:0]
+-A INPUT -j ts-input
+-A ts-input -s 100.101.102.103/32 -i lo -j ACCEPT
+-A ts-input -s 100.115.92.0/23 ! -i tailscale0 -j RETURN
+-A ts-input -s 100.64.0.0/10 ! -i tailscale0 -j DROP
+-A ts-input -i tailscale0 -j ACCEPT
+"""
+
+
+@pytest.mark.parametrize("text", [TAILSCALE, f"{FAIL2BAN}-A f2b -s 203.0.113.7/32 -j REJECT\n", "-A INPUT -s 203.0.113.7 -j DROP\n"])
+def test_a_host_that_denies_some_sources_only_has_no_firewall(text):
+    assert not can_refuse(tables(text, "ACCEPT"), "INPUT")
+    assert can_refuse(tables(f"{text}-A INPUT -j REJECT\n", "ACCEPT"), "INPUT")
+
+
+INPUT = ("inet", "filter", "input")
+
+
+def matches(*about, right, op="=="):
+    kind, what, key = about
+    left = {"payload": {"protocol": what, "field": key}} if kind == "payload" else {kind: {"key": key}}
+    return {"match": {"op": op, "left": left, "right": right}}
+
+
+SADDR = matches("payload", "ip", "saddr", right="@banned")
+PORT_22 = matches("payload", "tcp", "dport", right=22)
+INVALID = matches("ct", "", "state", right="invalid", op="in")
+OVER = {"limit": {"rate": 3, "burst": 5, "per": "minute", "inv": True}}
+METER = {"set": {"op": "add", "elem": {"payload": {"protocol": "ip", "field": "saddr"}}, "set": "@seen", "stmt": [OVER]}}
+BY_STATE = {"vmap": {"key": {"ct": {"key": "state"}}, "data": {"set": [["established", ACCEPT], ["invalid", DROP]]}}}
+BY_SOURCE = {"vmap": {"key": {"payload": {"protocol": "ip", "field": "saddr"}}, "data": "@verdicts"}}
+TO_OWN = {"jump": {"target": "own"}}
+NFT = [
+    # the rules of input, those of its chain `own`, and where our jump may stand
+    ([], [], [("input", 0, 0)]),
+    ([[PORT_22, ACCEPT]], [], [("input", 0, 1)]),
+    ([[SADDR, DROP], [DROP]], [], [("input", 1, 1)]),
+    ([[PORT_22, SADDR, {"counter": {}}, {"reject": None}], [PORT_22, ACCEPT]], [], [("input", 1, 2)]),
+    ([[BY_STATE], [PORT_22, ACCEPT], [{"reject": None}]], [], [("input", 1, 2)]),
+    ([[BY_SOURCE], [PORT_22, ACCEPT]], [], [("input", 1, 2)]),
+    ([[INVALID, DROP]], [], [("input", 1, 1)]),
+    ([[PORT_22, METER, DROP], [PORT_22, ACCEPT]], [], [("input", 1, 2)]),
+    ([[PORT_22, OVER, DROP], [PORT_22, ACCEPT]], [], [("input", 1, 2)]),
+    ([[PORT_22, DROP]], [], [("input", 0, 0)]),
+    ([[matches("payload", "tcp", "dport", right=23), DROP], [SADDR, DROP]], [], [("input", 2, 2)]),
+    ([[matches("meta", "", "iifname", right="eth0"), DROP]], [], [("input", 0, 0)]),
+    ([[TO_OWN]], [[SADDR, DROP]], [("input", 1, 1)]),
+    ([[TO_OWN]], [], [("input", 1, 1)]),
+    ([[TO_OWN], [{"reject": None}]], [[PORT_22, ACCEPT]], [("input", 0, 1)]),
+    ([[TO_OWN]], [[SADDR, DROP], [DROP]], [("own", 1, 1)]),
+]
+
+
+def ruleset(on_input, own=(), policy="drop"):
+    chains = [
+        {"chain": {"family": "inet", "table": "filter", "name": "input", "type": "filter", "hook": "input", "prio": 0, "policy": policy}}
+    ]
+    chains.append({"chain": {"family": "inet", "table": "filter", "name": "own"}})
+    chains.append({"map": {"family": "inet", "table": "filter", "name": "verdicts", "elem": [["203.0.113.7", DROP]]}})
+    rules = [
+        {"rule": {"family": "inet", "table": "filter", "chain": chain, "handle": 10 + number, "expr": expressions}}
+        for chain, of in (("input", on_input), ("own", own))
+        for number, expressions in enumerate(of)
+    ]
+    return Ruleset(json.dumps({"nftables": [*chains, *rules]}))
+
+
+@pytest.mark.parametrize(("on_input", "own", "expected"), NFT)
+def test_our_jump_of_nftables_stands_behind_bans_and_before_a_denial_of_everyone(on_input, own, expected):
+    found = sites(ruleset(on_input, own), SET, [(INPUT, "input")])
+    assert [(key[2], place.first, place.last) for key, (_hook, place) in found.items()] == expected
+
+
+def test_a_ban_behind_a_denial_of_our_port_is_named_in_nftables():
+    known = ruleset([[PORT_22, DROP], [SADDR, DROP]]).effects(list(SET.openings))
+    assert overruled(known, places(known, INPUT)[0]) == ["inet filter input handle 11"]
+
+
+FILES = {
+    "/etc/nftables.conf": 'flush ruleset\ninclude "/etc/nftables.d/*.nft"\ninclude "./more.conf"\n',
+    "/etc/nftables.d/10-filter.nft": "table ip filter {\n}\n",
+    "/etc/nftables.d/vmstation-worker.nft": "table ip nat {\n}\n",
+}
+
+
+def test_what_the_hosts_file_includes_by_a_pattern_is_read():
+    text = nftables_file.main_with_includes(FILES.get, lambda pattern: [path for path in FILES if "*" in pattern and path.endswith(".nft")])
+    assert "table ip filter" in text
+    assert "table ip nat" not in text  # ours is no table of the administrator's
