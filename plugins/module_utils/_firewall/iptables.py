@@ -15,6 +15,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptabl
     change,
     damage,
     disregarded,
+    has_rules_in_front,
     rules_on,
 )
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_effects import can_refuse
@@ -83,7 +84,10 @@ class Iptables(Backend):
                 for found in damage(saved[family.version], Wanted(owner, permanent, family.version, family.forwards), numbers)
             ]
             lost.extend(files.missing_units(self._read_text, owner, self._versions(families), bool(permanent)))
-            warnings = files.warnings(self._read_text, owner, self._versions(families))
+            warnings = [
+                *files.warnings(self._read_text, owner, self._versions(families)),
+                *self._order_after_a_boot(owner, runtime, families),
+            ]
         elif runtime:
             warnings = ["This host has no saved rules and no systemd: this set does not come back after a reboot."]
         return Standing(runtime, permanent, (*harm, *lost), tuple(warnings))
@@ -114,6 +118,16 @@ class Iptables(Backend):
             if completed.status == 0 and can_refuse(tables, "INPUT"):
                 found.append(Family(version, tables, can_refuse(tables, "FORWARD")))
         return found
+
+    def _order_after_a_boot(self, owner: str, ports: PortSet, families: list[Family]) -> list[str]:
+        unsaved = [family for family in families if not files.host_path(self._read_text, family.version)]
+        return [
+            f"{PROGRAMS[family.version]}: rules that deny some sources are in front of this set's, and the host has no saved rules. "
+            "After a boot this set comes first, until this runs again. Save the host's rules (Debian: the package iptables-persistent), "
+            "then run this again."
+            for family in unsaved
+            if has_rules_in_front(family.tables, self._goal(owner, ports, family), self._numbers())
+        ]
 
     @staticmethod
     def _goal(owner: str, wanted: PortSet, family: Family) -> Wanted:

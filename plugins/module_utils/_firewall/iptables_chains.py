@@ -108,6 +108,12 @@ def disregarded(tables: Tables, wanted: Wanted, numbers: Mapping[str, str]) -> l
     return found
 
 
+def has_rules_in_front(tables: Tables, wanted: Wanted, numbers: Mapping[str, str]) -> bool:
+    """Whether a rule of others has to stay in front of one of our jumps."""
+    found = [place for table, base, _chain, _rules in wanted.chains() for place in _places(tables, wanted, table, base, numbers)]
+    return any(place.first or place.chain not in BASES for place in found if place.chain != "PREROUTING")
+
+
 def change(tables: Tables, wanted: Wanted, numbers: Mapping[str, str]) -> str:
     """What iptables-restore makes of what stands to get what is wanted; empty if nothing is to be done."""
     if not wanted.ports and not damage(tables, wanted, numbers):

@@ -33,6 +33,8 @@ SERVICE = """\
 [Unit]
 Description=Bring back the firewall ports of {owner}
 After=local-fs.target network.target nftables.service netfilter-persistent.service iptables.service ip6tables.service
+# these put their bans in front of all rules that are there when they start
+Before=fail2ban.service sshguard.service crowdsec-firewall-bouncer.service
 
 [Service]
 Type=oneshot
@@ -110,7 +112,7 @@ def _own_path(owner: str, version: int) -> str:
 
 
 def _own_text(goal: Wanted) -> str:
-    """Loaded beside other rules, so that our jump is put in front of them."""
+    """Loaded beside rules that nobody knows before the boot, so that our jump can only be put in front of them."""
     lines = saved_lines(goal)
     for table, base, chain, _rules in goal.chains():
         lines[table].append(f"-I {base} 1 -j {chain}")

@@ -65,7 +65,7 @@ def main_with_includes(read_text: ReadText, match: Matching) -> str:
         if path in texts or OUR_FILE.search(path):
             continue
         texts[path] = read_text(path) or ""
-        for pattern in INCLUDED.findall(texts[path]):
+        for pattern in INCLUDED.findall(without_any_include(texts[path])):
             to_read.extend(match(pattern if pattern.startswith("/") else f"{DEFAULT_DIRECTORY}/{pattern}"))
     return "\n".join(texts.values())
 
