@@ -37,7 +37,7 @@ iptables -N cali-INPUT
 iptables -I INPUT -m comment --comment 'cali:Cz_u1IQiXIMmKD4c' -j cali-INPUT
 nft add table inet by-hand
 """
-EMPTY_POLICY = re.compile(r"\tchain \S*vm-\S* \{\n(?:\t\tjump \S*vm-\S*\n)*\t\}\n\n?|\t\t(?:[io]ifname \S+ )*jump \S*vm-\S*\n")
+EMPTY_POLICY = re.compile(r"\tchain \S*vm-\S* \{\n(?:\t\t(?:jump \S*vm-\S*|drop)\n)*\t\}\n\n?|\t\t(?:[io]ifname \S+ )*jump \S*vm-\S*\n")
 
 
 @pytest.fixture(scope="module", params=["debian12", pytest.param("debian13", marks=pytest.mark.thorough)])

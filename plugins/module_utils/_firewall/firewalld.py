@@ -11,6 +11,7 @@ from typing import Optional
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import firewalld_files as xml
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import firewalld_rich as rich
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import firewalld_shut as shutting
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import firewalld_trusted as trusted
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import guard_table
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.backend import Backend, ReadText, Standing, Step, Transaction
@@ -121,6 +122,7 @@ class Firewalld(Backend):
         next one.
         """
         policies = [xml.policy_name(owner, side) for side in xml.SIDES]
+        policies += shutting.names(owner) if shutting.zones(self._bus) else []
         lacks_policies = not set(policies) <= set(self._bus.ask("policy", "getPolicies"))
         seen = trusted.look(self._bus, self._read_text)
         needs_reload = bool(wanted.trusted) and (lacks_policies or (seen is not None and seen.running is None))
@@ -189,6 +191,8 @@ class Firewalld(Backend):
             files[xml.service_path(owner)] = xml.service_file(owner, open_to_anyone)
         for side, rules in (("in", rich.input_rules(wanted)), ("fw", rich.forward_rules(wanted))):
             files[xml.policy_path(owner, side)] = xml.policy_file(owner, side, rules) if rules else None
+        opens = {"in": bool(rich.input_rules(wanted)), "fw": bool(rich.forward_rules(wanted))}
+        files = {**shutting.files(owner, shutting.zones(self._bus), opens), **files}
         for name in {*strays, zone} if not open_to_anyone else strays:
             files[xml.zone_path(name)] = self._zone_without(name, service)
         if open_to_anyone:
@@ -239,6 +243,8 @@ class Firewalld(Backend):
             zones = (policy.get("ingress_zones", []), policy.get("egress_zones", []))
             if policy and (zones != (["ANY"], [egress]) or policy.get("target") != "CONTINUE"):
                 damage.append(f"the loaded policy {name} is not as it was written")
+        opens = {side: bool(rules[side]) for side in xml.SIDES}
+        damage += shutting.damage(self._bus, owner, shutting.zones(self._bus), opens, existing)
         openings += [
             opening
             for rule in rich.marked(owner, settings)
@@ -269,6 +275,9 @@ class Firewalld(Backend):
                 rules[side], *frame = xml.parse_policy(path, text)
                 if frame != [["ANY"], [egress], "CONTINUE", str(xml.POLICY_PRIORITY)]:
                     damage.append(f"{path} is not as it was written")
+        for path, text in shutting.files(owner, shutting.zones(self._bus), {side: bool(rules[side]) for side in xml.SIDES}).items():
+            if self._read_text(path) != text:
+                damage.append(f"{path} is not as it was written")
         guard = self._read_text(guard_table.file_path(owner)) or ""
         where = "firewalld's files"
         return guard_table.guarded(owner, where, _set_of(where, openings, rules, damage), guard, damage)

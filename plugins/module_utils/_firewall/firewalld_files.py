@@ -22,8 +22,8 @@ SHIPPED = "/usr/lib/firewalld"
 HEAD = '<?xml version="1.0" encoding="utf-8"?>\n'
 LONGEST_POLICY_NAME = 18
 SIDES = {"in": "HOST", "fw": "ANY"}  # the egress zone of each of our policies
-# after the zones' own rules, so that a denial that somebody wrote into a zone holds
-POLICY_PRIORITY = 1
+# after the zones' own rules, and after the zones that shut, so that a denial that somebody wrote into a zone holds
+POLICY_PRIORITY = 2
 
 
 def service_name(owner: str) -> str:

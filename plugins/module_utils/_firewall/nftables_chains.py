@@ -44,7 +44,7 @@ def sites(ruleset: Ruleset, ports: PortSet, targets: list[Target]) -> dict[Chain
     for hook in ("input", "forward"):
         bases = [key for key, of in targets if of == hook and ports and (hook == "input" or ports.trusted)]
         if bases:
-            known = ruleset.effects(list(ports.openings) if hook == "input" else None)
+            known = ruleset.effects(list(ports.openings) if hook == "input" else None, bases)
             elsewhere = ruleset.elsewhere(known, hook)
             for place in (place for key in bases for place in places(known, key, elsewhere)):
                 found.setdefault(_key(place.chain), (hook, place))
@@ -56,7 +56,7 @@ def disregarded(ruleset: Ruleset, ports: PortSet, targets: list[Target]) -> list
     return [
         rule
         for hook, place in sites(ruleset, ports, targets).values()
-        for rule in overruled(ruleset.effects(list(ports.openings) if hook == "input" else None), place)
+        for rule in overruled(ruleset.effects(list(ports.openings) if hook == "input" else None, [_key(place.chain)]), place)
         if rule
     ]
 

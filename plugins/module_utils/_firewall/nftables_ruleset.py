@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -68,8 +68,7 @@ class Ruleset:
 
     def refusing(self, hook: str, main_text: str) -> list[ChainKey]:
         """The base chains of a hook that can refuse a packet of just anybody, in tables that are nobody's but the administrator's."""
-        known = self.effects(None)
-        return [
+        candidates = [
             key
             for key, chain in self.chains.items()
             if chain.get("hook") == hook
@@ -78,18 +77,20 @@ class Ruleset:
             and key[1] not in TABLES_OF_PROGRAMS
             and not key[1].startswith(OURS)
             and not self._is_of_iptables(key[:2], main_text)
-            and (chain.get("policy") == "drop" or can_deny(known, key))
         ]
+        known = self.effects(None, candidates)
+        return [key for key in candidates if self.chains[key].get("policy") == "drop" or can_deny(known, key)]
 
-    def effects(self, needed: Optional[list[Opening]]) -> Chains:
-        """What the rules of others do, chain by chain. needed: the ports whose denial matters; None: all."""
+    def effects(self, needed: Optional[list[Opening]], bases: Iterable[ChainKey]) -> Chains:
+        """What the rules of others do, chain by chain, in the tables of these chains. needed: the ports whose denial matters; None: all."""
+        tables = {key[:2] for key in bases}
         return {
             key: [
                 effects(held.expressions, key[:2], self._maps.get(key[:2], {}), needed, f"{' '.join(key)} handle {held.handle}")
                 for held in rules
             ]
             for key in self.chains
-            if not key[2].startswith(OURS)
+            if key[:2] in tables and not key[2].startswith(OURS)
             for rules in [self.rules_of_others(key)]
         }
 

@@ -18,6 +18,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model 
 )
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ports import PROTOCOLS_WITH_PORTS, merge
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ufw_iptables import (
+    DENIALS,
     Rule,
     overruled,
     parse_rule,
@@ -58,7 +59,13 @@ class Ufw(Backend):
 
     def limits(self, wanted: PortSet) -> tuple[str, ...]:
         profiles = ufw_rules.profiles_of("", wanted.openings)
-        return tuple(
+        passed_by = tuple(
+            f"{USER_RULES[family]}: `{rule.line}` has no effect on this set's IP protocols, SCTP and trusted networks: they pass before it."
+            for family in sorted(self.families())
+            for rule in rules_of(self._written("", family), *ufw_rules.user_chains(family))
+            if rule.jump in DENIALS and rule.source and ufw_blocks.lets_in(family, wanted, rule)
+        )
+        return passed_by + tuple(
             f"{USER_RULES[family]}: `{rule.line}` stands behind a rule that denies everyone: for what this set opens it has no effect. "
             "Put it in front with `ufw prepend` or `ufw insert`."
             for family in sorted(self.families())

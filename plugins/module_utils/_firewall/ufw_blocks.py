@@ -10,10 +10,11 @@ doubles nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from ipaddress import ip_network
 from typing import Optional
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import Opening, PortSet, of_family
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ufw_iptables import port_groups, sources_in
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ufw_iptables import Rule, port_groups, sources_in
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ufw_rules import PROFILE_PROTOCOLS
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
@@ -45,6 +46,21 @@ def chain_rules(owner: str, family: int, wanted: PortSet) -> list[str]:
     for network in of_family(wanted.trusted, family):
         rules += [f"-A {entering} -s {network} -j ACCEPT", f"-A {passing} -s {network} -j ACCEPT", f"-A {passing} -d {network} -j ACCEPT"]
     return rules
+
+
+def lets_in(family: int, wanted: PortSet, denial: Rule) -> bool:
+    """Whether our chains, which come first, let in what a user's rule denies a source."""
+    trusted = [ip_network(network) for network in of_family(wanted.trusted, family)]
+    if denial.chain.endswith("-forward"):  # packets to a trusted network pass, whoever sends them
+        return bool(trusted)
+    before = [
+        ip_network(source)
+        for opening in wanted.openings
+        if opening.protocol not in PROFILE_PROTOCOLS and not denial.ports
+        for source in sources_in(family, opening.sources) or ()
+        if source
+    ]
+    return any(ip_network(denial.source, strict=False).overlaps(network) for network in (*trusted, *before))
 
 
 def block(owner: str, family: int, wanted: PortSet) -> str:

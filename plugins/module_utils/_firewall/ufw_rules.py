@@ -98,6 +98,11 @@ def user_chain(family: int) -> str:
     return "ufw-user-input" if family == 4 else "ufw6-user-input"
 
 
+def user_chains(family: int) -> tuple[str, str]:
+    """Of what comes in, and of what is passed on."""
+    return user_chain(family), user_chain(family).replace("input", "forward")
+
+
 def ufw_address(network: str) -> str:
     """ufw writes a single host without its length. Anywhere is an empty text."""
     if network in EVERYONE.values():

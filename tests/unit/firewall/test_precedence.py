@@ -196,7 +196,7 @@ def test_our_jump_of_nftables_stands_behind_bans_and_before_a_denial_of_everyone
 
 
 def test_a_ban_behind_a_denial_of_our_port_is_named_in_nftables():
-    known = ruleset([[PORT_22, DROP], [SADDR, DROP]]).effects(list(SET.openings))
+    known = ruleset([[PORT_22, DROP], [SADDR, DROP]]).effects(list(SET.openings), [INPUT])
     assert overruled(known, places(known, INPUT)[0]) == ["inet filter input handle 11"]
 
 
