@@ -191,7 +191,7 @@ class Firewalld(Backend):
             files[xml.service_path(owner)] = xml.service_file(owner, open_to_anyone)
         for side, rules in (("in", rich.input_rules(wanted)), ("fw", rich.forward_rules(wanted))):
             files[xml.policy_path(owner, side)] = xml.policy_file(owner, side, rules) if rules else None
-        opens = {"in": bool(rich.input_rules(wanted)), "fw": bool(rich.forward_rules(wanted))}
+        opens = {"in": rich.input_rules(wanted), "fw": rich.forward_rules(wanted)}
         files = {**shutting.files(owner, shutting.zones(self._bus), opens), **files}
         for name in {*strays, zone} if not open_to_anyone else strays:
             files[xml.zone_path(name)] = self._zone_without(name, service)
@@ -243,8 +243,7 @@ class Firewalld(Backend):
             zones = (policy.get("ingress_zones", []), policy.get("egress_zones", []))
             if policy and (zones != (["ANY"], [egress]) or policy.get("target") != "CONTINUE"):
                 damage.append(f"the loaded policy {name} is not as it was written")
-        opens = {side: bool(rules[side]) for side in xml.SIDES}
-        damage += shutting.damage(self._bus, owner, shutting.zones(self._bus), opens, existing)
+        damage += shutting.damage(self._bus, owner, shutting.zones(self._bus), rules, existing)
         openings += [
             opening
             for rule in rich.marked(owner, settings)
@@ -275,7 +274,7 @@ class Firewalld(Backend):
                 rules[side], *frame = xml.parse_policy(path, text)
                 if frame != [["ANY"], [egress], "CONTINUE", str(xml.POLICY_PRIORITY)]:
                     damage.append(f"{path} is not as it was written")
-        for path, text in shutting.files(owner, shutting.zones(self._bus), {side: bool(rules[side]) for side in xml.SIDES}).items():
+        for path, text in shutting.files(owner, shutting.zones(self._bus), rules).items():
             if self._read_text(path) != text:
                 damage.append(f"{path} is not as it was written")
         guard = self._read_text(guard_table.file_path(owner)) or ""

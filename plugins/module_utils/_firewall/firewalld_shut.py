@@ -8,7 +8,7 @@ A zone's own target comes after every policy, so two policies of ours, one for e
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Optional
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import firewalld_files as xml
@@ -31,15 +31,15 @@ def names(owner: str) -> list[str]:
     return [xml.policy_name(owner, side) for side, _egress in GUARDS.values()]
 
 
-def files(owner: str, shut: list[str], opens: Mapping[str, bool]) -> dict[str, Optional[str]]:
-    """opens: whether each of our policies lets anything in."""
+def files(owner: str, shut: list[str], opens: Mapping[str, Sequence[object]]) -> dict[str, Optional[str]]:
+    """opens: the rules of each of our policies; one without any lets nothing in."""
     return {
         xml.policy_path(owner, side): _text(owner, egress, shut) if shut and opens[opening] else None
         for opening, (side, egress) in GUARDS.items()
     }
 
 
-def damage(bus: Bus, owner: str, shut: list[str], opens: Mapping[str, bool], existing: list[str]) -> list[str]:
+def damage(bus: Bus, owner: str, shut: list[str], opens: Mapping[str, Sequence[object]], existing: list[str]) -> list[str]:
     """The policies that do not run as they must. existing: the names of those that run."""
     found = []
     for opening, (side, _egress) in GUARDS.items():

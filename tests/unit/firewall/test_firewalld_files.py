@@ -84,7 +84,7 @@ def test_a_policy_comes_back_as_it_went(side):
     rules = firewalld_rich.input_rules(FULL) if side == "in" else firewalld_rich.forward_rules(FULL)
     texts, ingress, egress, target, priority = firewalld_files.parse_policy("p.xml", firewalld_files.policy_file("worker", side, rules))
     assert [firewalld_rich.parse(text) for text in texts] == rules
-    assert (ingress, egress, target, priority) == (["ANY"], [{"in": "HOST", "fw": "ANY"}[side]], "CONTINUE", "1")
+    assert (ingress, egress, target, priority) == (["ANY"], [{"in": "HOST", "fw": "ANY"}[side]], "CONTINUE", "2")
 
 
 @pytest.mark.parametrize(
