@@ -62,9 +62,12 @@ class Repository:
         return subprocess.run([*argv, *arguments], capture_output=True, text=True, check=True).stdout
 
     def make_key(self, name: str) -> str:
-        """A new signing key; returns its fingerprint as gpg tells it."""
-        self.gpg("--quick-generate-key", name, "rsa2048", "sign", "never")
-        return next(line for line in self.gpg("--list-keys", "--with-colons", name).splitlines() if line.startswith("fpr")).split(":")[9]
+        """A new signing key; returns its fingerprint as gpg tells it. It had expired, as in its file, and was prolonged."""
+        self.gpg("--faked-system-time", "20250101T000000", "--quick-generate-key", name, "rsa2048", "sign", "5m")
+        made = next(line for line in self.gpg("--list-keys", "--with-colons", name).splitlines() if line.startswith("fpr")).split(":")[9]
+        (self.home / f"expired-{made}.asc").write_text(self.gpg("--armor", "--export", made))
+        self.gpg("--quick-set-expire", made, "1y")
+        return made
 
     def add(self, release: str) -> None:
         for name, says in PROGRAMS.items():
@@ -121,11 +124,11 @@ def repository(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
 class Site:
     """One host, and a playbook that uses the role on it."""
 
-    def __init__(self, lab: Lab, directory: Path) -> None:
+    def __init__(self, lab: Lab, directory: Path, *, last: int = 235, image: str = "debian12", parts: str = PARTS) -> None:
         self.lab, self.directory = lab, directory
-        self.host = lab.start("packages", address="192.168.4.235", mac="02:00:c0:a8:04:eb")
+        self.host = lab.start("packages", address=f"192.168.4.{last}", mac=f"02:00:c0:a8:04:{last:02x}", image=image)
         (directory / "site.yml").write_text(PLAYBOOK)
-        (directory / "parts.yml").write_text(PARTS)
+        (directory / "parts.yml").write_text(parts)
         (directory / "absent.yml").write_text(ABSENT)
 
     def play(self, fingerprint: str, *arguments: str, playbook: str = "parts.yml", **variables: object) -> subprocess.CompletedProcess[str]:
@@ -212,6 +215,16 @@ def test_a_second_run_changes_nothing_and_needs_no_network(site: Site, repositor
         hidden.rename(repository.directory)
     assert (process.returncode, recap(process)["packages"]["changed"]) == (0, 0), process.stdout
     assert (checked.returncode, recap(checked)["packages"]["changed"]) == (0, 0), checked.stdout
+
+
+def test_an_expired_key_is_renewed_before_any_package_is_asked_for(site: Site, repository: Repository, fingerprint: str) -> None:
+    site.host.write("/etc/apt/keyrings/kubernetes.asc", (repository.home / f"expired-{fingerprint}.asc").read_text())
+    site.host.run(["sh", "-c", "rm -r /var/lib/apt/lists/*; dpkg --purge ebtables"])
+    assert "EXPKEYSIG" in site.host.run(["apt-get", "update"], check=False).stderr, "it would show nothing otherwise"
+    process = site.play(fingerprint, playbook="site.yml")
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert recap(process)["packages"]["changed"] > 0
+    assert site.host.run(["apt-get", "update"]).stderr == ""
 
 
 def test_what_was_released_from_its_hold_is_held_again(site: Site, fingerprint: str) -> None:

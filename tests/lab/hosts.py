@@ -64,7 +64,7 @@ firewall-cmd -q --query-service=ssh
 
 @dataclass(frozen=True)
 class HostSpec:
-    """A host to create. firewall: a key of FIREWALLS; image: a release, ``debian12`` or ``debian13``.
+    """A host to create. firewall: a key of FIREWALLS; image: a release, ``debian12``, ``debian13`` or ``rhel10``.
 
     kubernetes: whether containerd, kubelet and privileged pods can run on it. Such a host may do more and is heavier.
     recipe: set by the lab, stands for all that the host was made of; another one means that it has to be made anew.

@@ -8,12 +8,13 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from tests.lab import rhel
 from tests.lab.cache import cache, digest, locked
 from tests.lab.podman import Podman
 from tests.lab.say import LabError, quietly, step
 
 REPOSITORY = "localhost/vmstation-lab"
-SUITES = {"debian12": "bookworm", "debian13": "trixie"}
+SUITES = {"debian12": "bookworm", "debian13": "trixie", "rhel10": "trixie"}
 
 PACKAGES = [
     "systemd", "systemd-sysv", "dbus", "python3", "python3-apt", "openssh-server", "iproute2", "iputils-ping", "nftables", "iptables",
@@ -70,10 +71,11 @@ rm -f "$1"/etc/machine-id "$1"/etc/hostname
 def _recipe(release: str) -> list[str]:
     if release not in SUITES:
         raise LabError(f"image {release!r}: there are {', '.join(SUITES)}")
+    packages, offer = (rhel.PACKAGES, rhel.HOOK) if release == "rhel10" else (PACKAGES, _OFFER % {"offered": " ".join(OFFERED)})
     return [
-        "mmdebstrap", "--quiet", "--format=tar", "--mode=root", "--variant=minbase", f"--include={','.join(PACKAGES)}",
+        "mmdebstrap", "--quiet", "--format=tar", "--mode=root", "--variant=minbase", f"--include={','.join(packages)}",
         "--skip=cleanup/apt", '--aptopt=Apt::Install-Recommends "false"', '--aptopt=Acquire::Languages "none"', "--dpkgopt=force-unsafe-io",
-        f"--essential-hook={_SLIM}", f"--customize-hook={_OFFER % {'offered': ' '.join(OFFERED)}}", f"--customize-hook={_SETTLE}",
+        f"--essential-hook={_SLIM}", f"--customize-hook={offer}", f"--customize-hook={_SETTLE}",
         SUITES[release],
     ]  # fmt: skip
 
@@ -84,7 +86,7 @@ def image(release: str) -> str:
 
 
 def ensure_image(release: str) -> str:
-    """The image of a release (``debian12``, ``debian13``) in podman's store; returns its name."""
+    """The image of a release (``debian12``, ``debian13``, ``rhel10``) in podman's store; returns its name."""
     name = image(release)
     podman = Podman()
     if podman.succeeds("image", "exists", name):

@@ -37,6 +37,9 @@ class Key:
     fingerprint: str
     ends: Optional[int] = None
 
+    def ends_before(self, other: Key) -> bool:
+        return self.ends is not None and (other.ends is None or self.ends < other.ends)
+
 
 def read_keys(content: bytes) -> tuple[list[Key], bytes]:
     """The primary keys of a file, armored or not, and its packets without armor."""

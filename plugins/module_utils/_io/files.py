@@ -32,6 +32,14 @@ def read_text(path: str) -> Optional[str]:
         return None
 
 
+def modified(path: str) -> Optional[float]:
+    """When the file was last written, in Unix time; None if there is no such file."""
+    try:
+        return os.stat(path).st_mtime
+    except FileNotFoundError:
+        return None
+
+
 def replace_all(contents: Contents, *, new_mode: int = 0o644) -> None:
     """Replace files by a rename each, in the mapping's order; None removes. Every new content is on disk before the first rename.
 

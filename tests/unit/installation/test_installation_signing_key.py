@@ -10,7 +10,7 @@ from typing import Optional
 
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._installation.openpgp import Key, MalformedKey, armored, read_keys
-from ansible_collections.vmstation.cluster.plugins.module_utils._installation.signing_key import plan, wanted_key
+from ansible_collections.vmstation.cluster.plugins.module_utils._installation.signing_key import Fetch, Plan, plan, wanted_key
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.download import LARGEST, fetch
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
@@ -131,8 +131,49 @@ def never(_url: str) -> bytes:
     ],
 )
 def test_the_right_key_is_written_where_it_is_not(present: Optional[bytes], published: Optional[bytes], writes: bool) -> None:
-    written = plan(WANTED, present, never if published is None else lambda _url: published, BETWEEN)
-    assert written == (PROLONGED.decode() if writes else None)
+    planned = plan(WANTED, present, never if published is None else lambda _url: published, BETWEEN)
+    assert planned == Plan(PROLONGED if writes else present, FINGERPRINT)
+
+
+DAY = 86400
+
+
+@pytest.mark.parametrize(("days_before_its_end", "fetched"), [(31, False), (29, True), (-1, True)])
+def test_a_key_is_renewed_a_month_before_it_expires(days_before_its_end: int, fetched: bool) -> None:
+    asked = []
+    planned = plan(WANTED, ENDS_EARLY, lambda url: asked.append(url) or PROLONGED, EARLY_END - days_before_its_end * DAY)
+    assert planned == Plan(PROLONGED if fetched else ENDS_EARLY, FINGERPRINT)
+    assert asked == [URL] * fetched
+
+
+def out_of_reach(url: str) -> bytes:
+    raise Refusal(url, "not to be had", "an answer", "Connect the host.")
+
+
+@pytest.mark.parametrize(
+    ("fetch", "now", "says"),
+    [
+        (
+            out_of_reach,
+            EARLY_END - DAY,
+            f"found a key that expires on 2024-06-01; required: one that is valid for longer. {URL}: found not",
+        ),
+        (out_of_reach, BETWEEN, f"found a key that expired on 2024-06-01; required: one that is valid for longer. {URL}: found not to be"),
+        (lambda _url: ENDS_EARLY, EARLY_END - DAY, "found a key that expires on 2024-06-01; required: one that is valid for longer. Run"),
+        (lambda _url: ENDS_EARLY, BETWEEN, f"{URL}: found the right key, which has expired"),
+        (lambda _url: other_key(), BETWEEN, f"{URL}: found the key "),
+    ],
+)
+def test_the_right_key_stays_with_a_warning_where_no_better_one_can_be_had(fetch: Fetch, now: float, says: str) -> None:
+    planned = plan(WANTED, ENDS_EARLY, fetch, now)
+    assert planned.content == ENDS_EARLY
+    assert says in planned.warning
+
+
+@pytest.mark.parametrize("present", [None, b"garbage"])
+def test_without_the_right_key_a_publisher_out_of_reach_is_an_error(present: Optional[bytes]) -> None:
+    with pytest.raises(Refusal, match="not to be had"):
+        plan(WANTED, present, out_of_reach, BETWEEN)
 
 
 @pytest.mark.parametrize(
@@ -153,8 +194,7 @@ def test_every_other_key_is_refused(published: bytes, now: float, says: str) -> 
 
 
 def test_what_follows_a_key_is_not_written() -> None:
-    written = plan(WANTED, None, lambda _url: PROLONGED + b"\nand more\n", BETWEEN)
-    assert written == PROLONGED.decode()
+    assert plan(WANTED, None, lambda _url: PROLONGED + b"\nand more\n", BETWEEN).content == PROLONGED
 
 
 @pytest.mark.parametrize("fingerprint", ["", "5BEAD628", "AD101B065BEAD628", FINGERPRINT[1:], "G" * 40])
