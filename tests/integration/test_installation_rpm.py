@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.integration.playbook_output import recap
+from tests.integration.playbook_output import flat, recap
 from tests.integration.rpm_repository import RpmRepositories
 from tests.integration.test_installation_packages import PORT, Site
 from tests.lab import Lab
@@ -60,6 +60,7 @@ def repositories(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     made = RpmRepositories(lab, root)
     add_release(made, PINNED)
     made.add(DOCKER, "containerd", "2.2.1", "containerd github.com/containerd/containerd/v2 v2.2.1 x", package="containerd.io")
+    made.add(DOCKER, "k9s", "1", "x", header="Requires: kubectl")
     made.publish(DOCKER)
     made.show_key(DOCKER, "prolonged")
     server = lab.start_process(["python3", "-m", "http.server", str(PORT), "--bind", "192.168.4.1", "--directory", str(root)])
@@ -149,9 +150,10 @@ def test_a_key_that_expires_soon_is_replaced_everywhere(site: Site, repositories
     checked, process = site.play(repositories.fingerprint, "--check"), site.play(repositories.fingerprint)
     assert (changed(checked), changed(process)) == (1, 1)
     assert site.host.read(KEY) == site.host.read("/root/prolonged.asc")
-    assert site.host.run(["sh", "-c", "rpm --query gpg-pubkey; ls -d /var/cache/dnf/kubernetes-*/pubring"], check=False).stdout == (
-        "package gpg-pubkey is not installed\n"
-    )
+    assert site.host.run(["rpm", "--query", "gpg-pubkey"], check=False).stdout == "package gpg-pubkey is not installed\n"
+    ends = "gpg --with-colons $1 | awk -F: '/^pub/ { print $7 }'"
+    read_again = site.host.run(["sh", "-c", ends, "sh", "--list-keys --homedir /var/cache/dnf/kubernetes-*/pubring"]).stdout
+    assert read_again == site.host.run(["sh", "-c", ends, "sh", "--show-keys /root/prolonged.asc"]).stdout
     assert changed(site.play(repositories.fingerprint)) == 0
 
 
@@ -189,6 +191,15 @@ def test_a_missing_key_file_stops_no_other_package_and_comes_back(site: Site, re
     site.host.run(["rpm", "--erase", "conntrack-tools"])
     assert changed(site.play(repositories.fingerprint)) > 0
     assert installed(site.host) == ALL
+
+
+def test_no_package_is_removed_for_depending_on_one_of_kubernetes(site: Site, repositories: RpmRepositories) -> None:
+    assert dnf(site.host, "install", "k9s").returncode == 0
+    process = site.play(repositories.fingerprint, playbook="absent.yml")
+    assert recap(process)["packages"]["failed"] == 1
+    assert "Kubernetes' packages: found k9s-1-1.1.noarch; required: no other package" in flat(process)
+    assert installed(site.host) == ALL
+    site.host.run(["rpm", "--erase", "k9s"])
 
 
 def test_what_the_role_did_is_taken_back_and_dnf_forgets_the_repository(site: Site, repositories: RpmRepositories) -> None:
