@@ -20,6 +20,8 @@ import ansible
 from tests.lab.lab import SSH_OPTIONS
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+# the oldest release of Debian whose Python Ansible runs with
+IMAGE = "debian13"
 PLACE = "/opt/vmstation-controller"
 COLLECTION = "ansible_collections/vmstation/cluster"
 # what Ansible and the filters import on a controller; the parts written in C have a substitute in Python

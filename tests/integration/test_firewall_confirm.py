@@ -35,6 +35,15 @@ def host(booted):
     assert booted.run(TRACES).stdout == ""
 
 
+@pytest.fixture(scope="module")
+def controller(lab):
+    """A host that Ansible is installed on."""
+    made = lab.start("controller", address="192.168.4.99", mac="02:00:c0:a8:04:63", firewall="nftables", image=ansible_on_host.IMAGE)
+    ansible_on_host.install(made)
+    yield made
+    lab.remove(made)
+
+
 def state(host) -> tuple[str, str]:
     return host.run(["nft", "list", "ruleset"]).stdout, host.read("/etc/nftables.conf")
 
@@ -162,14 +171,14 @@ def test_a_console_confirms_too(host):
     ],
     ids=["local", "chroot"],
 )
-def test_a_host_that_is_its_own_controller_confirms_in_the_session_of_its_operator(lab, host, inventory, before):
+def test_a_host_that_is_its_own_controller_confirms_in_the_session_of_its_operator(lab, controller, inventory, before):
     """The operator is logged in by SSH and runs Ansible there, which makes no connection of its own. The session's port stays open."""
-    ansible_on_host.install(host)
+    firewall_direct.run(controller, {"name": "worker", "state": "absent"})
     options = {"name": "worker", "ports": [{"port": 9200}], "confirm_within": 600}
-    result = ansible_on_host.module(lab, host, "firewall_ports", options, inventory=inventory, before=before)
+    result = ansible_on_host.module(lab, controller, "firewall_ports", options, inventory=inventory, before=before)
     assert (result["changed"], result["confirmed"], result["confirmation_pending"]) == (True, True, False), result
     assert result["added"] == ["22/tcp", "9200/tcp"]
-    assert host.run(TRACES).stdout == ""
+    assert controller.run(TRACES).stdout == ""
 
 
 def test_without_systemd_it_is_refused_before_anything_is_touched(host):

@@ -52,7 +52,7 @@ DMIDECODE = f"""#!/bin/sh
 
 @pytest.fixture(scope="module")
 def controller(lab):
-    host = lab.start("ordinary", address="192.168.4.98", mac="02:00:c0:a8:04:62")
+    host = lab.start("ordinary", address="192.168.4.98", mac="02:00:c0:a8:04:62", image=ansible_on_host.IMAGE)
     ansible_on_host.install(host)
     host.run(["useradd", "--create-home", "--shell", "/bin/bash", "owner"])
     host.write("/etc/sudoers.d/owner", "owner ALL=(ALL) NOPASSWD: ALL\n")
