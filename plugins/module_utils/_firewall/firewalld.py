@@ -134,7 +134,7 @@ class Firewalld(Backend):
                 "firewalld's runtime settings",
                 f"some that are not permanent, and no policy {policies[0]} yet for the trusted networks",
                 "a reload, which would drop them",
-                "Run `firewall-cmd --runtime-to-permanent` to keep them or `firewall-cmd --reload` to drop them, then run again.",
+                shutting.ADVICE,
             )
         if (runtime_only or rules) and not needs_reload:
             return [*self._without_a_reload(owner, zone, strays, wanted), *self._removal(owner, [zone, *strays], leaving)]

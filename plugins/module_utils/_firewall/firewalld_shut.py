@@ -17,6 +17,10 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.firewa
 ZONES = ("block", "drop")
 # the policy that opens, the one before it, and the latter's egress zone
 GUARDS = {"in": ("no", "HOST"), "fw": ("nf", "ANY")}
+ADVICE = (
+    "Run `firewall-cmd --runtime-to-permanent` to keep them (bans of fail2ban would then never end), or `firewall-cmd --reload` to drop "
+    "them (then `systemctl restart fail2ban`, if it bans by firewalld), then run again."
+)
 PRIORITY = xml.POLICY_PRIORITY - 1
 
 
