@@ -142,8 +142,11 @@ def make_node(cluster: Cluster, name: str) -> None:
     }
     node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}}
     cluster.kubectl("create", "--filename=-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": [node, pod]}))
-    addresses = {"status": {"addresses": [{"type": "InternalIP", "address": ADDRESSES[name]}]}}
-    cluster.kubectl("patch", "node", name, "--subresource=status", "--type=merge", f"--patch={json.dumps(addresses)}")
+    reached_at = {
+        "addresses": [{"type": "InternalIP", "address": ADDRESSES[name]}],
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
+    }
+    cluster.kubectl("patch", "node", name, "--subresource=status", "--type=merge", f"--patch={json.dumps({'status': reached_at})}")
 
 
 @pytest.fixture(scope="module")
