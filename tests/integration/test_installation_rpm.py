@@ -174,14 +174,14 @@ def test_a_key_that_nobody_has_prolonged_stops_nothing_that_is_installed(site: S
     site.host.run(["sh", "-c", GIVE_KEY, "sh", "ended"])
     repositories.show_key(KUBERNETES, "ended")
     process = site.play(repositories.fingerprint)
+    site.host.run(["rpm", "--erase", "kubectl"])
+    refused = site.play(repositories.fingerprint)
+    repositories.show_key(KUBERNETES, "prolonged")
     assert changed(process) == 0
     warned = f"{KEY}: found a key that expired on 2025-05-31; required: one that is valid for longer."
     assert warned in " ".join(f"{process.stdout} {process.stderr}".split())
-    site.host.run(["rpm", "--erase", "kubectl"])
-    process = site.play(repositories.fingerprint)
-    assert recap(process)["packages"]["failed"] == 1
-    assert "Bad GPG signature" in process.stdout, "the reason is told"
-    repositories.show_key(KUBERNETES, "prolonged")
+    assert recap(refused)["packages"]["failed"] == 1
+    assert "Bad GPG signature" in refused.stdout, "the reason is told"
 
 
 def test_a_missing_key_file_stops_no_other_package_and_comes_back(site: Site, repositories: RpmRepositories) -> None:
