@@ -19,7 +19,7 @@ from tests.lab.machine import why_no_lab
 from tests.lab.say import LabError
 
 # What takes longest as a whole, to be begun first: pytest-xdist gives a file to one worker, and the last file decides when all is done.
-LONGEST_FILES = ("test_node_role.py", "test_installation_packages.py", "test_worker_role.py")
+LONGEST_FILES = ("test_node_role.py", "test_installation_rpm.py", "test_installation_packages.py", "test_worker_role.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
