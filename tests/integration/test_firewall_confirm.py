@@ -40,6 +40,7 @@ def controller(lab):
     """A host that Ansible is installed on."""
     made = lab.start("controller", address="192.168.4.99", mac="02:00:c0:a8:04:63", firewall="nftables", image=ansible_on_host.IMAGE)
     ansible_on_host.install(made)
+    firewall_direct.install(made)
     yield made
     lab.remove(made)
 

@@ -20,7 +20,7 @@ CONFIGURE = """
     - name: Configure
       ansible.builtin.import_role: {name: vmstation.cluster.control_plane, tasks_from: configure}
 """
-FIRST = "Make the directory of the kubeconfig on the controller"
+FIRST = "Create the directory of the kubeconfig on the controller"
 # the head is that of site.yml's plays on the controller
 REMOVE = """
 - hosts: localhost
