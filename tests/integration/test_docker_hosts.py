@@ -12,9 +12,11 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.playbook_output import flat, recap
-from tests.integration.test_installation_packages import Site
+from tests.integration.test_installation_packages import Repository, Site, repository
 from tests.lab import Lab
 from tests.lab.hosts import Host
+
+__all__ = ["repository"]
 
 PARTS = """
 - name: Install the container runtime
@@ -79,15 +81,19 @@ def packages(host: Host) -> str:
 
 
 class DockerHost(Site):
-    """One host, and the parts of the role that install the container runtime."""
+    """One host, and the parts of the role that install the container runtime. key: the fingerprint of the repository of Kubernetes."""
+
+    key: str
 
     def play(self, *arguments: str, playbook: str = "parts.yml", **variables: object) -> subprocess.CompletedProcess[str]:  # type: ignore[override]
-        return super().play("0" * 40, *arguments, playbook=playbook, **variables)
+        return super().play(self.key, *arguments, playbook=playbook, **variables)
 
 
 @pytest.fixture(scope="module")
-def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerHost]:
+def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory, repository: Repository) -> Iterator[DockerHost]:
     made = DockerHost(lab, tmp_path_factory.mktemp("docker"))
+    made.key = repository.make_key("the repository")
+    repository.show_key(made.key)
     (made.directory / "parts.yml").write_text(PARTS)
     (made.directory / "absent.yml").write_text(ABSENT)
     make(made.host, {**DOCKER, **DEBIAN, **KUBERNETES})
