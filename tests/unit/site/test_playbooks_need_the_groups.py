@@ -95,6 +95,15 @@ def test_with_a_limit_that_leaves_nothing_to_do(playbook: str, limit: str, group
     assert f"--limit: found {limit}; required: a host of the {group}." in output
 
 
+# wake.yml, which site.yml imports, checks the inventory a second time. The tag leaves out what needs a cluster
+def test_a_site_may_be_limited_to_the_controller(tmp_path: Path) -> None:
+    groups = {**OWN, "controllers": {"hosts": {"localhost": {"ansible_connection": "local"}}}}
+    variables = json.dumps(dict.fromkeys([PLAN, NAME, KUBECONFIG], "x"))
+    process = play("site", tmp_path, groups, "--limit", "localhost", "--tags", "none-of-these", "-e", variables)
+    assert process.stdout.count("TASK [Check the groups and variables]") == 2
+    assert "--limit: found" not in process.stdout
+
+
 @pytest.mark.parametrize("role", ["jellyfin", "monitoring"])
 def test_a_role_names_the_groups_of_which_its_host_must_be(role: str, tmp_path: Path) -> None:
     (tmp_path / "role.yml").write_text(ROLE % role)
