@@ -32,7 +32,7 @@ def inventory(tmp_path: Path) -> Path:
     return tmp_path / "hosts.json"
 
 
-def play(playbook: str, inventory: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+def play(playbook: str, inventory: Path, **variables: object) -> subprocess.CompletedProcess[str]:
     argv = ["ansible-playbook", "-i", "inventory", "-i", str(inventory), f"playbooks/{playbook}.yml", "-e", json.dumps(variables)]
     return subprocess.run(
         argv, capture_output=True, text=True, check=False, timeout=300, cwd=CHECKOUT,
@@ -41,12 +41,15 @@ def play(playbook: str, inventory: Path, **variables: str) -> subprocess.Complet
 
 
 def test_every_check_that_comes_to_no_judgement_is_a_line_of_the_report(inventory: Path, tmp_path: Path) -> None:
-    process = play("check", inventory, check_only="hosts,nodes,calico,dns,services,drift", check_report_directory=str(tmp_path))
+    groups, source = "hosts,nodes,calico,dns,services,drift", str(tmp_path / "unmounted")
+    given = {"check_report_directory": str(tmp_path), "installation_source": {"kind": "directory", "path": source}}
+    process = play("check", inventory, check_only=groups, **given)
     assert process.returncode == 2, process.stdout + process.stderr
     lines = json.loads((tmp_path / "report.json").read_text())["lines"]
     unjudged = {line["subject"] for line in lines if line["mark"] == "error" and line["finding"].startswith("no judgement: kubeconfig ")}
     assert unjudged == {"node_ready_check", "calico_check", "coredns_check", "rollout_check", "service_check", "cluster_drift_check"}
     assert not [line for line in lines if line["finding"] == "the check did not run"]
+    assert [line["mark"] for line in lines if line["subject"] == source] == ["unknown"]
     assert [line["fix"] for line in lines if line["subject"] == "host homelab" and line["mark"] == "error"]
     for host in ("masternode", "storagenodet3500"):
         assert [line for line in lines if line["host"] == host and line["group"] == "hosts"], host

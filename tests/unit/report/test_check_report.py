@@ -218,7 +218,7 @@ def test_what_left_no_result_is_collected_as_not_run() -> None:
 
 
 def test_every_variable_is_one_that_the_playbook_registers() -> None:
-    roles = [f"roles/node/tasks/{name}.yml" for name in ("firewall", "missing_images", "source")]
+    roles = [f"roles/node/tasks/{name}.yml" for name in ("firewall", "missing_images", "source_by_one_host")]
     tasks = "".join((samples.CHECKOUT / path).read_text() for path in ("playbooks/check.yml", *roles))
     assert [variable for variable in (*ONCE, *EACH) if f"register: {variable}\n" not in tasks] == []
 
