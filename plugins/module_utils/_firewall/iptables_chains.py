@@ -168,7 +168,7 @@ def _places(tables: Tables, wanted: Wanted, table: str, base: str, numbers: Mapp
 
 
 def _is_in_place(chain: str, position: int, wanted_places: list[Place]) -> bool:
-    return any(place.chain == chain and place.first <= position <= place.last for place in wanted_places)
+    return any(place.chain == chain and place.holds(position) for place in wanted_places)
 
 
 def _moves(tables: Tables, table: str, chain: str, wanted_places: list[Place]) -> list[str]:
@@ -178,7 +178,7 @@ def _moves(tables: Tables, table: str, chain: str, wanted_places: list[Place]) -
     for name in dict.fromkeys([*(name for name, _position in jumps), *(str(place.chain) for place in wanted_places)]):
         here = [position for of, position in jumps if of == name]
         place = next((place for place in wanted_places if place.chain == name), None)
-        if place is not None and len(here) == 1 and place.first <= here[0] <= place.last:
+        if place is not None and len(here) == 1 and place.holds(here[0]):
             continue
         lines.extend(f"-D {name} -j {chain}" for _position in here)
         if place is not None:

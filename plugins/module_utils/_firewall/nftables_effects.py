@@ -20,6 +20,8 @@ STATEMENTS = frozenset(
 PACKET_FIELDS = frozenset({"dport", "protocol", "nexthdr", "daddr", "type", "code"})
 META_KEYS = frozenset({"iif", "iifname", "oif", "oifname", "iifgroup", "oifgroup", "iiftype", "l4proto", "nfproto", "protocol"})
 NUMBERS = {"icmp": "1", "tcp": "6", "udp": "17", "esp": "50", "ah": "51", "icmpv6": "58", "ipv6-icmp": "58", "sctp": "132"}
+# loopback and groups: no address at which another host reaches this one
+NOBODYS = ("127.", "224.", "239.", "255.", "ff")
 
 
 @dataclass(frozen=True)
@@ -137,9 +139,6 @@ def _matters(expressions: list[Expression], needed: Optional[list[Opening]]) -> 
             ):
                 return False
     return True
-
-
-NOBODYS = ("127.", "224.", "239.", "255.", "ff")
 
 
 def _meets(needed: Iterable[Opening], protocols: set[Any], ranges: Optional[list[tuple[int, int]]]) -> bool:

@@ -24,6 +24,7 @@ _IMAGE_GC = 85
 _HARD = {"nodefs.available": "10%", "nodefs.inodesFree": "5%", "imagefs.available": "15%", "imagefs.inodesFree": "5%"}
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(%|[kKMGT]?i?)")
 _POWERS = {letter: power for power, letter in enumerate("KMGT", 1)}
+_NEVER = 200.0  # percent
 
 
 def disk_has_room(state: HostState, expected: Expectations) -> Iterator[Finding]:
@@ -65,9 +66,6 @@ def _limits(disk: Disk, configuration: Mapping[str, Any]) -> tuple[float, float]
         collection = float(configuration.get("imageGCHighThresholdPercent", _IMAGE_GC))
         space = min(space, collection if collection < 100 else _NEVER)
     return space, _threshold(hard.get(f"{signal}.inodesFree"), disk.inodes)
-
-
-_NEVER = 200.0
 
 
 def _threshold(minimum: object, total: int) -> float:
