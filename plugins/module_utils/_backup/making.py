@@ -12,7 +12,7 @@ from typing import Any
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup import names
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.etcd import EtcdTools, image_of, version_of
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.manifest import FILES, NAME, SNAPSHOT, Manifest, Part, Snapshot
-from ansible_collections.vmstation.cluster.plugins.module_utils._backup.places import CLUSTER_FILES, read_paths
+from ansible_collections.vmstation.cluster.plugins.module_utils._backup.places import CLUSTER_FILES, read_path, read_paths
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.packing import Packing
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.host import NodeHost
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.mark import MARKER, Mark, read_mark
@@ -62,7 +62,7 @@ class Outcome:
 def order(params: Mapping[str, Any]) -> Order:
     names.refuse_unfit_cluster(params["cluster_name"])
     paths = read_paths("paths", params["paths"])
-    (destination,) = read_paths("destination", [params["destination"]])
+    destination = read_path("destination", params["destination"])
     owner, socket = params["owner"], params["containerd_address"]
     return Order(params["cluster_name"], paths, destination, owner, socket, _parts(params["parts"]))
 

@@ -26,13 +26,17 @@ CLUSTER_FILES = (
 _OURS = "/etc/vmstation"
 
 
+def read_path(option: str, given: str) -> str:
+    """A path that an owner gives, written in full."""
+    path = given.rstrip("/")
+    if not is_plain(path) or f"{path}/".startswith(f"{ETCD_DATA}/"):
+        raise Refusal(option, repr(path), f"a path that begins with /, outside of {ETCD_DATA}", "Write it in full.")
+    return path
+
+
 def read_paths(option: str, given: Sequence[str]) -> tuple[str, ...]:
     """Paths of applications that an owner gives."""
-    paths = tuple(str(path).rstrip("/") for path in given)
-    for index, path in enumerate(paths):
-        if not is_plain(path) or f"{path}/".startswith(f"{ETCD_DATA}/"):
-            raise Refusal(f"{option}[{index}]", repr(path), f"a path that begins with /, outside of {ETCD_DATA}", "Write it in full.")
-    return paths
+    return tuple(read_path(f"{option}[{index}]", str(path)) for index, path in enumerate(given))
 
 
 def place_of(path: str, paths: Sequence[str]) -> str:

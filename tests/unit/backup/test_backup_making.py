@@ -147,7 +147,10 @@ BAD = {
     "a part that is there and missing": ({"parts": [{"name": "jellyfin", "sha256": "a", "missing": "b"}]}, "found both"),
     "a part with a dot": ({"parts": [{"name": "a.b", "sha256": "a", "missing": ""}]}, "parts[0].name: found 'a.b'"),
     "a relative path": ({"paths": ["etc/vmstation"]}, "paths[0]: found 'etc/vmstation'"),
-    "etcd's own directory": ({"destination": "/var/lib/etcd/backup"}, "outside of /var/lib/etcd"),
+    "etcd's own directory": (
+        {"destination": "/var/lib/etcd/backup"},
+        "destination: found '/var/lib/etcd/backup'; required: a path that begins with /, outside of /var/lib/etcd",
+    ),
     "a name with a slash": ({"cluster_name": "a/b"}, "cluster_name: found 'a/b'"),
 }
 
