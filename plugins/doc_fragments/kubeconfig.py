@@ -19,7 +19,8 @@ options:
       - The context of the kubeconfig. Without it, the kubeconfig's current one.
     type: str
 requirements:
-  - kubernetes (the Python client) >= 24.2.0, not 36.0.0, which sends no token; 37 or later starts twice as fast
+  - urllib3 and PyYAML, for a kubeconfig as kubeadm writes it
+  - kubernetes (the Python client) >= 24.2.0, not 36.0.0, which sends no token; for exec and auth plugins, proxies and several files
 notes:
   - Lists are fetched in pages of 125 objects. Connecting may take 5 seconds, each answer 30; a busy server is asked two times more.
 """

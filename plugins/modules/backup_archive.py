@@ -88,17 +88,13 @@ options:
     type: list
     elements: str
     default: []
-  work_directory:
-    description:
-      - Where what is in clear for a while lies, in a directory for its owner alone that is removed in any case. This must be yours, or as
-        C(/tmp). Without it, the first of C($XDG_RUNTIME_DIR), C($TMPDIR) or C(/tmp), and C(/var/tmp) that has room.
-    type: path
 requirements:
   - gpg (GnuPG) >= 2.2.7, for encryption
 seealso:
   - module: vmstation.cluster.backup_archive_check
   - module: vmstation.cluster.private_directory
 extends_documentation_fragment:
+  - vmstation.cluster.backup
   - vmstation.cluster.attributes
 """
 

@@ -34,39 +34,18 @@ options:
       - The cluster that it must be of.
     type: str
     required: true
-  passphrase_file:
-    description:
-      - A file whose first line is the passphrase that it was encrypted with. What was encrypted for a key needs that key in your key ring.
-    type: path
   paths:
     description:
       - The paths of applications that O(vmstation.cluster.cluster_restore#module:paths) names. A file for any other place is an error.
         Without it, that is not judged.
     type: list
     elements: str
-  recipients:
-    description:
-      - For whom backups are encrypted, in the place of a passphrase. The secret key must be in your key ring.
-    type: list
-    elements: str
-    default: []
-  accept_unencrypted:
-    description:
-      - With O(passphrase_file) or O(recipients), only backups that are encrypted are taken, as another one may be anybody's. This takes one
-        that is not, if O(path) names it.
-    type: bool
-    default: false
-  work_directory:
-    description:
-      - Where what is in clear for a while lies, in a directory for its owner alone that is removed in any case. This must be yours, or as
-        C(/tmp). Without it, the first of C($XDG_RUNTIME_DIR), C($TMPDIR) or C(/tmp), and C(/var/tmp) that has room.
-    type: path
-requirements:
-  - gpg (GnuPG) >= 2.2.7, for what is encrypted
 seealso:
   - module: vmstation.cluster.backup_archive
   - module: vmstation.cluster.cluster_restore
 extends_documentation_fragment:
+  - vmstation.cluster.backup
+  - vmstation.cluster.backup.reading
   - vmstation.cluster.findings
   - vmstation.cluster.attributes
   - vmstation.cluster.attributes.read_only

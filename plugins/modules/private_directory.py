@@ -41,14 +41,10 @@ options:
       - How many bytes there must be room for.
     type: int
     default: 0
-  work_directory:
-    description:
-      - Where it is made. This must be yours, or as C(/tmp). Without it, the first of C($XDG_RUNTIME_DIR), C($TMPDIR) or C(/tmp), and
-        C(/var/tmp) that has room.
-    type: path
 seealso:
   - module: vmstation.cluster.backup_archive
 extends_documentation_fragment:
+  - vmstation.cluster.backup
   - vmstation.cluster.attributes
 """
 
