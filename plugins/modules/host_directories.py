@@ -7,26 +7,25 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: host_directories
-short_description: Make directories that are missing, and leave those alone that are there
+short_description: Create missing directories, and change no owner or mode of existing ones
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Makes directories with an owner and a mode. A directory that is there already keeps both, as it may be anything, such as C(/etc) or a
-    file system of yours.
-  - The data directory of a program must belong to that program. With O(directories[].for_owner), one that is there must be empty, and is
-    given owner and mode, or be the owner's, and stays as it is. C(lost+found) does not count. Any other is an error.
-  - All directories are judged before one is made.
+  - Creates directories with an owner and a mode. A directory that exists keeps its own, as it may be C(/etc) or a file system of yours.
+  - The data directory of a program must belong to that program. With O(directories[].for_owner), an existing directory that is empty is
+    given the owner and the mode, and one of that owner stays as it is. C(lost+found) does not count. Any other directory is an error.
+  - All directories are checked before the first one is created.
 options:
   directories:
     description:
-      - What to make, in this order.
+      - The directories to create, in this order.
     type: list
     elements: dict
     required: true
     suboptions:
       path:
         description:
-          - The directory. Missing directories that it is in are made with the mode that the umask leaves.
+          - The directory. Missing parent directories are created with the mode that the umask leaves.
         type: path
         required: true
       mode:
@@ -36,11 +35,11 @@ options:
         default: "0755"
       owner:
         description:
-          - The number of its user. Without it, who runs this.
+          - The numeric ID of its user. Without it, the user who runs the module.
         type: int
       group:
         description:
-          - The number of its group. Without it, that of who runs this.
+          - The numeric ID of its group. Without it, the group of the user who runs the module.
         type: int
       for_owner:
         description:

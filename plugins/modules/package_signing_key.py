@@ -36,8 +36,8 @@ options:
     required: true
   state:
     description:
-      - V(present) brings the key. V(absent) removes the file, and with O(dnf_repository) its keys from rpm's database and all that dnf has
-        cached of the repository. dnf imports the key again if another repository names it.
+      - V(present) installs the key. V(absent) removes the file, and with O(dnf_repository) its keys from rpm's database and all that dnf
+        has cached of the repository. dnf imports the key again if another repository names it.
     type: str
     choices: [present, absent]
     default: present
