@@ -16,6 +16,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptabl
     damage,
     disregarded,
     has_rules_in_front,
+    rates,
     rules_on,
 )
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_effects import can_refuse
@@ -23,6 +24,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptabl
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_text import Tables
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import PortSet, for_families
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.packet_rules import ports_of
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.precedence import BEYOND_THE_RATE
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Commands
 
 PROGRAMS = {4: "iptables", 6: "ip6tables"}
@@ -61,6 +63,10 @@ class Iptables(Backend):
             "Put it at the front of its chain."
             for family in self._seen
             for line in disregarded(family.tables, self._goal("", wanted, family), numbers)
+        ) + tuple(
+            f"{PROGRAMS[family.version]}: `{line}` {BEYOND_THE_RATE}"
+            for family in self._seen
+            for line in rates(family.tables, self._goal("", wanted, family), numbers)
         )
 
     def read(self, owner: str) -> Standing:

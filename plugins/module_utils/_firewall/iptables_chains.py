@@ -14,7 +14,14 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptabl
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_text import Tables, is_our_jump
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import Opening, PortSet, for_families
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.packet_rules import Rule, forward_rules, guard_rules, input_rules
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.precedence import WRONG_PLACE, Place, below, overruled, places
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.precedence import (
+    WRONG_PLACE,
+    Place,
+    below,
+    overruled,
+    places,
+    unlimited,
+)
 
 # others' denials of some sources must stay in front of our jump, and those of everyone behind it
 BASES = ("INPUT", "FORWARD", "OUTPUT")
@@ -106,6 +113,11 @@ def disregarded(tables: Tables, wanted: Wanted, numbers: Mapping[str, str]) -> l
             known = effects(tables, _openings(wanted, base), numbers)
             found += [line for place in _places(tables, wanted, table, base, numbers) for line in overruled(known, place) if line]
     return found
+
+
+def rates(tables: Tables, wanted: Wanted, numbers: Mapping[str, str]) -> list[str]:
+    """The rules that let pass at a rate what we open, without one that denies the rest."""
+    return unlimited(effects(tables, wanted.ports.openings, numbers), "INPUT")
 
 
 def has_rules_in_front(tables: Tables, wanted: Wanted, numbers: Mapping[str, str]) -> bool:

@@ -16,10 +16,12 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model 
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.precedence import (
     ACCEPTS,
     DENIES,
+    LIMITS,
     RESTRICTS,
     Chains,
     Effect,
     can_deny,
+    with_limits,
 )
 
 # Each is written, and put in its place again, by a program of its own: it may stand on either side of our jump, and what it
@@ -42,12 +44,13 @@ NEW_CONNECTIONS = ("FIN,SYN,RST,ACK", "SYN")
 class Conditions:
     """What a rule asks of a packet.
 
-    narrow: some sources, rates or states only. beside: packets that no port of ours is for. some: any other condition.
-    remembers: a list of sources grows by it. limited: it holds at a rate only.
+    narrow: some sources or states only. rated: a rate of each source. limited: a rate, of each source or of all.
+    beside: packets that no port of ours is for. some: any other condition. remembers: a list of sources grows by it.
     """
 
     target: str = ""
     narrow: bool = False
+    rated: bool = False
     beside: bool = False
     some: bool = False
     remembers: bool = False
@@ -62,7 +65,7 @@ def effects(tables: Tables, openings: Optional[Iterable[Opening]] = None, number
     openings: a denial of other ports than these is nothing that we must stand in front of; None: every port counts.
     """
     needed = None if openings is None else list(openings)
-    found: dict[Hashable, list[tuple[Effect]]] = {}
+    found: dict[Hashable, list[list[Effect]]] = {}
     for (table, chain), lines in tables.rules.items():
         if table == "filter" and not _is_programs(chain):
             found[chain] = _of_chain(tables, [line for line in lines if not is_our_jump(line)], needed, numbers or {})
@@ -74,33 +77,28 @@ def can_refuse(tables: Tables, chain: str) -> bool:
     return tables.policies.get(("filter", chain)) in {"DROP", "REJECT"} or can_deny(effects(tables), chain)
 
 
-def _of_chain(tables: Tables, lines: list[str], needed: Optional[list[Opening]], numbers: Mapping[str, str]) -> list[tuple[Effect]]:
-    found = []
-    limits: set[tuple[str, tuple[tuple[int, int], ...]]] = set()
-    for line in lines:
-        asked = _conditions(words_of(line)[2:])
-        effect = _effect(tables, line, asked, needed, numbers)
-        ports = (asked.protocol, tuple(asked.ports))
-        if asked.limited and asked.target == "ACCEPT":
-            limits.add(ports)
-        elif effect.does == DENIES and asked.ports and ports in limits:
-            effect = Effect(RESTRICTS, what=line)  # what is beyond the rate that the rule above accepts
-        found.append((effect,))
-    return found
+def _of_chain(tables: Tables, lines: list[str], needed: Optional[list[Opening]], numbers: Mapping[str, str]) -> list[list[Effect]]:
+    return with_limits([[_effect(tables, line, _conditions(words_of(line)[2:]), needed, numbers)] for line in lines])
 
 
 def _effect(tables: Tables, line: str, asked: Conditions, needed: Optional[list[Opening]], numbers: Mapping[str, str]) -> Effect:
-    everything = not (asked.some or asked.narrow or asked.protocol or asked.ports)
+    narrow = asked.narrow or asked.rated
+    everything = not (asked.some or narrow or asked.protocol or asked.ports)
+    ports = (asked.protocol, tuple(asked.ports))
     matters = _matters(asked, needed, numbers)
     what = line if matters else ""
     if asked.target in DENIALS:
-        if asked.narrow:
+        if narrow:
             return Effect(RESTRICTS, what=what)
-        return Effect(DENIES, everything=everything, what=what) if matters else Effect()
+        return Effect(DENIES, everything=everything, what=what, ports=ports) if matters else Effect()
     if ("filter", asked.target) in tables.policies and not _is_programs(asked.target):
-        return Effect(target=asked.target, narrow=asked.narrow or not matters, everything=everything, what=what)
-    if asked.remembers or asked.target == "SET":  # a rate is counted by it, or a list made, which works only if the packets come by
+        return Effect(target=asked.target, narrow=narrow or not matters, everything=everything, what=what)
+    # a rate is counted by it, a list made, or another program asked, which works only if the packets come by
+    if asked.remembers or asked.target in {"SET", "NFQUEUE"}:
         return Effect(RESTRICTS, what=what)
+    if asked.limited and not asked.narrow and asked.target in {"ACCEPT", "RETURN"}:
+        accepts = asked.target == "ACCEPT"
+        return Effect(LIMITS if accepts else "", what=what, ports=None if accepts and not asked.ports else ports)
     return Effect(ACCEPTS if asked.target == "ACCEPT" else "")
 
 
@@ -147,7 +145,8 @@ def _conditions(words: list[str]) -> Conditions:
             found.some = found.some or option in {"--syn", "--limit", "--icmp-type", "--icmpv6-type"}
             position += FOR_EVERYONE[option] - 1
         else:
-            found.narrow = True
+            found.rated = found.rated or option.startswith(RATES)
+            found.narrow = found.narrow or not option.startswith(RATES)
             position -= value.startswith("-") or value == "!"
     return found
 

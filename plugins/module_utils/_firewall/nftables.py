@@ -18,6 +18,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.backen
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import PortSet
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.nftables_chains import (
     disregarded,
+    rates,
     read_runtime,
     runtime_change,
     saved_text,
@@ -31,7 +32,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.nftabl
     Target,
     families_of,
 )
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.precedence import Place
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.precedence import BEYOND_THE_RATE, Place
 from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Commands
 
 
@@ -60,7 +61,7 @@ class Nftables(Backend):
             f"The rule {rule} stands behind one that denies everyone: for what this set opens it has no effect. "
             "Put it at the front of its chain."
             for rule in disregarded(ruleset, wanted, self._targets(ruleset))
-        )
+        ) + tuple(f"The rule {rule} {BEYOND_THE_RATE}" for rule in rates(ruleset, wanted, self._inputs(ruleset)))
 
     def read(self, owner: str) -> Standing:
         # what is_in_force just listed serves the first reading; every later one asks anew

@@ -25,7 +25,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.packet
     input_rules,
     ports_of,
 )
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.precedence import WRONG_PLACE, Place, overruled, places
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.precedence import WRONG_PLACE, Place, overruled, places, unlimited
 
 GUARD_CHAIN = "node_ports"
 GUARD_HOOK = "{ type filter hook prerouting priority mangle; policy accept; }"
@@ -59,6 +59,12 @@ def disregarded(ruleset: Ruleset, ports: PortSet, targets: list[Target]) -> list
         for rule in overruled(ruleset.effects(list(ports.openings) if hook == "input" else None, [_key(place.chain)]), place)
         if rule
     ]
+
+
+def rates(ruleset: Ruleset, ports: PortSet, inputs: list[ChainKey]) -> list[str]:
+    """The rules that let pass at a rate what we open, without one that denies the rest."""
+    known = ruleset.effects(list(ports.openings), inputs)
+    return [rule for key in inputs for rule in unlimited(known, key)]
 
 
 def read_runtime(ruleset: Ruleset, owner: str, targets: list[Target]) -> tuple[PortSet, list[str]]:

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Optional
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import Opening
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.nftables_rules import Expression, Shown
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.precedence import ACCEPTS, DENIES, RESTRICTS, Effect
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.precedence import ACCEPTS, DENIES, LIMITS, RESTRICTS, Effect
 
 # what does not make a rule narrower: statements, and what a match may be about
 STATEMENTS = frozenset(
@@ -19,6 +20,8 @@ STATEMENTS = frozenset(
 )
 PACKET_FIELDS = frozenset({"dport", "protocol", "nexthdr", "daddr", "type", "code"})
 META_KEYS = frozenset({"iif", "iifname", "oif", "oifname", "iifgroup", "oifgroup", "iiftype", "l4proto", "nfproto", "protocol"})
+# what makes a rule hold at a rate
+RATES = frozenset({"limit", "set", "meter", "ct count"})
 NUMBERS = {"icmp": "1", "tcp": "6", "udp": "17", "esp": "50", "ah": "51", "icmpv6": "58", "ipv6-icmp": "58", "sctp": "132"}
 # loopback and groups: no address at which another host reaches this one
 NOBODYS = ("127.", "224.", "239.", "255.", "ff")
@@ -26,22 +29,33 @@ NOBODYS = ("127.", "224.", "239.", "255.", "ff")
 
 @dataclass(frozen=True)
 class Rule:
-    """What all effects of one rule share. place: family and table. matters: it meets packets that we let in."""
+    """What all effects of one rule share.
+
+    place: family and table. matters: it meets packets that we let in. limited: it holds at a rate, and is for everyone.
+    ports: its matches of protocol and ports, as text.
+    """
 
     place: tuple[str, str]
     narrow: bool
     matters: bool
     everything: bool
     what: str
+    limited: bool
+    ports: str
 
     def effect(self, verdict: str, value: Shown) -> list[Effect]:
         if verdict in {"drop", "reject"}:
             if self.narrow:
                 return [Effect(RESTRICTS, what=self.what)]
-            return [Effect(DENIES, everything=self.everything, what=self.what)] if self.matters else []
+            return [Effect(DENIES, everything=self.everything, what=self.what, ports=self.ports)] if self.matters else []
         if verdict in {"jump", "goto"} and isinstance(value, dict):
             target = (*self.place, value.get("target", ""))
             return [Effect(target=target, narrow=self.narrow or not self.matters, everything=self.everything, what=self.what)]
+        if verdict == "queue":  # another program decides
+            return [Effect(RESTRICTS, what=self.what)]
+        if self.limited and verdict in {"accept", "return"}:
+            ports = self.ports if self.ports or verdict == "return" else None
+            return [Effect(LIMITS if verdict == "accept" else "", what=self.what, ports=ports)]
         return [Effect(ACCEPTS)] if verdict == "accept" else []
 
 
@@ -55,7 +69,8 @@ def effects(
     """
     matters = _matters(expressions, needed)
     everything = not any("match" in expression or expression.keys() - STATEMENTS for expression in expressions)
-    rule = Rule(place, any(map(_narrows, expressions)), matters, everything, name if matters else "")
+    limited = any(map(_limits, expressions)) and not any(_narrows(each) for each in expressions if not each.keys() & RATES)
+    rule = Rule(place, any(map(_narrows, expressions)), matters, everything, name if matters else "", limited, _ports(expressions))
     found: list[Effect] = []
     for expression in expressions:
         for kind, value in expression.items():
@@ -73,7 +88,7 @@ def _of_map(value: Shown, rule: Rule, maps: Mapping[str, Any]) -> list[Effect]:
     for element in elements if isinstance(elements, list) else []:
         if isinstance(element, list) and len(element) == 2 and isinstance(element[1], dict):
             narrow = rule.narrow or (element[0] != "new" if by_state else not _is_for_everyone(key))
-            of_element = replace(rule, narrow=narrow, everything=False)
+            of_element = replace(rule, narrow=narrow, everything=False, limited=False)
             found.extend(effect for verdict, target in element[1].items() for effect in of_element.effect(verdict, target))
     return found
 
@@ -83,8 +98,32 @@ def _narrows(expression: Expression) -> bool:
     if "match" in expression:
         return _match_narrows(expression["match"])
     if "limit" in expression:
-        return isinstance(expression["limit"], dict) and bool(expression["limit"].get("inv"))
+        # one with a name has its rate elsewhere
+        return not isinstance(expression["limit"], dict) or bool(expression["limit"].get("inv"))
     return bool(expression.keys() - STATEMENTS)
+
+
+def _limits(expression: Expression) -> bool:
+    """Whether an expression holds up to a rate, of each source or of all."""
+    if "limit" in expression:
+        return not isinstance(expression["limit"], dict) or not expression["limit"].get("inv")
+    if "ct count" in expression:
+        return not expression["ct count"].get("inv")
+    per_source = [*expression.get("set", {}).get("stmt", []), expression.get("meter", {}).get("stmt", {})]
+    return any(map(_limits, filter(None, per_source)))
+
+
+def _ports(expressions: list[Expression]) -> str:
+    """The matches of protocol and ports, as text; empty if there are none."""
+    fields = {"dport", "protocol", "nexthdr"}
+    matches = [expression["match"] for expression in expressions if "match" in expression]
+    lefts = [(match, match.get("left")) for match in matches]
+    found = [
+        match
+        for match, left in lefts
+        if isinstance(left, dict) and (left.get("payload", {}).get("field") in fields or left == {"meta": {"key": "l4proto"}})
+    ]
+    return "".join(sorted(json.dumps(match, sort_keys=True) for match in found))
 
 
 def _match_narrows(match: Expression) -> bool:

@@ -15,7 +15,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model 
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.nftables_effects import effects
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.nftables_rules import FAMILIES, Expression, read_rule
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.packet_rules import Rule
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.precedence import Chains, below, can_deny
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.precedence import Chains, below, can_deny, with_limits
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 OURS = "vmstation_"
@@ -85,10 +85,12 @@ class Ruleset:
         """What the rules of others do, chain by chain, in the tables of these chains. needed: the ports whose denial matters; None: all."""
         tables = {key[:2] for key in bases}
         return {
-            key: [
-                effects(held.expressions, key[:2], self._maps.get(key[:2], {}), needed, f"{' '.join(key)} handle {held.handle}")
-                for held in rules
-            ]
+            key: with_limits(
+                [
+                    effects(held.expressions, key[:2], self._maps.get(key[:2], {}), needed, f"{' '.join(key)} handle {held.handle}")
+                    for held in rules
+                ]
+            )
             for key in self.chains
             if key[:2] in tables and not key[2].startswith(OURS)
             for rules in [self.rules_of_others(key)]

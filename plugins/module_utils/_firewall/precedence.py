@@ -6,22 +6,28 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Optional
 
-# what a rule does: it lets packets pass, or denies (or limits) some sources, or denies everyone
-ACCEPTS, RESTRICTS, DENIES = "accepts", "restricts", "denies"
+# what a rule does: it lets packets pass, or lets them pass at a rate, or denies (or limits) some sources, or denies everyone
+ACCEPTS, LIMITS, RESTRICTS, DENIES = "accepts", "limits", "restricts", "denies"
 
 WRONG_PLACE = "in front of a rule that denies some sources, or behind one that denies everyone"
+
+BEYOND_THE_RATE = (
+    "lets pass at a rate what this set opens, and this set lets the rest pass. To keep the limit, put a rule behind it that drops the same "
+    "port, and name protocol and port in both."
+)
 
 
 @dataclass(frozen=True)
 class Effect:
     """One thing that a rule does.
 
-    does: one of ACCEPTS, RESTRICTS, DENIES; empty: nothing that matters here. target: the chain that a jump leads to, instead.
+    does: one of ACCEPTS, LIMITS, RESTRICTS, DENIES; empty: nothing that matters here. target: the chain that a jump leads to, instead.
     narrow: a jump for some sources only (an address, a set, a rate), which restricts whatever its chain does.
     everything: without any condition. what: the rule's text, for people.
+    ports: protocol and ports of a denial, or of what passes at a rate.
     """
 
     does: str = ""
@@ -29,6 +35,7 @@ class Effect:
     narrow: bool = False
     everything: bool = False
     what: str = ""
+    ports: Optional[Hashable] = None
 
 
 # of each chain, of each rule that is not ours, its effects
@@ -45,6 +52,36 @@ class Place:
 
     def holds(self, position: int) -> bool:
         return self.first <= position <= self.last
+
+
+def with_limits(rules: Sequence[Sequence[Effect]]) -> list[list[Effect]]:
+    """One chain's effects: what denies the same ports as an earlier rule lets pass at a rate denies only what exceeds the rate."""
+    limited: set[Hashable] = set()
+    complete: set[Hashable] = set()
+    found = []
+    for rule in rules:
+        effects = [
+            replace(effect, does=RESTRICTS, everything=False) if effect.does == DENIES and effect.ports in limited else effect
+            for effect in rule
+        ]
+        complete |= {before.ports for before, after in zip(rule, effects) if before is not after}
+        limited |= {effect.ports for effect in rule if effect.ports is not None and effect.does != DENIES}
+        found.append(effects)
+    return [
+        [replace(effect, does=ACCEPTS) if effect.does == LIMITS and effect.ports in complete else effect for effect in effects]
+        for effects in found
+    ]
+
+
+def unlimited(chains: Chains, chain: Hashable, above: frozenset[Hashable] = frozenset()) -> list[str]:
+    """The rules that let packets pass at a rate, without one that denies the rest of the same ports: the rest comes to our jump."""
+    found: list[str] = []
+    for effect in (effect for rule in chains.get(chain, ()) for effect in rule):
+        if effect.does == LIMITS and effect.what:
+            found.append(effect.what)
+        if effect.target not in {None, *above} and not effect.narrow:
+            found += unlimited(chains, effect.target, above | {chain})
+    return list(dict.fromkeys(found))
 
 
 def can_deny(chains: Chains, chain: Hashable, above: frozenset[Hashable] = frozenset()) -> bool:
@@ -118,7 +155,7 @@ def may_restrict(chains: Chains, chain: Hashable, above: frozenset[Hashable] = f
     deeper = [effect.target for effect in rules if effect.target is not None and effect.target not in above]
     if any(effect.does == RESTRICTS or effect.narrow for effect in rules):
         return True
-    if any(effect.does == ACCEPTS for effect in rules):
+    if any(effect.does in {ACCEPTS, LIMITS} for effect in rules):
         return False
     return not deeper or any(may_restrict(chains, target, above | {chain}) for target in deeper)
 

@@ -9,10 +9,11 @@ import json
 
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import nftables_file
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_chains import Wanted, change, damage, disregarded
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_chains import Wanted, change, damage, disregarded, rates
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_effects import can_refuse, effects
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_files import contents
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_text import Tables, without
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.nftables_chains import rates as nftables_rates
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.nftables_chains import sites
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.nftables_ruleset import Ruleset
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ports import parse
@@ -46,6 +47,15 @@ INPUTS = [
     ("-A INPUT -p tcp --dport 22 -m recent --update --seconds 60 --hitcount 4 --name s --rsource -j DROP\n"
      "-A INPUT -p tcp --dport 22 -m recent --set --name s --rsource -j ACCEPT\n", [("INPUT", 2, 2)]),
     ("-A INPUT -p tcp --dport 22 -m limit --limit 3/min -j ACCEPT\n-A INPUT -p tcp --dport 22 -j DROP\n", [("INPUT", 2, 2)]),
+    # beyond a rate: of each source, in a chain from which the rest returns, and as another program decides
+    ("-A INPUT -p tcp --dport 22 -m hashlimit --hashlimit-upto 3/min --hashlimit-name s -j ACCEPT\n"
+     "-A INPUT -p tcp --dport 22 -j DROP\n-A INPUT -j DROP\n", [("INPUT", 2, 2)]),
+    (":flood - [0:0]\n-A INPUT -p tcp --syn -j flood\n-A flood -m limit --limit 25/sec -j RETURN\n-A flood -j DROP\n", [("INPUT", 1, 1)]),
+    ("-A INPUT -p tcp --dport 22 -j NFQUEUE --queue-num 0\n-A INPUT -j DROP\n", [("INPUT", 1, 1)]),
+    # the denial of the others is one of everyone, not of what exceeds the rate; so is one of more ports than the rate is of
+    ("-A INPUT -s 10.0.0.0/8 -p tcp --dport 22 -m limit --limit 3/min -j ACCEPT\n-A INPUT -p tcp --dport 22 -j DROP\n", [("INPUT", 0, 1)]),
+    ("-A INPUT -p tcp --dport 22 -m limit --limit 3/min -j ACCEPT\n-A INPUT -j DROP\n", [("INPUT", 0, 1)]),
+    ("-A INPUT -m limit --limit 3/min -j ACCEPT\n-A INPUT -j DROP\n", [("INPUT", 0, 1)]),
     # odd packets, and other ports and addresses than ours
     ("-A INPUT -m conntrack --ctstate INVALID -j DROP\n-A INPUT -j DROP\n", [("INPUT", 1, 1)]),
     ("-A INPUT -p tcp --tcp-flags ALL NONE -j DROP\n-A INPUT -j DROP\n", [("INPUT", 1, 1)]),
@@ -150,6 +160,8 @@ SADDR = matches("payload", "ip", "saddr", right="@banned")
 PORT_22 = matches("payload", "tcp", "dport", right=22)
 INVALID = matches("ct", "", "state", right="invalid", op="in")
 OVER = {"limit": {"rate": 3, "burst": 5, "per": "minute", "inv": True}}
+UP_TO = {"limit": {"rate": 3, "burst": 5, "per": "minute"}}
+EACH_UP_TO = {"set": {"op": "add", "elem": {"payload": {"protocol": "ip", "field": "saddr"}}, "set": "@seen", "stmt": [UP_TO]}}
 METER = {"set": {"op": "add", "elem": {"payload": {"protocol": "ip", "field": "saddr"}}, "set": "@seen", "stmt": [OVER]}}
 BY_STATE = {"vmap": {"key": {"ct": {"key": "state"}}, "data": {"set": [["established", ACCEPT], ["invalid", DROP]]}}}
 BY_SOURCE = {"vmap": {"key": {"payload": {"protocol": "ip", "field": "saddr"}}, "data": "@verdicts"}}
@@ -165,6 +177,14 @@ NFT = [
     ([[INVALID, DROP]], [], [("input", 1, 1)]),
     ([[PORT_22, METER, DROP], [PORT_22, ACCEPT]], [], [("input", 1, 2)]),
     ([[PORT_22, OVER, DROP], [PORT_22, ACCEPT]], [], [("input", 1, 2)]),
+    ([[PORT_22, {"limit": "named"}, DROP], [PORT_22, ACCEPT]], [], [("input", 1, 2)]),
+    ([[PORT_22, UP_TO, ACCEPT], [PORT_22, DROP]], [], [("input", 2, 2)]),
+    ([[PORT_22, EACH_UP_TO, ACCEPT], [PORT_22, DROP]], [], [("input", 2, 2)]),
+    ([[PORT_22, {"limit": "named"}, ACCEPT], [PORT_22, DROP], [DROP]], [], [("input", 2, 2)]),
+    ([[PORT_22, UP_TO, ACCEPT], [DROP]], [], [("input", 0, 1)]),
+    ([[PORT_22, SADDR, UP_TO, ACCEPT], [PORT_22, DROP]], [], [("input", 0, 1)]),
+    ([[PORT_22, {"queue": {"num": 0}}], [PORT_22, ACCEPT]], [], [("input", 1, 2)]),
+    ([[TO_OWN], [PORT_22, ACCEPT]], [[UP_TO, {"return": None}], [DROP]], [("input", 1, 2)]),
     ([[PORT_22, DROP]], [], [("input", 0, 0)]),
     ([[matches("payload", "tcp", "dport", right=23), DROP], [SADDR, DROP]], [], [("input", 2, 2)]),
     ([[matches("meta", "", "iifname", right="eth0"), DROP]], [], [("input", 0, 0)]),
@@ -198,6 +218,31 @@ def test_our_jump_of_nftables_stands_behind_bans_and_before_a_denial_of_everyone
 def test_a_ban_behind_a_denial_of_our_port_is_named_in_nftables():
     known = ruleset([[PORT_22, DROP], [SADDR, DROP]]).effects(list(SET.openings), [INPUT])
     assert overruled(known, places(known, INPUT)[0]) == ["inet filter input handle 11"]
+
+
+ICMP = "-A INPUT -p icmp -m limit --limit 1/sec -j ACCEPT\n"
+RATE = "-A INPUT -p tcp -m tcp --dport 22 -m limit --limit 3/min -j ACCEPT\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (RATE, [RATE.strip()]),
+        (f"{RATE}-A INPUT -j REJECT\n", [RATE.strip()]),
+        (f":ssh - [0:0]\n-A INPUT -p tcp --dport 22 -j ssh\n{RATE.replace('INPUT', 'ssh')}", [RATE.replace("INPUT", "ssh").strip()]),
+        # what the warning asks for, and rates of what we do not open
+        (f"{RATE}-A INPUT -p tcp -m tcp --dport 22 -j DROP\n", []),
+        (f"{ICMP}{RATE.replace('22', '23')}-A INPUT -j REJECT\n", []),
+        (":log - [0:0]\n-A INPUT -j log\n-A log -m limit --limit 3/min -j RETURN\n-A log -j LOG\n", []),
+    ],
+)
+def test_a_rate_that_our_rules_exceed_is_named(text, expected):
+    assert rates(tables(text), Wanted("worker", SET, 4, False), {}) == expected
+
+
+def test_a_rate_that_our_rules_exceed_is_named_in_nftables():
+    assert nftables_rates(ruleset([[PORT_22, UP_TO, ACCEPT]]), SET, [INPUT]) == ["inet filter input handle 10"]
+    assert nftables_rates(ruleset([[PORT_22, UP_TO, ACCEPT], [PORT_22, DROP]]), SET, [INPUT]) == []
 
 
 FILES = {
