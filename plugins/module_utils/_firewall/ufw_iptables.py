@@ -36,7 +36,7 @@ class Rule:
 
     @property
     def restricts(self) -> bool:
-        """Whether it denies some source, address or interface, or limits each of them, as `ufw limit` does from its first rule on."""
+        """Whether it denies some source, its port, an address or an interface, or limits each, as `ufw limit` does from its first rule on."""
         limits = self.jump.endswith("-user-limit") or (not self.jump and "--set" in self.conditions)
         return limits or (self.jump in DENIALS and self._is_narrow)
 
@@ -53,7 +53,7 @@ class Rule:
 
     @property
     def _is_narrow(self) -> bool:
-        return bool(self.source or self.destination or "-i" in self.conditions)
+        return bool(self.source or self.destination or {"-i", "--sport", "--sports"}.intersection(self.conditions))
 
     def openings(self, family: int, protocol: str = "") -> Iterable[Opening]:
         """What an accepting rule lets in. protocol: its canonical name, where the rule has another one."""

@@ -25,6 +25,11 @@ ALLOW_22 = "\n### tuple ### allow tcp 22 0.0.0.0/0 any 0.0.0.0/0 in comment=6b65
 DENY_23 = "\n### tuple ### deny tcp 23 0.0.0.0/0 any 0.0.0.0/0 in\n-A ufw-user-input -p tcp --dport 23 -j DROP\n"
 DENY_HOST = "\n### tuple ### deny any any 0.0.0.0/0 any 1.2.3.4 in\n-A ufw-user-input -s 1.2.3.4 -j DROP\n"
 DENY_ON_A_CARD = "\n### tuple ### deny any any 0.0.0.0/0 any 0.0.0.0/0 in_eth1\n-A ufw-user-input -i eth1 -j DROP\n"
+DENY_FROM_PORTS = (
+    "\n### tuple ### deny tcp any 0.0.0.0/0 53 0.0.0.0/0 in\n-A ufw-user-input -p tcp --sport 53 -j DROP\n",
+    "\n### tuple ### reject tcp any 0.0.0.0/0 1,2 0.0.0.0/0 in\n"
+    "-A ufw-user-input -p tcp -m multiport --sports 1,2 -j REJECT --reject-with tcp-reset\n",
+)
 DENY_6443 = DENY_23.replace("23", "6443")
 LIMIT_6443 = (
     "\n### tuple ### limit tcp 6443 0.0.0.0/0 any 0.0.0.0/0 in\n"
@@ -97,6 +102,7 @@ def test_no_field_of_a_profile_is_longer_than_ufw_takes():
         ([DENY_HOST, ALLOW_22, DENY_6443], 2),
         ([DENY_HOST, DENY_6443, LIMIT_6443], 1),
         ([DENY_ON_A_CARD, ALLOW_22], 2),
+        ([*DENY_FROM_PORTS, DENY_HOST], 3),
         ([ALLOW_22, LIMIT_6443], 2),
         ([LOGGED_DENIAL, ALLOW_22], 0),
         ([ROUTE_DENIAL, ALLOW_22], 2),
