@@ -45,7 +45,8 @@ class Conditions:
     """What a rule asks of a packet.
 
     narrow: some sources or states only. rated: a rate of each source. limited: a rate, of each source or of all.
-    beside: packets that no port of ours is for. some: any other condition. remembers: a list of sources grows by it.
+    where: interfaces and destinations. beside: packets that no port of ours is for. some: any other condition.
+    remembers: a list of sources grows by it.
     """
 
     target: str = ""
@@ -57,6 +58,7 @@ class Conditions:
     limited: bool = False
     protocol: str = ""
     ports: list[tuple[int, int]] = field(default_factory=list)
+    where: list[str] = field(default_factory=list)
 
 
 def effects(tables: Tables, openings: Optional[Iterable[Opening]] = None, numbers: Optional[Mapping[str, str]] = None) -> Chains:
@@ -68,7 +70,9 @@ def effects(tables: Tables, openings: Optional[Iterable[Opening]] = None, number
     found: dict[Hashable, list[list[Effect]]] = {}
     for (table, chain), lines in tables.rules.items():
         if table == "filter" and not _is_programs(chain):
-            found[chain] = _of_chain(tables, [line for line in lines if not is_our_jump(line)], needed, numbers or {})
+            asked = [(line, _conditions(words_of(line)[2:])) for line in lines if not is_our_jump(line)]
+            rules = [[_effect(tables, line, conditions, needed, numbers or {})] for line, conditions in asked]
+            found[chain] = with_limits(rules, is_base=tables.policies.get((table, chain), "-") != "-")
     return found
 
 
@@ -77,14 +81,10 @@ def can_refuse(tables: Tables, chain: str) -> bool:
     return tables.policies.get(("filter", chain)) in {"DROP", "REJECT"} or can_deny(effects(tables), chain)
 
 
-def _of_chain(tables: Tables, lines: list[str], needed: Optional[list[Opening]], numbers: Mapping[str, str]) -> list[list[Effect]]:
-    return with_limits([[_effect(tables, line, _conditions(words_of(line)[2:]), needed, numbers)] for line in lines])
-
-
 def _effect(tables: Tables, line: str, asked: Conditions, needed: Optional[list[Opening]], numbers: Mapping[str, str]) -> Effect:
     narrow = asked.narrow or asked.rated
     everything = not (asked.some or narrow or asked.protocol or asked.ports)
-    ports = (asked.protocol, tuple(asked.ports))
+    ports = (asked.protocol, tuple(asked.ports), tuple(sorted(asked.where)))
     matters = _matters(asked, needed, numbers)
     what = line if matters else ""
     if asked.target in DENIALS:
@@ -117,6 +117,7 @@ def _conditions(words: list[str]) -> Conditions:
         value = values[0] if values else ""
         position += 2
         found.limited = found.limited or option.startswith(RATES)
+        found.where.extend([f"{negated} {option} {value}"] if option in {*WHERE, "-d", "--destination"} else [])
         if option in {"-j", "-g", "--jump", "--goto"}:
             found.target = value
         elif option in {"-p", "--protocol"} and not negated:

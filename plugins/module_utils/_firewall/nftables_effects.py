@@ -32,7 +32,7 @@ class Rule:
     """What all effects of one rule share.
 
     place: family and table. matters: it meets packets that we let in. limited: it holds at a rate, and is for everyone.
-    ports: its matches of protocol and ports, as text.
+    ports: its matches of protocol, ports and where, as text.
     """
 
     place: tuple[str, str]
@@ -54,7 +54,7 @@ class Rule:
         if verdict == "queue":  # another program decides
             return [Effect(RESTRICTS, what=self.what)]
         if self.limited and verdict in {"accept", "return"}:
-            ports = self.ports if self.ports or verdict == "return" else None
+            ports = self.ports if '"dport"' in self.ports or verdict == "return" else None
             return [Effect(LIMITS if verdict == "accept" else "", what=self.what, ports=ports)]
         return [Effect(ACCEPTS)] if verdict == "accept" else []
 
@@ -114,15 +114,8 @@ def _limits(expression: Expression) -> bool:
 
 
 def _ports(expressions: list[Expression]) -> str:
-    """The matches of protocol and ports, as text; empty if there are none."""
-    fields = {"dport", "protocol", "nexthdr"}
-    matches = [expression["match"] for expression in expressions if "match" in expression]
-    lefts = [(match, match.get("left")) for match in matches]
-    found = [
-        match
-        for match, left in lefts
-        if isinstance(left, dict) and (left.get("payload", {}).get("field") in fields or left == {"meta": {"key": "l4proto"}})
-    ]
+    """The matches of protocol, ports, interfaces and destinations, as text."""
+    found = [expression["match"] for expression in expressions if _is_for_everyone(expression.get("match", {}).get("left"))]
     return "".join(sorted(json.dumps(match, sort_keys=True) for match in found))
 
 

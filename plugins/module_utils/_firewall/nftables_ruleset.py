@@ -89,7 +89,8 @@ class Ruleset:
                 [
                     effects(held.expressions, key[:2], self._maps.get(key[:2], {}), needed, f"{' '.join(key)} handle {held.handle}")
                     for held in rules
-                ]
+                ],
+                is_base="hook" in self.chains[key],
             )
             for key in self.chains
             if key[:2] in tables and not key[2].startswith(OURS)

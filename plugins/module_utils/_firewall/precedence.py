@@ -54,8 +54,11 @@ class Place:
         return self.first <= position <= self.last
 
 
-def with_limits(rules: Sequence[Sequence[Effect]]) -> list[list[Effect]]:
-    """One chain's effects: what denies the same ports as an earlier rule lets pass at a rate denies only what exceeds the rate."""
+def with_limits(rules: Sequence[Sequence[Effect]], *, is_base: bool) -> list[list[Effect]]:
+    """One chain's effects: what denies the same ports as an earlier rule lets pass at a rate denies only what exceeds the rate.
+
+    is_base: what returns from this chain comes to no rule behind.
+    """
     limited: set[Hashable] = set()
     complete: set[Hashable] = set()
     found = []
@@ -65,7 +68,8 @@ def with_limits(rules: Sequence[Sequence[Effect]]) -> list[list[Effect]]:
             for effect in rule
         ]
         complete |= {before.ports for before, after in zip(rule, effects) if before is not after}
-        limited |= {effect.ports for effect in rule if effect.ports is not None and effect.does != DENIES}
+        passing = [effect for effect in rule if effect.does == LIMITS or not (effect.does or is_base)]
+        limited |= {effect.ports for effect in passing if effect.ports is not None}
         found.append(effects)
     return [
         [replace(effect, does=ACCEPTS) if effect.does == LIMITS and effect.ports in complete else effect for effect in effects]

@@ -36,7 +36,7 @@ class Rule:
 
     @property
     def restricts(self) -> bool:
-        """Whether it denies some source, its port, an address or an interface, or limits each, as `ufw limit` does from its first rule on."""
+        """Whether it denies a source, a source's port, an address or an interface, or limits: `ufw limit` does from its first rule on."""
         limits = self.jump.endswith("-user-limit") or (not self.jump and "--set" in self.conditions)
         return limits or (self.jump in DENIALS and self._is_narrow)
 

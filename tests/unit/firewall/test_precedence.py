@@ -51,11 +51,14 @@ INPUTS = [
     ("-A INPUT -p tcp --dport 22 -m hashlimit --hashlimit-upto 3/min --hashlimit-name s -j ACCEPT\n"
      "-A INPUT -p tcp --dport 22 -j DROP\n-A INPUT -j DROP\n", [("INPUT", 2, 2)]),
     (":flood - [0:0]\n-A INPUT -p tcp --syn -j flood\n-A flood -m limit --limit 25/sec -j RETURN\n-A flood -j DROP\n", [("INPUT", 1, 1)]),
+    # what returns from INPUT itself is the policy's, and comes to no rule behind
+    ("-A INPUT -m limit --limit 25/sec -j RETURN\n-A INPUT -j DROP\n", [("INPUT", 0, 1)]),
     ("-A INPUT -p tcp --dport 22 -j NFQUEUE --queue-num 0\n-A INPUT -j DROP\n", [("INPUT", 1, 1)]),
     # the denial of the others is one of everyone, not of what exceeds the rate; so is one of more ports than the rate is of
     ("-A INPUT -s 10.0.0.0/8 -p tcp --dport 22 -m limit --limit 3/min -j ACCEPT\n-A INPUT -p tcp --dport 22 -j DROP\n", [("INPUT", 0, 1)]),
     ("-A INPUT -p tcp --dport 22 -m limit --limit 3/min -j ACCEPT\n-A INPUT -j DROP\n", [("INPUT", 0, 1)]),
     ("-A INPUT -m limit --limit 3/min -j ACCEPT\n-A INPUT -j DROP\n", [("INPUT", 0, 1)]),
+    ("-A INPUT -i eth0 -p tcp --dport 22 -m limit --limit 3/min -j ACCEPT\n-A INPUT -p tcp --dport 22 -j DROP\n", [("INPUT", 0, 1)]),
     # odd packets, and other ports and addresses than ours
     ("-A INPUT -m conntrack --ctstate INVALID -j DROP\n-A INPUT -j DROP\n", [("INPUT", 1, 1)]),
     ("-A INPUT -p tcp --tcp-flags ALL NONE -j DROP\n-A INPUT -j DROP\n", [("INPUT", 1, 1)]),
@@ -182,9 +185,12 @@ NFT = [
     ([[PORT_22, EACH_UP_TO, ACCEPT], [PORT_22, DROP]], [], [("input", 2, 2)]),
     ([[PORT_22, {"limit": "named"}, ACCEPT], [PORT_22, DROP], [DROP]], [], [("input", 2, 2)]),
     ([[PORT_22, UP_TO, ACCEPT], [DROP]], [], [("input", 0, 1)]),
+    ([[matches("meta", "", "iifname", right="eth0"), PORT_22, UP_TO, ACCEPT], [PORT_22, DROP]], [], [("input", 0, 1)]),
     ([[PORT_22, SADDR, UP_TO, ACCEPT], [PORT_22, DROP]], [], [("input", 0, 1)]),
     ([[PORT_22, {"queue": {"num": 0}}], [PORT_22, ACCEPT]], [], [("input", 1, 2)]),
+    ([[UP_TO, {"return": None}], [DROP]], [], [("input", 0, 1)]),
     ([[TO_OWN], [PORT_22, ACCEPT]], [[UP_TO, {"return": None}], [DROP]], [("input", 1, 2)]),
+    ([[TO_OWN]], [[matches("meta", "", "l4proto", right="icmp"), UP_TO, {"return": None}], [DROP]], [("input", 0, 0)]),
     ([[PORT_22, DROP]], [], [("input", 0, 0)]),
     ([[matches("payload", "tcp", "dport", right=23), DROP], [SADDR, DROP]], [], [("input", 2, 2)]),
     ([[matches("meta", "", "iifname", right="eth0"), DROP]], [], [("input", 0, 0)]),
