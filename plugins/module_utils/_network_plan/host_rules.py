@@ -40,7 +40,7 @@ def _twice(hosts: tuple[Host, ...], what: str, values: Callable[[Host], tuple[Op
             if value is None:
                 continue
             if value in first:
-                yield Violation(host.label, f"{what} {value}, which {first[value]} has too", f"a {what} of its own")
+                yield Violation(host.label, f"{what} {value}, which {first[value]} has too", f"its own {what}")
             else:
                 first[value] = host.label if what != "name" else f"hosts[{at}]"
 

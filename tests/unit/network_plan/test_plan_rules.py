@@ -339,6 +339,11 @@ def test_all_problems_come_in_one_run_errors_first():
     assert order == sorted(order, key=["error", "warning", "info"].index)
 
 
+def test_what_two_hosts_share_is_told_with_what_each_needs():
+    [found] = judge(plan(), hosts(address="192.168.4.61")).findings
+    assert (found.found, found.expected) == ("address 192.168.4.61, which host storagenodet3500 has too", "its own address")
+
+
 def test_hosts_that_sleep_are_told_by_name():
     [finding] = judge(plan(), hosts(mac=ABSENT)).findings
     assert str(finding).startswith("error: host homelab: found sleeps: true without a mac; expected the MAC address of its network card.")
