@@ -211,7 +211,9 @@ def test_those_who_put_nodes_to_sleep_note_it_as_prometheus_reads_it() -> None:
     kubelet = next(one for one in relabeling if one["job_name"] == "kubelet")
     (dropped,) = (one for one in kubelet["relabel_configs"] if one.get("action") == "drop")
     playbook = yaml.safe_load((CHECKOUT / "playbooks" / "sleep.yml").read_text())
-    reasons = [task["vars"]["drain_reason"] for play in playbook for task in play.get("tasks", []) if "drain_reason" in task.get("vars", {})]
+    reasons = [
+        task["vars"]["drain_reason"] for play in playbook for task in play.get("tasks", []) if "drain_reason" in task.get("vars", {})
+    ]
     assert dropped["regex"].split("|") == [*reasons, US]
     assert dropped["source_labels"] == [f"__meta_kubernetes_node_annotation_{re.sub('[./-]', '_', CORDONED_BY)}"]
     assert f"{CORDONED_BY}: " in (CHECKOUT / "playbooks" / "tasks" / "drain.yml").read_text()
