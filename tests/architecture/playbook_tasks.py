@@ -59,6 +59,14 @@ def load(path: Path) -> list[dict[str, Any]]:
     return yaml.safe_load(path.read_text()) or []
 
 
+def mappings(node: Any) -> Iterator[dict[str, Any]]:
+    """Every mapping of a file: its plays, blocks and tasks, and what these contain."""
+    if isinstance(node, dict):
+        yield node
+    for inner in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from mappings(inner)
+
+
 def of_playbook(path: Path) -> Iterator[Task]:
     for play in load(path):
         on_controller = play.get("hosts") == "localhost"

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-FILES = sorted([*CHECKOUT.glob("playbooks/**/*.yml"), *CHECKOUT.glob("roles/*/tasks/**/*.yml"), *CHECKOUT.glob("roles/*/handlers/*.yml")])
+from tests.architecture.playbook_tasks import CHECKOUT, FILES, load, mappings
+
 # no user can choose these, and nothing else writes there
 OWN = {
     "/var/lib/vmstation/restore",
@@ -24,18 +23,8 @@ OWN = {
 ATTRIBUTES = {"mode", "owner", "group", "recurse", "attributes"}
 
 
-def _tasks(node: object) -> Iterator[dict[str, Any]]:
-    if isinstance(node, list):
-        for one in node:
-            yield from _tasks(one)
-    elif isinstance(node, dict):
-        yield node
-        for key in ("block", "rescue", "always", "tasks", "pre_tasks", "post_tasks", "handlers"):
-            yield from _tasks(node.get(key, []))
-
-
 def _directories(path: Path) -> Iterator[dict[str, Any]]:
-    for task in _tasks(yaml.safe_load(path.read_text())):
+    for task in mappings(load(path)):
         options = task.get("ansible.builtin.file", {})
         if options.get("state") == "directory" or options.get("recurse"):
             yield options

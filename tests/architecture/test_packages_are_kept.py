@@ -5,32 +5,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.architecture.playbook_tasks import CHECKOUT, FILES, load, mappings
+
 MANAGERS = {"apt", "dnf", "dnf5", "yum", "package"}
 
 
-def _tasks(node: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(node, list):
-        for item in node:
-            yield from _tasks(item)
-    elif isinstance(node, dict):
-        yield node
-        for part in ("block", "rescue", "always", "tasks", "pre_tasks", "post_tasks", "handlers"):
-            yield from _tasks(node.get(part))
-
-
 TASKS = [
-    pytest.param(module, task[module], id=f"{path.relative_to(ROOT)}: {task.get('name')}")
-    for directory in ("roles", "playbooks")
-    for path in sorted((ROOT / directory).rglob("*.yml"))
-    for task in _tasks(yaml.safe_load(path.read_text()))
+    pytest.param(module, task[module], id=f"{path.relative_to(CHECKOUT)}: {task.get('name')}")
+    for path in FILES
+    for task in mappings(load(path))
     for module in task
     if module.removeprefix("ansible.builtin.") in MANAGERS
 ]

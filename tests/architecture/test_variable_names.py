@@ -5,18 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.architecture.playbook_tasks import CHECKOUT, FILES, INCLUDES, ROLES, load
-
-
-def mappings(node: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(node, dict):
-        yield node
-    for inner in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-        yield from mappings(inner)
+from tests.architecture.playbook_tasks import CHECKOUT, FILES, INCLUDES, ROLES, load, mappings
 
 
 def results(entry: dict[str, Any]) -> set[str]:
