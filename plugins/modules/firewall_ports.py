@@ -108,6 +108,16 @@ options:
       - A removal that takes the port of the running SSH connection out of the set is always confirmed, within 60 seconds if this is V(0).
     type: int
     default: 0
+  _is_local:
+    description:
+      - Whether the connection of the task is not SSH. The action plugin of this module sets it; do not set it yourself.
+    type: bool
+    default: false
+  _operator:
+    description:
+      - The SSH connection of the user who runs Ansible. The action plugin of this module sets it; do not set it yourself.
+    type: str
+    default: ""
 notes:
   - Over a connection that is not SSH, the port of the SSH server is not known. List it in O(ports).
 seealso:

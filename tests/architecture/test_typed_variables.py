@@ -62,7 +62,8 @@ def is_boolean(node: nodes.Node) -> bool:
 def is_number(node: nodes.Node) -> bool:
     """A variable that is declared as one, or `x | default(1)`."""
     if isinstance(node, nodes.Filter) and node.name == "default" and isinstance(node.node, nodes.Name):
-        return is_number(node.node) or (bool(node.args) and isinstance(node.args[0], nodes.Const) and type(node.args[0].value) is int)
+        given = node.args[0].value if node.args and isinstance(node.args[0], nodes.Const) else None
+        return is_number(node.node) or (isinstance(given, int) and not isinstance(given, bool))
     return isinstance(node, nodes.Name) and node.name in NUMBERS
 
 

@@ -107,10 +107,10 @@ class TestUfw(Managed):
                     firewall_direct.run(host, wanted)
                 assert "warnings" not in firewall_direct.run(host, SET)
                 assert firewall_direct.run(host, SET, check=True)["changed"] is False
-                assert sum(reached(peer, question)[0] for _ in range(8)) == 5
+                assert sum(reached(peer, question)[0] for _attempt in range(8)) == 5
                 host.run(["ufw", "reload"])
                 assert firewall_direct.run(host, SET, check=True)["changed"] is False
-                assert sum(reached(peer, question)[0] for _ in range(8)) <= 5
+                assert sum(reached(peer, question)[0] for _attempt in range(8)) <= 5
             firewall_direct.run(host, GONE)
         finally:
             host.run(["ufw", "delete", "limit", "6443/tcp"])
@@ -125,7 +125,7 @@ class TestUfw(Managed):
             assert "deny or limit some sources only behind our rules" in str(again["repaired"])
             assert firewall_direct.run(host, SET, check=True)["changed"] is False
             with listening(host, ("tcp", 6443)):
-                assert [reached(peer, ("tcp", host.address, 6443))[0] for _ in range(8)].count(False) >= 2
+                assert [reached(peer, ("tcp", host.address, 6443))[0] for _attempt in range(8)].count(False) >= 2
             firewall_direct.run(host, GONE)
         finally:
             host.run(["ufw", "delete", "limit", "6443/tcp"])

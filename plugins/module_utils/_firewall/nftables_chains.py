@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from typing import Optional
+from typing import Optional, cast
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import PortSet, for_families
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.nftables_file import Saved, header
@@ -137,8 +137,7 @@ def _jump(ruleset: Ruleset, key: ChainKey, position: int, name: str) -> str:
 
 
 def _key(chain: Hashable) -> ChainKey:
-    assert isinstance(chain, tuple)
-    family, table, name = map(str, chain)
+    family, table, name = cast(ChainKey, chain)
     return family, table, name
 
 
