@@ -12,17 +12,20 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from tests.lab import gate, machine, picture
+from tests.cluster.published import make_published_source
+from tests.lab import gate, machine, matrix, picture
 from tests.lab.cache import CHECKOUT, cache, locked
 from tests.lab.hosts import SPECIFIED_HOSTS
 from tests.lab.image import remove_images
 from tests.lab.lab import Lab, remove_abandoned_labs
 from tests.lab.python import use_a_new_python
-from tests.lab.say import LabError, aloud, say, step
+from tests.lab.say import LabError, aloud_by_task, say, step
 from tests.lab.setup import set_up
 from tests.lab.venv import ensure_venv, renew_pins
 
 OVERLAY = CHECKOUT / "tests" / "lab" / "inventory"
+OVERLAY_IF_PUBLISHED = CHECKOUT / "tests" / "lab" / "published"
+SOURCES = ("compiled", "published")
 
 
 def up(name: str, *, asleep: bool = True) -> Lab:
@@ -54,14 +57,28 @@ def _make_hosts(lab: Lab, *, asleep: bool) -> None:
 def site(lab: Lab, playbook: str, arguments: Sequence[str]) -> int:
     """A playbook of this checkout against a lab: the project's inventory, with the lab's connection variables over it."""
     say(f"ansible-playbook {playbook} {' '.join(arguments)} (lab {lab.name})")
-    argv = ["ansible-playbook", "-i", str(CHECKOUT / "inventory"), "-i", str(OVERLAY), str(CHECKOUT / playbook), *arguments]
-    return aloud(lab.inside(argv), env=lab.environment(), cwd=CHECKOUT)
+    inventories = [CHECKOUT / "inventory", OVERLAY, *[OVERLAY_IF_PUBLISHED] * lab.is_published]
+    argv = ["ansible-playbook", *(word for path in inventories for word in ("-i", str(path))), str(CHECKOUT / playbook), *arguments]
+    return aloud_by_task(lab.inside(argv), lambda: picture.not_ready(lab), env=lab.environment(), cwd=CHECKOUT)
+
+
+def choose_source(lab: Lab, wanted: str | None) -> None:
+    """Set up what the lab's hosts install from. wanted: one of SOURCES; None: what the lab is made of, or what is compiled."""
+    made_of = "published" if lab.is_published else "compiled"
+    source = wanted or made_of
+    if source != made_of and lab.kubeconfig.exists():
+        raise LabError(
+            f"lab {lab.name}: found a cluster of {made_of} programs and images; required: none, or SOURCE={made_of}. "
+            f"Remove it with `python3 -m tests.lab --name {lab.name} down`, and run the same command again."
+        )
+    set_up(cluster=True, published=source == "published")
+    lab.install_from(make_published_source() if source == "published" else None)
 
 
 def lab_command(options: argparse.Namespace) -> int:
     # a killed `make` may leave its lab command behind; the next one waits for its end
     with locked(f"make-{options.name}"):
-        set_up(cluster=True)
+        choose_source(Lab(options.name), options.source)
         lab = up(options.name)
         status = site(lab, "site.yml", options.arguments)
         picture.show(lab)
@@ -95,8 +112,9 @@ def remove_hosts_command(options: argparse.Namespace) -> int:
 
 
 def site_command(options: argparse.Namespace) -> int:
-    set_up(cluster=True)
-    return site(Lab(options.name), options.playbook, options.arguments)
+    lab = Lab(options.name)
+    choose_source(lab, None)
+    return site(lab, options.playbook, options.arguments)
 
 
 def status_command(options: argparse.Namespace) -> int:
@@ -148,6 +166,14 @@ def test_command(options: argparse.Namespace) -> int:
     return gate.run(options.arguments)
 
 
+def matrix_command(options: argparse.Namespace) -> int:
+    return matrix.run(options.arguments)
+
+
+def docs_site_command(_options: argparse.Namespace) -> int:
+    return matrix.build_pages()
+
+
 def bench_command(options: argparse.Namespace) -> int:
     set_up(cluster=True)
     return gate.bench(options.arguments)
@@ -182,6 +208,8 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str]] = {
     "setup": (setup_command, "make packages, virtual environment and host image, print where the former is"),
     "molecule": (molecule_command, "run molecule's default scenario (arguments go to molecule; default: test)"),
     "test": (test_command, f"run phases of the tests: {' '.join(gate.PHASES)} (default: those of the gate)"),
+    "matrix": (matrix_command, f"run tests with other versions, all or: {' '.join(matrix.ROWS)}"),
+    "docs-site": (docs_site_command, "build the documentation site"),
     "bench": (bench_command, "run the benchmarks, or those named"),
     "endurance": (endurance_command, "do often what the gate does a few times: site.yml, resets, kills"),
     "ipip": (ipip_command, "let packets of protocol 4 through every firewall, between two emulated hosts with Debian's kernel"),
@@ -196,6 +224,12 @@ def main() -> int:
     for word, (function, text) in COMMANDS.items():
         command = commands.add_parser(word, help=text, description=text)
         command.set_defaults(function=function)
+        if word == "lab":
+            command.add_argument(
+                "--source",
+                choices=SOURCES,
+                help="programs, manifests and images: compiled here, or downloaded (default: as last time, or compiled)",
+            )
         if word == "site":
             command.add_argument("--playbook", default="site.yml", help="a playbook of this checkout (default: %(default)s)")
         if word == "hosts":

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 from pathlib import Path
 
 from tests.lab.cache import CHECKOUT, cache
+from tests.lab.links import broken
 from tests.lab.say import quietly
 from tests.lab.venv import ensure_venv
 
@@ -44,17 +46,53 @@ def build_and_install(target: Path) -> Path:
     return target / "ansible_collections" / "vmstation" / "cluster"
 
 
+# what a user of the collection has a use for
+CONTENTS = {
+    "CHANGELOG.md", "CODE_OF_CONDUCT.md", "FILES.json", "LICENSE", "LICENSES", "MANIFEST.json", "README.md", "SECURITY.md", "bindep.txt",
+    "changelogs", "docs", "meta", "playbooks", "plugins", "requirements.txt", "roles",
+}  # fmt: skip
+
+
 def check() -> int:
-    """Build, install, and let Ansible find every module and filter in what was installed."""
+    """The collection as its users get it: built and installed without a network; every module, link and dependency is found in it."""
     target = cache() / "archive"
     installed = build_and_install(target)
-    unwanted = [name for name in ("tests", "molecule", "extensions", "Makefile", ".ci", "collections") if (installed / name).exists()]
-    if unwanted:
-        print(f"the archive holds what it should not: {', '.join(unwanted)}")
-    names = [f"vmstation.cluster.{path.stem}" for path in sorted((installed / "plugins" / "modules").glob("*.py"))]
-    documentation = [str(ensure_venv() / "bin" / "ansible-doc"), "-M", str(target), "-t", "module", "--json", *names]
-    environment = {"ANSIBLE_COLLECTIONS_PATH": str(target), "PATH": "/usr/bin:/bin", "HOME": str(target), "LC_ALL": "C.UTF-8"}
-    found = subprocess.run(documentation, env=environment, check=False, capture_output=True, text=True, cwd=target)
-    print(f"{len(names)} modules documented in the installed archive" if found.returncode == 0 else found.stderr)
+    there = {path.name for path in installed.iterdir()}
+    faults = [f"the archive holds {name}" for name in sorted(there - CONTENTS)]
+    faults += [f"the archive lacks {name}" for name in sorted(CONTENTS - there)]
+    faults += [line for document in sorted(installed.rglob("*.md")) for line in broken(document, installed, CHECKOUT)]
+    faults += _of_examples(installed) + _undocumented(installed) + _dependencies_not_found(installed)
+    for fault in faults:
+        print(fault)
+    print(f"{len(faults)} faults of the installed archive")
     shutil.rmtree(target)
-    return 1 if unwanted or found.returncode else 0
+    return 1 if faults else 0
+
+
+def _of_examples(installed: Path) -> list[str]:
+    examples = [str(path) for path in sorted((CHECKOUT / "examples").glob("*.yml"))]
+    found = _run(installed, "ansible-playbook", "--syntax-check", *examples)
+    return [found.stderr or found.stdout] * (found.returncode != 0)
+
+
+def _undocumented(installed: Path) -> list[str]:
+    names = [f"vmstation.cluster.{path.stem}" for path in sorted((installed / "plugins" / "modules").glob("*.py"))]
+    found = _run(installed, "ansible-doc", "-t", "module", "--json", *names)
+    documented = set(json.loads(found.stdout)) if found.returncode == 0 else set()
+    return [found.stderr] * (found.returncode != 0) + [f"ansible-doc does not find {name}" for name in names if name not in documented]
+
+
+def _dependencies_not_found(installed: Path) -> list[str]:
+    """An execution environment gets what ansible-builder finds in the collection."""
+    found = _run(installed, "ansible-builder", "introspect", str(installed.parents[2]))
+    wanted = ("kubernetes>=24.2.0,!=36.0.0", "gnupg", "openssh-client")
+    return [found.stderr] * (found.returncode != 0) + [
+        f"ansible-builder does not find {name}" for name in wanted if name not in found.stdout
+    ]
+
+
+def _run(installed: Path, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    root = str(installed.parents[2])
+    environment = {"ANSIBLE_COLLECTIONS_PATH": root, "PATH": "/usr/bin:/bin", "HOME": root, "LC_ALL": "C.UTF-8"}
+    argv = [str(ensure_venv() / "bin" / program), *arguments]
+    return subprocess.run(argv, env=environment, check=False, capture_output=True, text=True, cwd=root)

@@ -1,38 +1,39 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The phases of ``make test``, fast ones first, and their verdict."""
+"""The phases of ``make test``, two at a time, and their verdict. The first line of a phase's function says what it proves."""
 
 from __future__ import annotations
 
+import inspect
+import math
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
 
 from tests.lab import archive, machine, sanity
-from tests.lab.cache import CHECKOUT
+from tests.lab.cache import CHECKOUT, cache, locked
 from tests.lab.lab import Lab
-from tests.lab.say import LabError, aloud, say
+from tests.lab.say import LabError, aloud, mortal, say
 from tests.lab.setup import set_up
-from tests.lab.venv import ensure_venv
-from tests.rounds import ENDURANCE, GATE_END, minutes_left
+from tests.lab.venv import ensure_venv, tool_environment
+from tests.rounds import ENDURANCE
 
 WORKERS = "2"
-
-
-def _tool_environment() -> dict[str, str]:
-    binaries = ensure_venv() / "bin"
-    packages = next((binaries.parent / "lib").glob("python3*/site-packages"))
-    return {
-        **os.environ,
-        "PATH": f"{binaries}:{machine.path()}",
-        "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
-        "ANSIBLE_COLLECTIONS_PATH": f"{CHECKOUT / 'collections'}:{packages}",
-        "NO_COLOR": "1",
-    }
+# with more, something is broken that another run does not change
+MOST_FILES_AGAIN = 4
+TESTS_FAILED = 1  # https://docs.pytest.org/en/stable/reference/exit-codes.html
+# One after the other: each Kubernetes host takes 12 to 26 of the 128 inotify instances that a kernel gives root.
+CLUSTERS = "clusters"
 
 
 def _tools(*commands: Sequence[str]) -> int:
@@ -40,7 +41,7 @@ def _tools(*commands: Sequence[str]) -> int:
     worst = 0
     for command in commands:
         say(" ".join(command))
-        worst = max(worst, abs(aloud(command, env=_tool_environment(), cwd=CHECKOUT)))
+        worst = max(worst, abs(aloud(command, env=tool_environment(ensure_venv()), cwd=CHECKOUT)))
     return worst
 
 
@@ -49,10 +50,13 @@ def _python_files() -> list[str]:
 
 
 def lint() -> int:
+    """Style, types, licences and Ansible's rules: ruff, mypy, reuse, antsibull-changelog, and ansible-lint with the profile production."""
     return _tools(
         ["ruff", "check", *_python_files()],
         ["ruff", "format", "--check", *_python_files()],
-        ["mypy", "plugins/module_utils"],
+        ["mypy", "--cache-dir", str(cache() / "mypy"), "plugins/module_utils"],
+        ["yamllint", "--strict", "."],
+        ["reuse", "lint", "--quiet"],
         ["antsibull-changelog", "lint"],
         ["ansible-lint", "--offline", "--strict", "--nocolor"],
     )
@@ -71,34 +75,66 @@ def _pytest_command(*arguments: str) -> list[str]:
 
 
 def unit() -> int:
+    """Functions and modules without hosts, texts and documents that are generated, and the structure of the code."""
     machine.install_missing(hosts=False, browser=True)
     return _pytest(["tests/unit", "tests/architecture"], "-n", WORKERS, "-q")
 
 
 def integration() -> int:
-    """Modules and roles on real hosts without Kubernetes. Their tests wait more than they work, so that two processors serve four."""
-    return _with_hosts("not thorough and not kubernetes", workers="4")
+    """Modules and roles on hosts with real firewalls, package managers and packets, without Kubernetes."""
+    # of the 128 inotify instances that a kernel gives root, three workers and a whole site beside them take about 100
+    return _with_hosts("not thorough and not kubernetes", workers="3")
 
 
 def kubernetes() -> int:
-    """Roles on hosts that run Kubernetes, of which each takes 12 to 26 of the 128 inotify instances that a kernel gives root."""
-    return _with_hosts("kubernetes and not thorough", workers=WORKERS)
+    """Roles on hosts with real kubeadm, kubelet and etcd: init, join, backup, restore and reset, each killed and completed."""
+    with locked(CLUSTERS):
+        return _with_hosts("kubernetes and not thorough", workers=WORKERS)
 
 
 def thorough() -> int:
-    """What integration shows, on another release of the host's system; and firewalls whose change is killed at random instants."""
+    """More faults of a cluster, integration tests on another release of Debian, and firewall changes that are killed at random times."""
+    faults = _cluster("thorough")
     # each backend's kills have a host of their own
     kills = _with_hosts("thorough", workers="4", dist="load", paths=("tests/integration/test_firewall_kill.py",))
-    return max(kills, _with_hosts("thorough", "--deselect=tests/integration/test_firewall_kill.py", workers="3"))
+    return max(faults, kills, _with_hosts("thorough", "--deselect=tests/integration/test_firewall_kill.py", workers="3"))
 
 
 def _with_hosts(marks: str, *options: str, workers: str, dist: str = "loadfile", paths: Sequence[str] = ("tests/integration",)) -> int:
+    """Tests with hosts, several files at a time; returns pytest's status.
+
+    All hosts share one kernel, its limits and two processors. So a file with a failure runs once more, alone; its second result counts.
+    """
     # tests/integration/conftest.py has the order
-    return _pytest(paths, "-n", workers, "--dist", dist, "--no-loadscope-reorder", "-v", "--durations=15", "-m", marks, *options)
+    common = ("-v", "--durations=15", "-m", marks, *options)
+    with tempfile.TemporaryDirectory() as directory:
+        results = Path(directory) / "results.xml"
+        recorded = (f"--junitxml={results}", "-o", "junit_family=xunit1")
+        status = _pytest(paths, "-n", workers, "--dist", dist, "--no-loadscope-reorder", *recorded, *common)
+        failed = files_with_failures(results.read_text()) if status == TESTS_FAILED else []
+    if not 0 < len(failed) <= MOST_FILES_AGAIN:
+        return status
+    say(f"again, alone: {' '.join(failed)}")
+    status = _pytest(failed, *common)
+    say(f"alone, they {'FAILED again' if status else 'passed: they depend on what runs beside them'}: {' '.join(failed)}")
+    return status
+
+
+def files_with_failures(results: str) -> list[str]:
+    """The files of the tests that failed, in pytest's JUnit XML of the family xunit1."""
+    cases = ElementTree.fromstring(results).iter("testcase")
+    return sorted({case.attrib["file"] for case in cases if any(case.find(kind) is not None for kind in ("failure", "error"))})
+
+
+OF_THE_CLUSTER = {"jellyfin", "monitoring"}
+"""Molecule's scenarios that need an API server, and no hosts."""
 
 
 def molecule(arguments: Sequence[str] = ("test",)) -> int:
-    """Molecule on the controller of a lab of its own, which is removed afterwards if the hosts were."""
+    """Molecule on the controller of a lab of its own, which is removed afterwards if the hosts were; or beside a real API server."""
+    if OF_THE_CLUSTER & {*arguments}:
+        machine.install_missing(hosts=False, cluster=True)
+        return _tools(["python", "-m", "tests.cluster", "run", "molecule", *arguments])
     lab = Lab("molecule")
     lab.prepare()
     try:
@@ -109,7 +145,8 @@ def molecule(arguments: Sequence[str] = ("test",)) -> int:
 
 
 def molecule_plan() -> int:
-    """The scenario that needs no host. What the default one shows, tests/site shows too, and runs the same verification."""
+    """Molecule's scenario that needs no host: the network plan of the inventory is valid."""
+    # what the default scenario shows, tests/site shows too, and runs the same verification
     return _tools(["molecule", "test", "--scenario-name", "plan"])
 
 
@@ -123,8 +160,13 @@ def bench(names: Sequence[str]) -> int:
 
 
 def cluster() -> int:
-    """The tests that ask a real API server."""
-    return _pytest(["tests/cluster"], "-n", WORKERS, "--dist", "loadfile", "-v", "--durations=15")
+    """Manifests, roles and checks of the cluster against a real API server, and the recipe for published programs; without hosts."""
+    machine.install_missing(hosts=False, cluster=True, published=True)
+    return _cluster("not thorough")
+
+
+def _cluster(marks: str) -> int:
+    return _pytest(["tests/cluster"], "-n", WORKERS, "--dist", "loadfile", "-v", "--durations=15", "-m", marks)
 
 
 def endurance() -> int:
@@ -144,15 +186,16 @@ def ipip() -> int:
 
 
 def site() -> int:
-    """site.yml from bare hosts to a cluster, through damage, and back. Each test goes on where the last one ended, so one at a time."""
-    return _pytest(["tests/site"], "-v", "--durations=0", "-m", "not endurance")
+    """All playbooks on a whole site: from bare hosts to a cluster, through kills, damage and sleep, and back to bare hosts."""
+    # each test goes on where the last one ended, so one at a time
+    with locked(CLUSTERS):
+        return _pytest(["tests/site"], "-v", "--durations=0", "-m", "not endurance")
 
 
 def _has_go() -> bool:
     return shutil.which("go") is not None
 
 
-# what fails fast comes first, and Kubernetes is compiled before the first phase that runs it: half an hour on a new machine
 PHASES: dict[str, Callable[[], int]] = {
     "lint": lint,
     "unit": unit,
@@ -165,14 +208,48 @@ PHASES: dict[str, Callable[[], int]] = {
     "site": site,
     "thorough": thorough,
 }
+# `make test` runs these side by side. One uses both processors, the other one and waits now and then. What fails fast comes first.
+LANES = (("unit", "cluster", "integration", "kubernetes"), ("lint", "archive", "sanity", "molecule", "site"))
 HOSTLESS = {"lint", "unit", "archive", "sanity", "molecule"}
-NEEDS_GO = {"cluster", "kubernetes", "site"}
+NEEDS_GO = {"cluster", "kubernetes", "site", "thorough"}
 # its time is short; `make endurance` runs them
 OUTSIDE_THE_GATE = {"thorough"}
 
-# Whoever runs this with CI=true ends it after 90 minutes. A phase that would not come to its end by then is left out, and named.
+# Whoever runs this with CI=true ends it after 90 minutes. A phase that would not come to its end by then is left out, which is a failure.
 CI_SECONDS = 85 * 60
-LONGEST = {"cluster": 15 * 60, "integration": 15 * 60, "kubernetes": 25 * 60, "site": 33 * 60}
+LONGEST = {"cluster": 10 * 60, "integration": 20 * 60, "kubernetes": 20 * 60, "site": 30 * 60}
+
+
+# A log may be read from its end, or only its end be kept: what failed is said once more after the table.
+MOST_FAILURE_LINES = 60
+LINES_WITHOUT_PYTEST = 15
+# each assertion that did not hold, and each test in the summary
+PYTEST_FAILURE = ("E   ", "FAILED ", "ERROR ")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a phase ended. processor: seconds; failures: the lines of its output that say what failed, if they are known."""
+
+    status: int
+    processor: float = 0
+    failures: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The verdict on a phase. seconds: from its begin to its end; processor: of its programs, not of hosts."""
+
+    name: str
+    text: str
+    seconds: float = 0
+    processor: float = 0
+    failures: Sequence[str] = ()
+
+
+def proves(name: str) -> str:
+    """What a phase shows if it passes, in one line."""
+    return (inspect.getdoc(PHASES[name]) or "").partition("\n")[0]
 
 
 def _why_not(name: str) -> str | None:
@@ -183,47 +260,100 @@ def _why_not(name: str) -> str | None:
 
 
 def run(names: Sequence[str] = ()) -> int:
-    """Run phases (default: those of the gate), each whatever the others gave; returns 0 only if none failed, and each named one ran.
+    """Run phases, each whatever the others gave; returns 0 only if none failed, and each named one ran.
 
-    With CI=true a phase that this machine cannot run has failed.
+    Named ones run one after the other. By default those of the gate run, in its lanes. With CI=true a phase that did not run has failed.
     """
     unknown = [name for name in names if name not in PHASES]
     if unknown:
         raise LabError(f"no such phase: {' '.join(unknown)}; there are {' '.join(PHASES)}")
-    verdicts: list[tuple[str, str, float]] = []
-    is_incomplete = False
-    if os.environ.get("CI") == "true":
-        os.environ[GATE_END] = str(time.time() + CI_SECONDS)
+    end = time.monotonic() + CI_SECONDS if _is_ci() else math.inf
     set_up(hosts=False)
-    for name in names or [name for name in PHASES if name not in OUTSIDE_THE_GATE]:
-        say(f"===== {name}")
-        started = time.monotonic()
-        if minutes_left() * 60 < LONGEST.get(name, 0):
-            left = f"{minutes_left():.0f} minutes left, it may take {LONGEST[name] / 60:.0f}"
-            say(f"===== {name}: not run here: {left}; `python3 -m tests.lab test {name}` runs it")
-            verdicts.append((name, f"not run: {left}", 0))
-            continue
-        try:
-            if name not in HOSTLESS:
-                set_up(cluster=_has_go())
-            lacking = _why_not(name)
-            if lacking:
-                say(f"===== {name}: not run here: {lacking}")
-                if os.environ.get("CI") != "true":
-                    verdicts.append((name, f"not run: {lacking}", 0))
-                    is_incomplete = is_incomplete or name in names
-                    continue
-            status = 1 if lacking else PHASES[name]()
-        except (LabError, subprocess.SubprocessError, OSError) as error:
-            say(f"{name}: {error}")
-            status = 1
-        seconds = time.monotonic() - started
-        verdicts.append((name, "passed" if status == 0 else "FAILED", seconds))
-        say(f"===== {name}: {'passed' if status == 0 else f'FAILED, status {status}'} ({seconds:.0f} s)")
-    if not names:
-        verdicts += [(name, f"no part of the gate: `make {name}`", 0) for name in sorted(OUTSIDE_THE_GATE)]
-    print()
-    for name, verdict, seconds in verdicts:
-        print(f"{name:<12} {verdict:<7} {seconds:6.0f} s")
+    if names:
+        verdicts = [_verdict(name, end, _here) for name in names]
+    else:
+        with ThreadPoolExecutor() as pool:
+            lanes = pool.map(lambda lane: [_verdict(name, end, _beside_others) for name in lane if name in PHASES], LANES)
+            ran = {verdict.name: verdict for lane in lanes for verdict in lane}
+        verdicts = [ran[name] for name in PHASES if name in ran]
+        verdicts += [Verdict(name, f"no part of the gate: `make {name}`") for name in sorted(OUTSIDE_THE_GATE)]
+    _print_table(verdicts)
+    _print_failures(verdicts)
+    is_incomplete = any(verdict.text.startswith("not run") and verdict.name in names for verdict in verdicts)
+    return 1 if is_incomplete or any(verdict.text.startswith("FAILED") for verdict in verdicts) else 0
+
+
+def _is_ci() -> bool:
+    return os.environ.get("CI") == "true"
+
+
+def _verdict(name: str, end: float, execute: Callable[[str], Outcome]) -> Verdict:
+    """Run a phase if it can be run and would be over by then."""
+    say(f"===== {name}: {proves(name)}")
+    started = time.monotonic()
+    outcome = Outcome(1)
+    try:
+        if name not in HOSTLESS:
+            set_up(cluster=_has_go())
+        lacking = _why_not(name)
+        if (left := end - time.monotonic()) < LONGEST.get(name, 0):
+            lacking = f"{left / 60:.0f} minutes left, it may take {LONGEST[name] / 60:.0f}"
+        if lacking:
+            say(f"===== {name}: not run: {lacking}; `python3 -m tests.lab test {name}` runs it")
+            return Verdict(name, f"{'FAILED, ' if _is_ci() else ''}not run: {lacking}")
+        outcome = execute(name)
+    except (LabError, subprocess.SubprocessError, OSError) as error:
+        say(f"{name}: {error}")
+        outcome = Outcome(1, failures=str(error).splitlines())
+    seconds = time.monotonic() - started
+    passed = outcome.status == 0
+    say(f"===== {name}: {'passed' if passed else f'FAILED, status {outcome.status}'} ({seconds:.0f} s)")
+    return Verdict(name, "passed" if passed else "FAILED", seconds, outcome.processor, () if passed else outcome.failures)
+
+
+def _here(name: str) -> Outcome:
+    """Run a phase in this process, with its output on ours."""
+    before = os.times()
+    status = PHASES[name]()
+    after = os.times()
+    return Outcome(status, sum(after[:4]) - sum(before[:4]))
+
+
+def _beside_others(name: str) -> Outcome:
+    """Run a phase in a process of its own, with its name before each line."""
+    process = subprocess.Popen(
+        mortal([sys.executable, "-c", _script(name)]), cwd=CHECKOUT, env={**os.environ, "PYTHONUNBUFFERED": "1"}, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+    )  # fmt: skip
+    assert process.stdout
+    failures: deque[str] = deque(maxlen=MOST_FAILURE_LINES)
+    tail: deque[str] = deque(maxlen=LINES_WITHOUT_PYTEST)
+    with process.stdout as output:
+        for line in output:
+            print(f"{name:<11} | {line}", end="", flush=True)
+            tail.append(line.rstrip())
+            if line.startswith(PYTEST_FAILURE):
+                failures.append(line.rstrip())
+    _pid, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return Outcome(process.returncode, usage.ru_utime + usage.ru_stime, tuple(failures or tail))
+
+
+def _script(name: str) -> str:
+    return f"import sys; from tests.lab import gate; sys.exit(gate.PHASES[{name!r}]())"
+
+
+def _print_table(verdicts: Sequence[Verdict]) -> None:
+    print("\n| Phase | What it checks | Verdict | Seconds | Processor seconds |\n|---|---|---|---|---|")
+    for verdict in verdicts:
+        print(f"| {verdict.name} | {proves(verdict.name)} | {verdict.text} | {verdict.seconds:.0f} | {verdict.processor:.0f} |")
     sys.stdout.flush()
-    return 1 if is_incomplete or any(verdict == "FAILED" for _name, verdict, _seconds in verdicts) else 0
+
+
+def _print_failures(verdicts: Sequence[Verdict]) -> None:
+    for verdict in verdicts:
+        if verdict.failures:
+            print(f"\nWhat failed in {verdict.name}:")
+            for line in verdict.failures:
+                print(f"  {line[:500]}")
+    sys.stdout.flush()

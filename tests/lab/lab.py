@@ -79,7 +79,31 @@ class Lab:
     def is_prepared(self) -> bool:
         return Path(f"/run/netns/{self.namespace}").exists() and self._power_pid() is not None
 
+    @property
+    def source(self) -> Path:
+        """Where its hosts install Kubernetes from: what was published, if it was told so, else what was compiled last."""
+        return self._published if self.is_published else installation_source()
+
+    @property
+    def is_published(self) -> bool:
+        return self._published.is_symlink()
+
+    @property
+    def _published(self) -> Path:
+        return self.directory / "source"
+
     # making and removing
+
+    def install_from(self, published: Path | None) -> None:
+        """Take a directory of published files as the source, or, without one, what was compiled last."""
+        if published is None:
+            self._published.unlink(missing_ok=True)
+            return
+        self.directory.mkdir(parents=True, exist_ok=True)
+        part = self._published.with_name(".source.part")
+        part.unlink(missing_ok=True)
+        part.symlink_to(published)
+        part.rename(self._published)
 
     def prepare(self) -> None:
         """The network namespace, its bridge, the key, and the power control; no hosts yet."""
@@ -233,18 +257,20 @@ class Lab:
             "PATH": f"{ensure_venv()}/bin:{machine.path()}",
             "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
             "ANSIBLE_HOME": str(self.directory / "ansible"),
+            # `aloud_by_task` reports more about a long task
+            "VMSTATION_PROGRESS_INTERVAL": "0",
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.directory / "cp"),
             "ANSIBLE_SSH_CONTROL_PATH": "%(directory)s/%%h",
             "VMSTATION_LAB": self.name,
             "VMSTATION_LAB_KEY": str(self.key),
             "VMSTATION_LAB_INVENTORY": str(CHECKOUT / "inventory"),
             "VMSTATION_LAB_KUBECONFIG": str(self.kubeconfig),
-            "VMSTATION_LAB_SOURCE": str(installation_source()),
+            "VMSTATION_LAB_SOURCE": str(self.source),
         }
 
     def kubectl(self) -> list[str]:
         """The command that asks this lab's cluster, for ``run``."""
-        return [str(installation_source() / "bin" / "kubectl"), "--kubeconfig", str(self.kubeconfig)]
+        return [str(self.source / "bin" / "kubectl"), "--kubeconfig", str(self.kubeconfig)]
 
     def magic_packets(self) -> list[dict[str, object]]:
         """What the power control has seen and done, oldest first."""
@@ -260,12 +286,16 @@ class Lab:
                 subprocess.run(["ssh", "-O", "exit", "-o", f"ControlPath={path}", "x"], capture_output=True, check=False)
 
     def wait_for(self, condition: Callable[[], bool], what: str, timeout: float) -> None:
-        """Poll until the condition holds; after ``timeout`` seconds it raises and says what it waited for."""
-        end = time.monotonic() + timeout
+        """Poll until the condition holds; after ``timeout`` seconds it raises and says what it waited for.
+
+        A question costs processor time, which what is waited for needs: the longer the wait, the fewer of them.
+        """
+        began = time.monotonic()
         while not condition():
-            if time.monotonic() > end:
+            waited = time.monotonic() - began
+            if waited > timeout:
                 raise LabError(f"lab {self.name}: waited {timeout:g} s for {what}, in vain")
-            time.sleep(0.1)
+            time.sleep(min(max(0.1, waited / 20), 1))
 
     # the inner works
 

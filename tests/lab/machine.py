@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.lab.cache import locked
 from tests.lab.say import LabError, quietly, say, step
 
 # program or file -> the Debian package that brings it: for hosts, and for anything at all
@@ -23,11 +24,13 @@ NEEDED = {
     "ssh-keygen": "openssh-client",
     "ip": "iproute2",
 }
-HOSTLESS = {"git": "git", "zstd": "zstd"}
+HOSTLESS = {"git": "git", "zstd": "zstd", "shellcheck": "shellcheck"}
 # for the tests that look at a page
 BROWSER = {"chromium": "chromium"}
 # for the programs and images of a cluster, beside Go, which Debian has in older releases only
 CLUSTER = {"gcc": "gcc", "/usr/include/stdlib.h": "libc6-dev", "mmdebstrap": "mmdebstrap"}
+# for what is published instead
+PUBLISHED = {"curl": "curl", "/etc/ssl/certs/ca-certificates.crt": "ca-certificates", "skopeo": "skopeo"}
 # for hosts with a kernel of their own
 EMULATION = {"qemu-system-x86_64": "qemu-system-x86", "mkfs.ext4": "e2fsprogs"}
 SBIN = ":/usr/local/sbin:/usr/sbin:/sbin"
@@ -37,15 +40,17 @@ def path() -> str:
     return os.environ.get("PATH", os.defpath) + SBIN
 
 
-def _has(program: str) -> bool:
+def has(program: str) -> bool:
     return Path(program).exists() if program.startswith("/") else shutil.which(program, path=path()) is not None
 
 
-def missing_packages(*, hosts: bool = True, cluster: bool = False, emulation: bool = False, browser: bool = False) -> list[str]:
+def missing_packages(
+    *, hosts: bool = True, cluster: bool = False, published: bool = False, emulation: bool = False, browser: bool = False
+) -> list[str]:
     """The Debian packages that must come before there can be a virtual environment and whatever else is asked for."""
-    asked = ((NEEDED, hosts), (CLUSTER, cluster), (EMULATION, emulation), (BROWSER, browser))
+    asked = ((NEEDED, hosts), (CLUSTER, cluster), (PUBLISHED, published), (EMULATION, emulation), (BROWSER, browser))
     needed = {**HOSTLESS, **{program: package for packages, is_asked in asked if is_asked for program, package in packages.items()}}
-    missing = [package for program, package in needed.items() if not _has(program)]
+    missing = [package for program, package in needed.items() if not has(program)]
     ensurepip = subprocess.run([sys.executable, "-c", "import ensurepip"], capture_output=True, check=False)
     if ensurepip.returncode:
         missing.append("python3-venv")
@@ -62,11 +67,19 @@ def why_no_lab() -> str | None:
     return None
 
 
-def install_missing(*, hosts: bool, cluster: bool = False, emulation: bool = False, browser: bool = False) -> None:
+def install_missing(*, hosts: bool, cluster: bool = False, published: bool = False, emulation: bool = False, browser: bool = False) -> None:
     """Install what is missing, with apt; elsewhere name it."""
-    packages = missing_packages(hosts=hosts, cluster=cluster, emulation=emulation, browser=browser)
-    if not packages:
+    asked = {"hosts": hosts, "cluster": cluster, "published": published, "emulation": emulation, "browser": browser}
+    if not missing_packages(**asked):
         return
+    # several phases may ask at a time, and apt serves one
+    with locked("packages"):
+        packages = missing_packages(**asked)
+        if packages:
+            _install(packages)
+
+
+def _install(packages: list[str]) -> None:
     if os.geteuid() != 0:
         raise LabError(f"not root, and missing: {' '.join(packages)}. Install them, or run as root.")
     if shutil.which("apt-get") is None:

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tests.lab.hosts import Host
 from tests.lab.lab import Lab
-from tests.lab.say import say
+from tests.lab.say import LabError, say
 
 # one line for each thing that the role `node` brings and that is not there
 UNPREPARED = """
@@ -43,6 +44,16 @@ def show(lab: Lab) -> None:
     print(flush=True)
     for line in [*trouble, *ailing(pods, asleep=[name for name, state in states.items() if state == "asleep"])]:
         say(line)
+
+
+def not_ready(lab: Lab) -> list[str]:
+    """What a run of site.yml may be waiting for: a line for each pod that is not ready."""
+    try:
+        asleep = [spec.name for spec in lab.specs() if not lab.host(spec.name).is_up()]
+        _nodes, pods, trouble = _read_cluster(lab)
+    except (LabError, OSError, ValueError, subprocess.SubprocessError) as error:
+        return [f"the cluster does not answer: {error}"]
+    return [*trouble, *ailing(pods, asleep)]
 
 
 def node_state(nodes: Sequence[Mapping[str, Any]], name: str, is_up: bool) -> str:

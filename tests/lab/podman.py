@@ -60,13 +60,17 @@ class Podman:
         )
 
 
+def runtime() -> str:
+    """What podman runs containers with: crun refuses a hybrid cgroup tree, runc does not."""
+    unified = Path("/sys/fs/cgroup/cgroup.controllers").exists()
+    return "crun" if unified and shutil.which("crun", path=machine.path()) else "runc"
+
+
 def _configuration(directory: Path) -> str:
-    # Without CAP_SYS_RESOURCE podman's default limits cannot be set. crun refuses a hybrid cgroup tree, runc does not.
+    # Without CAP_SYS_RESOURCE podman's default limits cannot be set.
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     files = 1048576 if files == resource.RLIM_INFINITY else min(files, 1048576)
     # events of the lab's own: podman would share one file, cut it at 1 MB, and may lose who reads it then
-    unified = Path("/sys/fs/cgroup/cgroup.controllers").exists()
-    runtime = "crun" if unified and shutil.which("crun", path=machine.path()) else "runc"
     return f"""\
 [containers]
 default_ulimits = ["nofile={files}:{files}", "nproc=32768:32768"]
@@ -76,7 +80,7 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 events_logfile_path = "{directory}/events.log"
 events_logfile_max_size = "1g"
-runtime = "{runtime}"
+runtime = "{runtime()}"
 hooks_dir = ["{_shield()}"]
 [network]
 network_backend = "netavark"

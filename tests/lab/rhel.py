@@ -17,8 +17,8 @@ PACKAGES = [
 
 # What roles install, in a repository inside the image. The rpms are empty: the programs are there, as Debian's packages.
 OFFERED = [
-    "conntrack-tools", "ethtool", "iproute", "iproute-tc", "kmod", "socat", "util-linux", "iptables-nft", "container-selinux", "libseccomp",
-    "python3-dnf-plugin-versionlock",
+    "conntrack-tools", "ethtool", "iproute", "iproute-tc", "kmod", "nftables", "socat", "util-linux", "iptables-nft", "container-selinux",
+    "libseccomp", "python3-dnf-plugin-versionlock",
 ]  # fmt: skip
 
 _HOOK = r"""

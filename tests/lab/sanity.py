@@ -32,13 +32,13 @@ sys.exit(main(["install", "--upgrade", "--force-reinstall", "--no-index", "--fin
 '''
 
 
-def check() -> int:
-    """Every sanity test that this machine's Python runs; there are no ignore files to hide behind."""
+def check(directory: Path | None = None) -> int:
+    """Every sanity test of ansible-test that this machine's Python runs, without ignored findings."""
     ignored = [path.name for path in (CHECKOUT / "tests" / "sanity").glob("ignore*") if path.read_text().strip()]
     if ignored:
         raise LabError(f"tests/sanity: {', '.join(ignored)} not empty")
-    home = cache() / "ansible-test"
-    binaries = ensure_venv() / "bin"
+    binaries = (directory or ensure_venv()) / "bin"
+    home = cache() / "ansible-test" / (directory.name if directory else "pinned")
     _bootstrap_pip(home, binaries)
     copy = home / "ansible_collections" / "vmstation" / "cluster"
     copy_checkout(copy)
@@ -61,6 +61,6 @@ def _bootstrap_pip(home: Path, binaries: Path) -> None:
     version = found.group(1)
     target = kept / f"get_pip_{version.replace('.', '_')}.py"
     if not target.exists():
-        pip = [str(binaries / "python"), "-m", "pip", "download", "-q", "--no-deps", "--only-binary", ":all:", "-d", str(kept)]
+        pip = [str(ensure_venv() / "bin" / "python"), "-m", "pip", "download", "-q", "--no-deps", "--only-binary", ":all:", "-d", str(kept)]
         quietly([*pip, f"pip=={version}"])
         write(target, GET_PIP % {"version": version})

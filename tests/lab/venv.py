@@ -11,6 +11,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from tests.lab import machine
 from tests.lab.cache import CHECKOUT, cache, digest, locked
 from tests.lab.say import quietly, step
 
@@ -40,6 +41,31 @@ def ensure_venv() -> Path:
     return directory
 
 
+def make_venv(directory: Path, *requirements: str, pinned: bool) -> None:
+    """Make or renew a virtual environment of the requirements; pinned: of the pins, too, but for those of the same packages."""
+    # to remove one, or to make it of new, takes minutes on some disks
+    quietly([sys.executable, "-m", "venv", "--without-pip", str(directory)])
+    instead = directory / "instead.txt"
+    instead.write_text("\n".join(requirements))
+    python = str(directory / "bin" / "python")
+    pins = ("-r", str(PINS), "--override", str(instead)) if pinned else ()
+    _uv(ensure_venv(), "pip", "install", "-q", "--upgrade", "--python", python, *requirements, *pins)
+
+
+def tool_environment(directory: Path) -> dict[str, str]:
+    """The environment of a virtual environment's programs: this checkout is the collection, and others are those of the environment."""
+    binaries = directory / "bin"
+    packages = next((directory / "lib").glob("python3*/site-packages"))
+    return {
+        **os.environ,
+        "PATH": f"{binaries}:{machine.path()}",
+        "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": f"{CHECKOUT / 'collections'}:{packages}",
+        "MOLECULE_GLOB": "molecule/*/molecule.yml",  # without it, Molecule warns that it prefers another directory
+        "NO_COLOR": "1",
+    }
+
+
 def _link(directory: Path) -> None:
     """``.venv`` in the checkout, for editors and for people."""
     link = CHECKOUT / ".venv"
@@ -53,20 +79,8 @@ def _link(directory: Path) -> None:
 
 def renew_pins() -> None:
     """Write requirements/development.txt anew from development.in."""
-    _uv(
-        ensure_venv(),
-        "pip",
-        "compile",
-        "-q",
-        "--upgrade",
-        "--no-header",
-        "--no-annotate",
-        "--python-version",
-        "3.12",
-        "-o",
-        str(PINS),
-        str(WISHES),
-    )
+    options = ("-q", "--upgrade", "--no-header", "--no-annotate", "--python-version", "3.12")
+    _uv(ensure_venv(), "pip", "compile", *options, "-o", str(PINS), str(WISHES))
 
 
 def _uv(directory: Path, *argv: str) -> None:
