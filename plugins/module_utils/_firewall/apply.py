@@ -1,29 +1,154 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Carrying a change out: all of it, or the old set back; by a later run, if this one is killed."""
+"""Apply a change: choose the backend, record the change, apply all of it or undo it."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Optional
+from dataclasses import dataclass, replace
+from typing import Callable, Optional
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import unfinished
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.backend import Backend, Standing, Step, Transaction
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.choose import BACKENDS
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.host import Host
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import PortSet, as_lines
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.unfinished import Unfinished
-from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+from .._host.commands import Commands
+from .._refusal import Refusal
+from .backend import Backend, ReadText, Standing, Step, Transaction
+from .host import Host
+from .model import PortSet, as_data, as_lines, from_data
+
+# Choose the firewall backend
+
+Make = Callable[[Commands, ReadText, str, str], Backend]
+
+# In this order: firewalld and ufw create rules in nftables and iptables, so the managing program comes first. Each backend is imported
+# only when it is tried: Ansible ships sources only, and the host compiles each imported file in every run.
+# ruff: noqa: PLC0415
+
+
+def _firewalld(commands: Commands, read_text: ReadText, zone: str, client: str) -> Backend:
+    from .firewalld import Firewalld
+
+    return Firewalld(commands, read_text, zone, lambda: client)
+
+
+def _ufw(commands: Commands, read_text: ReadText, _zone: str, _client: str) -> Backend:
+    from .ufw import Ufw
+
+    return Ufw(commands, read_text)
+
+
+def _nftables(commands: Commands, read_text: ReadText, _zone: str, _client: str) -> Backend:
+    from .nftables import Nftables
+
+    return Nftables(commands, read_text)
+
+
+def _iptables(commands: Commands, read_text: ReadText, _zone: str, _client: str) -> Backend:
+    from .iptables import Iptables
+
+    return Iptables(commands, read_text)
+
+
+BACKENDS: dict[str, Make] = {"firewalld": _firewalld, "ufw": _ufw, "nftables": _nftables, "iptables": _iptables}
+
+
+def choose(name: str, commands: Commands, read_text: ReadText, zone: str, client: str) -> Optional[Backend]:
+    """Return the active backend, or None if no firewall is active. ``auto`` takes the first one.
+
+    client: the address at the other end of the SSH connection that runs us; empty if there is none.
+    Raises Refusal if ``name`` is not active and another backend is.
+    """
+    if name != "auto":
+        named = BACKENDS[name](commands, read_text, zone, client)
+        if named.is_in_force():
+            return named
+    for other, make in BACKENDS.items():
+        backend = make(commands, read_text, zone, client)
+        if other == name or not backend.is_in_force():
+            continue
+        if name == "auto":
+            return backend
+        raise Refusal(
+            "backend", f"{name}, and {other} in force", f"{other} or auto", f"Set backend to {other}, or disable {other} and enable {name}."
+        )
+    return None
+
+
+def inactive(owner: str, read_text: ReadText) -> str:
+    """Return the backend whose files have the owner's set, for when none is active; empty if none has."""
+    from .firewalld_zones import policy_path, service_path
+
+    # files that only we write
+    files = {
+        "firewalld": (service_path(owner), policy_path(owner, "in")),
+        "ufw": (f"/etc/ufw/applications.d/vmstation-{owner}",),
+        "nftables": (f"/etc/nftables.d/vmstation-{owner}.nft",),
+        "iptables": (f"/var/lib/vmstation/firewall/{owner}.rules.v4",),
+    }
+    return next((name for name, paths in files.items() if any(read_text(path) is not None for path in paths)), "")
+
+
+# Record of an unfinished change. It is written before the first file changes. If the process is killed, the next run (for any set of
+# ports) finds the record and undoes the change.
+#
+# Files, IPv4 and IPv6 are separate transactions, so a kill can leave only some of them applied. The record holds the old set of ports,
+# not the old files: it is applied to the current files, so later edits by others are kept.
+
+# an owner name has no dot, so this name cannot be one of the rollback files beside it
+PATH = "/var/lib/vmstation/firewall/unfinished.change"
+# directories that hold only our files
+DIRECTORIES = ("/var/lib/vmstation/firewall", "/var/lib/vmstation", "/etc/nftables.d")
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A change that has started. ports: the set before it. paths: the files that it replaces."""
+
+    owner: str
+    backend: str
+    zone: str
+    ports: PortSet
+    paths: tuple[str, ...]
+
+
+def find_unfinished(host: Host) -> Optional[Unfinished]:
+    """Return the change that was started and not finished; None if there is none."""
+    text = host.read_text(PATH)
+    if text is None:
+        return None
+    try:
+        data = json.loads(text)
+        return Unfinished(**{**data, "ports": from_data(data["ports"]), "paths": tuple(data["paths"])})
+    except (ValueError, KeyError, TypeError) as error:
+        raise Refusal(PATH, f"not what this collection writes ({error})", "an unfinished change", "Inspect it, then remove it.") from error
+
+
+def begin_change(host: Host, change: Unfinished) -> None:
+    """Record a change before anything is touched. The record of an earlier killed change keeps its old set."""
+    before = find_unfinished(host)
+    if before is not None and (before.owner, before.backend) == (change.owner, change.backend):
+        change = replace(change, ports=before.ports, paths=(*before.paths, *change.paths))
+    data = {**change.__dict__, "ports": as_data(change.ports), "paths": sorted(set(change.paths))}
+    host.replace_all({PATH: json.dumps(data, sort_keys=True) + "\n"})
+
+
+def end_change(host: Host, owner: str) -> None:
+    """Remove the record: the owner's change is complete or undone."""
+    before = find_unfinished(host)
+    if before is not None and before.owner == owner:
+        host.replace_all({PATH: None})
+        host.remove_empty(DIRECTORIES)
+
+
+# Apply a change: all of it, or restore the old set. If this run is killed, a later run does it.
 
 Files = Mapping[str, Optional[str]]
-PATIENCE, PAUSE = 30, 0.2  # seconds that a step waits at most, and between two looks
+PATIENCE, PAUSE = 30, 0.2  # seconds: the longest wait for one step, and the pause between two attempts
 
 
 @dataclass(frozen=True)
 class Change:
-    """One owner's change on one backend: from ``before``, by ``transaction``, to ``wanted``. zone: what the task named."""
+    """One owner's change on one backend: ``transaction`` leads from ``before`` to ``wanted``. zone: from the task."""
 
     backend: Backend
     owner: str
@@ -34,41 +159,46 @@ class Change:
 
 
 def validate(host: Host, change: Change) -> None:
-    """Let the host's own tools judge the change. Raises their Refusal; nothing has been touched."""
+    """Run the dry runs of the host's own tools. Raises their Refusal; nothing has been changed then."""
     _run(host, change.transaction.validate)
 
 
 def standing_files(host: Host, change: Change) -> Files:
-    """What the files that a change replaces hold now."""
+    """Return the present contents of the files that a change replaces."""
     return {path: host.read_text(path) for path in change.transaction.files}
 
 
 def carry_out(host: Host, change: Change) -> None:
-    """Files, then what makes them run, then a look. Anything short of ``wanted`` is a Refusal, and brings the old files and set back."""
+    """Replace the files, activate them and read the result. On failure restore the old files and set and raise Refusal."""
     old_files = standing_files(host, change)
-    unfinished.begin(host, Unfinished(change.owner, change.backend.name, change.zone, change.before.runtime, tuple(old_files)))
+    begin_change(host, Unfinished(change.owner, change.backend.name, change.zone, change.before.runtime, tuple(old_files)))
     try:
         host.replace_all(change.transaction.files)
         _run(host, change.transaction.activate)
         _look(change)
     except (Refusal, OSError) as error:
-        reason = error if isinstance(error, Refusal) else Refusal("a file", str(error), "to be replaced", "Make room or make it writable.")
+        reason = (
+            error
+            if isinstance(error, Refusal)
+            else Refusal("a file", str(error), "to be replaceable", "Free space on its filesystem or make it writable.")
+        )
         try:
             restore(host, change.backend, change.owner, old_files, change.before.runtime)
-            unfinished.end(host, change.owner)
+            end_change(host, change.owner)
         except (Refusal, OSError) as second:
-            required = f"the old set, {_shown(change.before.runtime)}; it did not come back either: {second}"
+            required = f"the old set, {_shown(change.before.runtime)}; restoring it failed too: {second}"
             raise Refusal(reason.subject, reason.found, required, reason.next_step) from error
-        raise Refusal(reason.subject, f"{reason.found} (the old set stands again)", reason.required, reason.next_step) from error
-    unfinished.end(host, change.owner)
+        raise Refusal(reason.subject, f"{reason.found} (the old set was restored)", reason.required, reason.next_step) from error
+    end_change(host, change.owner)
 
 
 def settle(host: Host, owner: str, client: str, *, check: bool) -> list[str]:
-    """Undo a change that was killed halfway, unless it is this owner's, who makes a whole one of it anyway; told in a line.
+    """Undo a change that was killed halfway, and return a message about it.
 
-    client: the other end of the SSH connection that runs us; empty if it is not SSH.
+    A change of this owner is left to the caller, which applies the whole set anyway.
+    client: the address at the other end of the SSH connection that runs us; empty if there is none.
     """
-    note = unfinished.found(host)
+    note = find_unfinished(host)
     if note is None:
         return []
     if not check:
@@ -80,8 +210,8 @@ def settle(host: Host, owner: str, client: str, *, check: bool) -> list[str]:
         stands = backend.read(note.owner)
         is_whole = stands.is_already(stands.permanent)
         if not check:
-            host.detached(lambda: unfinished.end(host, note.owner) if is_whole else _undo(host, backend, note))
-    return [] if is_whole else [f"the change of {note.owner}, which was killed halfway, is undone"]
+            host.detached(lambda: end_change(host, note.owner) if is_whole else _undo(host, backend, note))
+    return [] if is_whole else [f"the unfinished change of {note.owner}, whose run was killed, is undone"]
 
 
 def _undo(host: Host, backend: Backend, note: Unfinished) -> None:
@@ -90,7 +220,7 @@ def _undo(host: Host, backend: Backend, note: Unfinished) -> None:
 
 
 def restore(host: Host, backend: Backend, owner: str, files: Files, ports: PortSet, *, changed: frozenset[str] = frozenset()) -> None:
-    """The old files, byte for byte, and the old set in force. changed: files that others have changed since, which lose only ours."""
+    """Restore the old files byte for byte, and the old set. From files ``changed`` by others since, remove only our part."""
     at_once = {path: text for path, text in files.items() if path not in changed and (text is not None or not backend.removes(path))}
     host.replace_all(at_once)
     back = backend.transaction(owner, ports)
@@ -108,7 +238,7 @@ def _run(host: Host, steps: tuple[Step, ...]) -> None:
                     f"`{' '.join(step.argv)}`",
                     f"{step.until_without} for {PATIENCE} s",
                     f"no {step.until_without} any more",
-                    "See the log of the program that it asks, then run again.",
+                    "See the log of the firewall's service, then run again.",
                 )
             host.sleep(PAUSE)
             told = host.commands.run(step.argv, stdin=step.stdin).stdout
@@ -120,7 +250,7 @@ def _look(change: Change) -> None:
         return
     found = "; ".join(after.damage) or f"in force {_shown(after.runtime)}, permanent {_shown(after.permanent)}"
     subject = f"{change.backend.name} after the change"
-    raise Refusal(subject, found, _shown(change.wanted), "See what else changes this firewall, then run again.")
+    raise Refusal(subject, found, _shown(change.wanted), "Find out what else changes this firewall, then run again.")
 
 
 def _shown(ports: PortSet) -> str:

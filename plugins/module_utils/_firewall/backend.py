@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every firewall backend can do: say whether it is in force, read what is ours, and plan a change of it."""
+"""The interface of every firewall backend: report whether it is active, read our rules, and plan a change."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Optional
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import NOTHING, PortSet
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Commands
+from .._host.commands import Commands
+from .model import NOTHING, PortSet
 
 ReadText = Callable[[str], Optional[str]]
 
 
 @dataclass(frozen=True)
 class Standing:
-    """What stands of one owner's set.
+    """The current state of one owner's set.
 
-    runtime, permanent: what packets meet now, and what a reboot or a reload brings.
-    damage: what in our object is not as we write it (a lost jump, a rule by another hand); each is put right by the next change.
-    warnings: what the user must know of this host (``nftables.service is not enabled``); they change nothing.
+    runtime, permanent: what is in force now, and what applies after a reboot or a reload.
+    damage: what in our rules differs from what we write (a missing jump, a rule by another program); the next change repairs it.
+    warnings: what the user must know about this host (``nftables.service is not enabled``); they change nothing.
     """
 
     runtime: PortSet = NOTHING
@@ -36,9 +36,9 @@ class Standing:
 
 @dataclass(frozen=True)
 class Step:
-    """A command of the host, with what it reads from its standard input.
+    """A command on the host, with its standard input.
 
-    until_without: a text; the command, which only tells, is repeated until it does not tell this any more.
+    until_without: a text; the command, which only reads, is repeated until its output does not contain this text.
     """
 
     argv: tuple[str, ...]
@@ -48,9 +48,9 @@ class Step:
 
 @dataclass(frozen=True)
 class Transaction:
-    """A change as data: what must be accepted first, the files to replace (None removes), then what makes it run.
+    """A change as data: dry runs, then the files to replace (None removes), then the commands that activate them.
 
-    validate: dry runs of the host's own tools. Their refusal is the change's refusal; nothing has been touched then.
+    validate: dry runs of the host's own tools. If one fails, the change fails before anything is touched.
     """
 
     validate: tuple[Step, ...] = ()
@@ -59,10 +59,10 @@ class Transaction:
 
 
 class Backend(ABC):
-    """One firewall of a host. It gets its I/O and owns one named object; it never applies anything itself."""
+    """One firewall of a host. It is given its I/O and owns one named object; it never applies anything itself."""
 
     name: ClassVar[str]
-    lock_path: ClassVar[str] = ""  # what the firewall's own tools lock while they change it; empty: nothing
+    lock_path: ClassVar[str] = ""  # the lock file of the firewall's own tools; empty: none
 
     def __init__(self, commands: Commands, read_text: ReadText) -> None:
         self._commands = commands
@@ -70,32 +70,32 @@ class Backend(ABC):
 
     @abstractmethod
     def is_in_force(self) -> bool:
-        """Whether this firewall judges packets on this host now."""
+        """Return whether this firewall filters packets on this host now."""
 
     def families(self) -> frozenset[int]:
-        """The IP versions that this firewall judges now. What a set says of another one is left out before it is compared or applied."""
+        """Return the IP versions that this firewall filters now. Entries for another version are left out."""
         return frozenset({4, 6})
 
     def limits(self, wanted: PortSet) -> tuple[str, ...]:
-        """Warnings of what this firewall does not do, though the set asks for it."""
+        """Return warnings about parts of the set that this firewall does not implement."""
         del wanted
         return ()
 
     def removes(self, path: str) -> bool:
-        """Whether a file of ours goes by a step of the transaction, at its place among the others, and never by ``files``."""
+        """Return whether a step of the transaction removes this file, in order; ``files`` then never removes it."""
         del path
         return False
 
     @abstractmethod
     def read(self, owner: str) -> Standing:
-        """What stands of the owner's set, ``guarded`` included, in a number of commands that does not depend on the number of ports.
+        """Read the owner's set, ``guarded`` included. The number of commands does not depend on the number of ports.
 
-        Where nothing can be permanent, ``permanent`` is what ``runtime`` is, and a warning says so.
+        Where rules cannot be permanent, ``permanent`` equals ``runtime``, and a warning says so.
         """
 
     @abstractmethod
     def transaction(self, owner: str, wanted: PortSet) -> Transaction:
-        """The change from whatever stands to ``wanted``, in one commit per address family; ``NOTHING`` removes our object.
+        """Plan the change from the current state to ``wanted``, one commit per address family; ``NOTHING`` removes our object.
 
-        It is made from what stands at the call, so that the same method makes the change back.
+        The current state is read at the call, so the same method also plans the way back.
         """

@@ -1,38 +1,66 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From what was asked to what stands: read, plan, apply, read back."""
+"""Open or close a set of ports: read, plan, apply, verify."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Optional
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import rollback, unfinished
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.apply import Change, carry_out, settle, standing_files, validate
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.backend import Backend
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.choose import choose
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.host import Host
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import NOTHING, PortSet, as_lines, for_families
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.node_ports import guard, notes
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ports import check_owner, parse, parse_range
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.rollback import Rollback
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ssh import (
-    SshConnection,
-    admit,
-    made_by_ansible,
-    running_connection,
-)
-from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+from .._refusal import Refusal
+from . import apply, default_deny, rollback
+from .apply import Change, carry_out, choose, inactive, settle, standing_files, validate
+from .backend import Backend
+from .host import Host
+from .model import NOTHING, Opening, PortSet, as_lines, check_owner, for_families, parse, parse_range
+from .rollback import Rollback
+from .ssh import SshConnection, admit, made_by_ansible, running_connection
+from .verdict import exposed_ports
+
+# Node ports. They are DNATed before the input chain, so ``sources`` must be checked before the DNAT.
+
+
+def guard(ports: PortSet, first: int, last: int) -> PortSet:
+    """Add ``guarded``: those rules with sources that lie in the node port range ``first`` to ``last``."""
+    guarded = tuple(
+        Opening(opening.protocol, max(opening.first, first), min(opening.last, last), opening.sources, opening.comment)
+        for opening in ports.openings
+        if opening.sources and _lies_in(opening, first, last)
+    )
+    return replace(ports, guarded=guarded)
+
+
+def notes(ports: PortSet, first: int, last: int) -> list[str]:
+    """Return a note for each rule that contains node ports."""
+    said = []
+    for opening in ports.openings:
+        if not _lies_in(opening, first, last):
+            continue
+        what = f"{opening.ports}/{opening.protocol}"
+        if opening.sources:
+            effect = f"packets from sources other than {', '.join(opening.sources)} are dropped before the DNAT instead"
+        else:
+            effect = "it is open to everyone while a Service uses it; set sources to restrict it"
+        said.append(f"{what} is in the node port range {first}-{last}: an input rule neither opens nor closes a NodePort; {effect}")
+    return said
+
+
+def _lies_in(opening: Opening, first: int, last: int) -> bool:
+    return opening.has_ports and opening.first <= last and first <= opening.last
+
+
+# Read, plan, apply, verify
 
 NO_FIREWALL = (
-    "No firewall is in force on this host: every port is open, and nothing was changed. "
-    "Switch on firewalld, ufw, nftables or iptables with a policy that refuses, then run this again."
+    "No firewall is active on this host, and nothing was changed. Every device of the network reaches these ports: {exposed}. "
+    "Enable firewalld, ufw, nftables or iptables with a policy that denies, then run this again. Or let it set one up: install: nftables, "
+    "which is node_firewall_install of the role node."
 )
 LONGEST_WINDOW = 86400
-# seconds that a removal of the way in waits for a new connection, if the task gives no confirm_within
+# seconds to wait for a new connection after the SSH port is removed, if the task sets no confirm_within
 REMOVAL_WINDOW = 60
 
 
@@ -40,7 +68,7 @@ REMOVAL_WINDOW = 60
 class Request:
     """What a task asks for. confirm_within: seconds, 0: no confirmation. node_ports: first and last of the node port range.
 
-    is_local, operator: what the action plugin knows of the connection, see ssh.made_by_ansible.
+    is_local, operator: what the action plugin knows about the connection, see ssh.made_by_ansible.
     """
 
     owner: str
@@ -52,22 +80,28 @@ class Request:
     check: bool = False
     is_local: bool = False
     operator: str = ""
+    install: str = "none"
+
+    @property
+    def installs(self) -> bool:
+        """Return whether a host without a firewall gets one."""
+        return self.install == "nftables" and self.backend in {"auto", "nftables"} and bool(self.ports)
 
 
 @dataclass
 class Outcome:
-    """What a task reports: the return values, and the warnings beside them."""
+    """What a task reports: return values and warnings."""
 
     result: dict[str, Any]
     warnings: list[str] = field(default_factory=list)
 
 
 def read_request(options: Mapping[str, Any], *, check: bool) -> Request:
-    """The module's options, judged. Raises Refusal or BadEntries."""
+    """Validate the module's options. Raises Refusal or BadEntries."""
     within = options["confirm_within"]
     if not 0 <= within <= LONGEST_WINDOW:
-        raise Refusal("confirm_within", f"{within}", f"0 to {LONGEST_WINDOW} seconds", "Choose as long as a new connection may take.")
-    ports = parse(options["ports"], options["trusted"])
+        raise Refusal("confirm_within", f"{within}", f"0 to {LONGEST_WINDOW} seconds", "Set the time that a new connection may take.")
+    ports = parse(options["ports"], options["trusted"], options["protected"], confined=options["trusted_ports"] == "listed")
     return Request(
         owner=check_owner(options["name"]),
         ports=ports if options["state"] == "present" else NOTHING,
@@ -78,11 +112,12 @@ def read_request(options: Mapping[str, Any], *, check: bool) -> Request:
         check=check,
         is_local=options["_is_local"],
         operator=options["_operator"],
+        install=options["install"],
     )
 
 
 def ensure(request: Request, host: Host) -> Outcome:
-    """Make the owner's set what was asked for. Raises Refusal; the old set stands then."""
+    """Apply the owner's set. Raises Refusal; the old set is then in force."""
     if request.confirm_within:
         rollback.check_systemd(host)
     with host.lock():
@@ -98,16 +133,37 @@ def ensure(request: Request, host: Host) -> Outcome:
         client = connection.client if connection else ""
         undone = settle(host, request.owner, client, check=request.check)
         backend = choose(request.backend, host.commands, host.read_text, request.zone, client)
+        installed = backend is None and request.installs and inactive(request.owner, host.read_text) in {"", "nftables"}
+        if installed:
+            if request.check:
+                return _not_installed_yet(request, host, connection)
+            host.detached(lambda: default_deny.install(host, _ssh_ports(connection)))
+            backend = choose("nftables", host.commands, host.read_text, request.zone, client)
         if backend is None:
-            return Outcome(_result(request, "none", NOTHING, NOTHING, changed=False, confirmed=confirmed), [NO_FIREWALL])
+            result = _result(request, "none", NOTHING, NOTHING, changed=False, confirmed=confirmed)
+            result.update(inactive=inactive(request.owner, host.read_text), exposed=exposed_ports(host.read_text))
+            return Outcome(result, [NO_FIREWALL.format(exposed=", ".join(result["exposed"]) or "none")])
         with host.tool_lock(backend.lock_path):
             outcome = _ensure(request, host, backend, connection, waiting, is_proved=proof is not None)
         if not request.check:
-            unfinished.end(host, request.owner)
+            apply.end_change(host, request.owner)
         if undone:
             outcome.result.update(changed=True, repaired=[*undone, *outcome.result.get("repaired", ())])
         outcome.result["confirmed"] = confirmed
+        if installed:
+            outcome.result.update(changed=True, installed=True)
         return outcome
+
+
+def _ssh_ports(connection: Optional[SshConnection]) -> list[int]:
+    return [connection.port if connection else default_deny.SSH_PORT]
+
+
+def _not_installed_yet(request: Request, host: Host, connection: Optional[SshConnection]) -> Outcome:
+    """Predict the first run on a host without a firewall."""
+    wanted = guard(admit(request.ports, connection), *request.node_ports)
+    result = _result(request, "nftables", NOTHING, wanted, changed=True, confirmed=False)
+    return Outcome({**result, "installed": True, "exposed": exposed_ports(host.read_text)})
 
 
 def _ensure(
@@ -119,13 +175,13 @@ def _ensure(
     changed = not before.is_already(wanted)
     if changed and waiting:
         raise Refusal(
-            f"the change of {request.owner} before this one",
+            f"the previous change of {request.owner}",
             f"waiting for a confirmation until it is undone in {_seconds_left(host, waiting)} s",
-            "to be confirmed or undone first",
-            "Confirm it by the same task over a new connection, or wait.",
+            "a change that is confirmed or undone",
+            "Run the same task over a new connection to confirm it, or wait.",
         )
     takes_ssh = changed and _takes_ssh_away(before.runtime, wanted, connection)
-    # whether other rules let SSH in, only a new connection can tell
+    # only a new connection can show whether other rules still allow SSH
     window = request.confirm_within or (REMOVAL_WINDOW if takes_ssh and host.has_systemd() else 0)
     if changed and not request.check:
         change = Change(backend, request.owner, backend.transaction(request.owner, wanted), before, wanted, request.zone)
@@ -135,6 +191,10 @@ def _ensure(
     result = _result(request, backend.name, before.runtime, wanted, changed=changed, confirmed=False)
     if changed and before.damage:
         result["repaired"] = list(before.damage)
+    if before.runtime == wanted:
+        saved, lines = as_lines(before.permanent), as_lines(wanted)
+        result["unsaved"] = [line for line in lines if line not in saved] + [f"not {line}" for line in saved if line not in lines]
+    result["limits"] = list(before.warnings)
     if waiting:
         result.update(confirmation_pending=True, rollback_in=_seconds_left(host, waiting))
     limits = [*before.warnings, *backend.limits(wanted), *_left_out(asked, backend.families())]
@@ -171,17 +231,18 @@ def _seconds_left(host: Host, waiting: Rollback) -> int:
 
 
 def _left_out(asked: PortSet, families: frozenset[int]) -> list[str]:
-    """The entries that have no meaning here, as this host's firewall does not judge their IP version."""
+    """Return a warning for networks of an IP version that this host's firewall does not filter."""
     named = {source for opening in asked.openings for source in opening.sources} | set(asked.trusted)
+    named |= {network for each in asked.protected for network in (each.network, *each.sources)}
     missing = sorted(network for network in named if (6 if ":" in network else 4) not in families)
     if not missing:
         return []
     absent = ", ".join(f"IPv{family}" for family in sorted({4, 6} - families))
-    return [f"This host's firewall does not judge {absent}, so these networks were left out: {', '.join(missing)}."]
+    return [f"This host's firewall does not filter {absent}, so these networks were left out: {', '.join(missing)}."]
 
 
 def _takes_ssh_away(before: PortSet, wanted: PortSet, connection: Optional[SshConnection]) -> bool:
-    """Whether the running connection's port was open by this set, and is not any more."""
+    """Return whether the set opened the port of the running connection and does not any more."""
 
     def opens(ports: PortSet, port: int) -> bool:
         return any(opening.protocol == "tcp" and opening.first <= port <= opening.last for opening in ports.openings)
@@ -192,7 +253,7 @@ def _takes_ssh_away(before: PortSet, wanted: PortSet, connection: Optional[SshCo
 def _way_in(request: Request, is_at_risk: bool) -> list[str]:
     if not is_at_risk:
         return []
-    return [f"The set {request.owner} let SSH in. If no other rule of this host does, no new connection gets in any more."]
+    return [f"The set {request.owner} allowed SSH. If no other rule of this host does, new SSH connections fail from now on."]
 
 
 def _result(request: Request, backend: str, before: PortSet, after: PortSet, *, changed: bool, confirmed: bool) -> dict[str, Any]:
@@ -207,6 +268,8 @@ def _result(request: Request, backend: str, before: PortSet, after: PortSet, *, 
             for opening in after.openings
         ],
         "trusted": list(after.trusted),
+        "trusted_ports": "listed" if after.confined else "all",
+        "protected": [{"network": each.network, "sources": list(each.sources)} for each in after.protected],
         "notes": notes(after, *request.node_ports),
         "confirmation_pending": False,
         "confirmed": confirmed,

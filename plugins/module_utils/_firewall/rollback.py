@@ -1,9 +1,10 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``confirm_within``: the old set comes back by itself, unless a new connection proves in time that the host can still be reached.
+"""``confirm_within``: restore the old set unless a new connection shows in time that the host is still reachable.
 
-The way back is a file of data, this program as one file, and a systemd timer that also runs after a reboot; all stand before the change.
+The rollback consists of a data file, this program as one file, and a systemd timer that also runs after a reboot. All are in place before
+the change.
 """
 
 from __future__ import annotations
@@ -14,14 +15,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Optional
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import unfinished
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.apply import Files, restore
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.backend import ReadText
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.choose import BACKENDS
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.host import Host, this_host
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import PortSet, as_data, from_data
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ssh import SshConnection
-from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+from .._refusal import Refusal
+from . import apply
+from .apply import BACKENDS, Files, restore
+from .backend import ReadText
+from .host import Host
+from .model import PortSet, as_data, from_data
+from .ssh import SshConnection
 
 DIRECTORY = "/var/lib/vmstation/firewall"
 UNITS = "/etc/systemd/system"
@@ -29,8 +29,9 @@ WANTS_DIRECTORY = f"{UNITS}/timers.target.d"
 OWN_DIRECTORIES = (WANTS_DIRECTORY, DIRECTORY, os.path.dirname(DIRECTORY))
 ENTRY = """\
 import sys
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.host import this_host
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.rollback import main
-main(sys.argv[1])
+main(sys.argv[1], this_host())
 """
 SERVICE = """\
 [Unit]
@@ -60,10 +61,11 @@ Wants={unit}.timer
 
 @dataclass(frozen=True)
 class Rollback:
-    """What brings an owner's old set back.
+    """What is needed to restore an owner's old set.
 
-    ports, files: the old set and the old contents of the files that the change replaced. made: what it made of them. connection: the SSH
-    connection that made the change, as SshConnection prints it; empty if it was not SSH. until: seconds since the epoch.
+    ports, files: the old set, and the old contents of the files that the change replaced. made: their new contents.
+    connection: the SSH connection that made the change, as SshConnection prints it; empty if there is none. until: seconds since the
+    epoch.
     """
 
     owner: str
@@ -76,17 +78,17 @@ class Rollback:
     until: float
 
     def is_confirmed_by(self, connection: Optional[SshConnection]) -> bool:
-        """Whether this connection proves that the host can be reached anew."""
+        """Return whether this connection shows that the host accepts new connections."""
         return connection is None or not self.connection or str(connection) != self.connection
 
     def changed_since(self, read_text: ReadText, removes: Callable[[str], bool]) -> frozenset[str]:
-        """The files that somebody has changed after the change, such as another owner's. removes: as Backend has it."""
+        """Return the files that another process changed after the change, such as another owner's run. removes: see Backend."""
         now = {path: read_text(path) for path in self.files}
         return frozenset(path for path, text in now.items() if text != self.made[path] and not (text is None and removes(path)))
 
 
 def pending(host: Host, owner: str) -> Optional[Rollback]:
-    """The way back that waits for a confirmation; None if there is none."""
+    """Return the rollback that waits for a confirmation; None if there is none."""
     text = host.read_text(_data(owner))
     if text is None:
         return None
@@ -94,11 +96,13 @@ def pending(host: Host, owner: str) -> Optional[Rollback]:
         data = json.loads(text)
         return Rollback(**{**data, "ports": from_data(data["ports"])})
     except (ValueError, KeyError, TypeError) as error:
-        raise Refusal(_data(owner), f"not what this collection writes ({error})", "a pending change", "Remove it after a look.") from error
+        raise Refusal(
+            _data(owner), f"not what this collection writes ({error})", "a pending change", "Inspect it, then remove it."
+        ) from error
 
 
 def arm(host: Host, rollback: Rollback) -> None:
-    """Make the way back, and start its timer. Raises Refusal; whatever stands then brings back what stands, which changes nothing."""
+    """Create the rollback and start its timer. Raises Refusal; a rollback that is left then restores the current state."""
     seconds = max(1, round(rollback.until - host.now()))
     host.replace_all(_files(host, rollback, seconds))
     host.commands.run(["systemctl", "daemon-reload"])
@@ -106,18 +110,18 @@ def arm(host: Host, rollback: Rollback) -> None:
 
 
 def disarm(host: Host, owner: str) -> None:
-    """Stop the timer and remove every trace of the way back."""
+    """Stop the timer and remove all files of the rollback."""
     host.commands.run(["systemctl", "stop", f"{_unit(owner)}.timer"], check=False)
-    # the data goes first: without it, a timer that fires meanwhile does nothing
+    # remove the data first: without it, a timer that fires now does nothing
     host.replace_all(dict.fromkeys((_data(owner), *_unit_files(owner), _program(owner))))
-    host.remove_empty((WANTS_DIRECTORY, *unfinished.DIRECTORIES))
+    host.remove_empty((WANTS_DIRECTORY, *apply.DIRECTORIES))
     host.commands.run(["systemctl", "daemon-reload"], check=False)
 
 
 def sweep(host: Host, owner: str) -> None:
-    """Remove what is left of a way back that was killed while it was made or taken away. Without its data, it does nothing."""
+    """Remove what a killed run left while it created or removed a rollback. Without its data it does nothing."""
     units = _unit_files(owner)
-    # the note of an unfinished change is beside the data
+    # the record of an unfinished change is in the same directory
     host.sweep((_data(owner), *units))
     if host.read_text(_data(owner)) is None and any(host.read_text(path) is not None for path in (*units, _program(owner))):
         disarm(host, owner)
@@ -126,12 +130,13 @@ def sweep(host: Host, owner: str) -> None:
 
 def check_systemd(host: Host) -> None:
     if not host.has_systemd():
-        raise Refusal("confirm_within", "a host that systemd does not run", "systemd, whose timer brings the old set back", "Leave it out.")
+        raise Refusal(
+            "confirm_within", "a host without systemd", "systemd, whose timer restores the old set", "Remove confirm_within from the task."
+        )
 
 
-def main(owner: str) -> None:
-    """What the timer starts. Under the lock of all changes, so that it comes wholly before or wholly after a confirmation."""
-    host = this_host()
+def main(owner: str, host: Host) -> None:
+    """Restore the old set; run by the timer. It takes the lock of all changes, so it never overlaps a confirmation."""
     with host.lock():
         rollback = pending(host, owner)
         if rollback is None:
@@ -141,7 +146,7 @@ def main(owner: str) -> None:
         with host.tool_lock(backend.lock_path):
             changed = rollback.changed_since(host.read_text, backend.removes)
             restore(host, backend, owner, rollback.files, rollback.ports, changed=changed)
-            unfinished.end(host, owner)
+            apply.end_change(host, owner)
         disarm(host, owner)
 
 

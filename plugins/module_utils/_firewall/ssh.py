@@ -1,17 +1,16 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The SSH connection that runs this: it must stay, and a different one is what confirms a change, if Ansible made it."""
+"""The SSH connection that runs this: its port stays open, and only another connection made by Ansible confirms a change."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 from typing import Optional
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import Opening, PortSet
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ports import merge
+from .model import Opening, PortSet, merge
 
 VARIABLE = "SSH_CONNECTION"
 COMMENT = "the SSH connection in use"
@@ -30,7 +29,7 @@ class SshConnection:
 
 
 def parse_connection(text: str) -> Optional[SshConnection]:
-    """What sshd writes into SSH_CONNECTION: client, client's port, server, server's port. None for anything else."""
+    """Parse SSH_CONNECTION as sshd writes it: client address, client port, server address, server port. None otherwise."""
     words = text.split()
     if len(words) != 4 or not words[1].isdigit() or not words[3].isdigit():
         return None
@@ -43,7 +42,7 @@ def parse_connection(text: str) -> Optional[SshConnection]:
 
 
 def running_connection(environments: Iterable[Mapping[str, str]]) -> Optional[SshConnection]:
-    """The first that names one: our own environment, then the nearest ancestor's, as sudo does not pass it on. None: not over SSH."""
+    """Return the connection of our environment or the nearest ancestor's (sudo drops it). None: not over SSH."""
     for environment in environments:
         connection = parse_connection(environment.get(VARIABLE, ""))
         if connection is not None:
@@ -52,17 +51,21 @@ def running_connection(environments: Iterable[Mapping[str, str]]) -> Optional[Ss
 
 
 def made_by_ansible(found: Optional[SshConnection], *, is_local: bool, operator: str) -> Optional[SshConnection]:
-    """The connection that was found, if Ansible made it. None: Ansible made no SSH connection, so there is none that could be another one.
+    """Return the connection if Ansible made it; None if it did not, as no other connection can then confirm a change.
 
-    is_local: whether Ansible's connection is ``local``. operator: the SSH connection of the user who runs Ansible, as SshConnection prints
-    it. What Ansible starts beside the user's shell finds that one: in a chroot, or in a container with the user's environment.
+    is_local: whether Ansible's connection is ``local``. operator: the SSH connection of the user who runs Ansible, as SshConnection
+    prints it. A process that Ansible starts beside the user's shell finds that one: in a chroot, or in a container with the user's
+    environment.
     """
     return None if is_local or str(found) == operator else found
 
 
 def admit(ports: PortSet, connection: Optional[SshConnection]) -> PortSet:
-    """The set with the running connection's port: as it is if the set lets this client in, for this client alone if the user restricts
-    the port to others, and for everyone if the user does not mention it."""
+    """Add the port of the running connection to the set.
+
+    Nothing is added if the set already lets this client in. If the user restricts the port to others, it is added for this client only;
+    if the user does not mention it, for everyone.
+    """
     if connection is None or not 1 <= connection.port <= 65535:
         return ports
     client = ip_network(connection.client)
@@ -75,4 +78,4 @@ def admit(ports: PortSet, connection: Optional[SshConnection]) -> PortSet:
         return ports
     sources = (str(client),) if covering else ()
     added = Opening("tcp", connection.port, connection.port, sources, COMMENT)
-    return PortSet(merge([*ports.openings, added]), ports.trusted, ports.guarded)
+    return replace(ports, openings=merge([*ports.openings, added]))

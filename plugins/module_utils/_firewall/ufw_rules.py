@@ -1,28 +1,195 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""ufw application profiles and the lines of its user.rules and user6.rules, byte for byte as ufw 0.36 writes them."""
+"""ufw's rules: the iptables rules in its files, its application profiles, and its user rules as ufw 0.36 writes them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import EVERYONE, Opening
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ufw_iptables import Rule, parse_rule, port_groups, sources_in
-from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+from .._refusal import Refusal
+from .model import EVERYONE, Opening, of_family
 
-PROFILE_PROTOCOLS = ("tcp", "udp")  # what ufw takes in a profile
-FIELD_LENGTH = 1024  # ufw skips a profile that has a longer field
+# Parsing of the iptables rules in ufw's files and in `iptables-save`
+
+PORTS_PER_RULE = 15  # the limit of one multiport match; a range counts as two
+DENIALS = frozenset({"DROP", "REJECT"})
+IMPLIED_MATCHES = frozenset({"tcp", "udp", "sctp", "multiport", "comment"})
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One `-A CHAIN ...` line.
+
+    source, destination: a network; empty: any. ports: ranges, both ends included. jump: its target.
+    conditions: the words of every other option; our rules have none.
+    """
+
+    line: str
+    chain: str
+    protocol: str = ""
+    source: str = ""
+    destination: str = ""
+    ports: tuple[tuple[int, int], ...] = ()
+    jump: str = ""
+    comment: str = ""
+    conditions: tuple[str, ...] = ()
+
+    @property
+    def restricts(self) -> bool:
+        """Return whether it denies some sources, source ports, addresses or interfaces, or rate-limits.
+
+        `ufw limit` rate-limits from its first rule on.
+        """
+        limits = self.jump.endswith("-user-limit") or (not self.jump and "--set" in self.conditions)
+        return limits or (self.jump in DENIALS and self._is_narrow)
+
+    def denies_everyone(self, ours: Iterable[Rule]) -> bool:
+        """Return whether it denies everyone what one of our rules allows, so that ours would have no effect after it."""
+        return self.jump in DENIALS and not self._is_narrow and any(self.meets(rule) for rule in ours)
+
+    def meets(self, other: Rule) -> bool:
+        """Return whether some packets match both rules, by protocol and ports."""
+        if self.protocol and other.protocol and self.protocol != other.protocol:
+            return False
+        pairs = ((mine, theirs) for mine in self.ports for theirs in other.ports)
+        return not (self.ports and other.ports) or any(mine[0] <= theirs[1] and theirs[0] <= mine[1] for mine, theirs in pairs)
+
+    @property
+    def _is_narrow(self) -> bool:
+        return bool(self.source or self.destination or {"-i", "--sport", "--sports"}.intersection(self.conditions))
+
+    def openings(self, family: int, protocol: str = "") -> Iterable[Opening]:
+        """Return what an accepting rule opens. protocol: its canonical name, if the rule has another one."""
+        for first, last in self.ports or ((0, 0),):
+            yield Opening(protocol or self.protocol, first, last, (self.source or EVERYONE[family],))
+
+
+def rules_of(text: str, *chains: str, table: str = "filter", mentioning: str = "") -> list[Rule]:
+    """Return the rules of a table, or of some of its chains, or that contain a text, in order.
+
+    Only those are parsed: there may be thousands of others, from kube-proxy and Calico.
+    """
+    found = []
+    current = ""
+    for line in text.splitlines():
+        if line.startswith("*"):
+            current = line[1:].strip()
+        elif current == table and line.startswith("-A ") and (not chains or line.split(" ", 2)[1] in chains) and mentioning in line:
+            found.append(parse_rule(line))
+    return found
+
+
+def parse_rule(line: str) -> Rule:
+    try:
+        words = shlex.split(line)
+    except ValueError:  # an unclosed quote: none of our rules
+        words = line.split()
+    found: dict[str, str] = {}
+    ports: tuple[tuple[int, int], ...] = ()
+    conditions: list[str] = []
+    position = 2
+    while position < len(words):
+        option, value = words[position], words[position + 1] if position + 1 < len(words) else ""
+        position += 2
+        if option in ("-p", "-s", "-d", "-j"):
+            found[option] = value
+        elif option == "--comment":
+            # once loaded, ufw's own quotes are part of the comment, and iptables-save escapes them
+            found[option] = value.replace("\\", "").strip("'")
+        elif option in ("--dport", "--dports") and value.replace(",", "").replace(":", "").isdigit():
+            ports = parse_ports(value)
+        elif option != "-m" or value not in IMPLIED_MATCHES:
+            conditions.append(option)
+            if value.startswith("-"):
+                position -= 1
+            else:
+                conditions.append(value)
+    return Rule(
+        line,
+        words[1],
+        found.get("-p", ""),
+        _network(found.get("-s", "")),
+        _network(found.get("-d", "")),
+        ports,
+        found.get("-j", ""),
+        found.get("--comment", ""),
+        tuple(conditions),
+    )
+
+
+def protocol_names(etc_protocols: str) -> Mapping[str, str]:
+    """Map the names that iptables prints to IP protocol numbers: `-p 4` is shown as `-p ipencap`."""
+    numbers = {}
+    for line in etc_protocols.splitlines():
+        words = line.split("#")[0].split()
+        if len(words) >= 2 and words[1].isdigit():
+            numbers[words[0]] = words[1]
+    return numbers
+
+
+def parse_ports(text: str) -> tuple[tuple[int, int], ...]:
+    """Parse ``22,30000:32767`` into ranges."""
+    ranges = []
+    for item in text.split(","):
+        first, _colon, last = item.partition(":")
+        ranges.append((int(first), int(last or first)))
+    return tuple(ranges)
+
+
+def format_ports(ranges: Iterable[tuple[int, int]]) -> str:
+    return ",".join(str(first) if first == last else f"{first}:{last}" for first, last in ranges)
+
+
+def port_groups(openings: Iterable[Opening]) -> list[str]:
+    """Group ports into as few multiport texts as possible."""
+    groups: list[list[tuple[int, int]]] = []
+    room = 0
+    for opening in openings:
+        cost = 1 if opening.first == opening.last else 2
+        if cost > room:
+            groups.append([])
+            room = PORTS_PER_RULE
+        groups[-1].append((opening.first, opening.last))
+        room -= cost
+    return [format_ports(group) for group in groups]
+
+
+def sources_in(family: int, sources: Sequence[str]) -> tuple[str, ...]:
+    """Return the networks of a family, one per rule; an empty text: any source."""
+    return of_family(sources, family) if sources else ("",)
+
+
+def _network(text: str) -> str:
+    """Return the canonical CIDR of a network that ufw and iptables may write without a length; empty: any."""
+    if not text or text in EVERYONE.values():
+        return ""
+    if "/" in text:
+        return text
+    return f"{text}/{128 if ':' in text else 32}"
+
+
+def overruled(foreign: Sequence[Rule], ours: Sequence[Rule]) -> list[Rule]:
+    """Return rules for some sources after a denial for everyone, which our rules have to precede."""
+    denial = next((index for index, rule in enumerate(foreign) if rule.denies_everyone(ours)), len(foreign))
+    return [rule for rule in foreign[denial:] if rule.restricts and any(rule.meets(each) for each in ours)]
+
+
+# Application profiles and lines of user.rules and user6.rules, byte for byte as ufw 0.36 writes them
+
+PROFILE_PROTOCOLS = ("tcp", "udp")  # ufw accepts only these in a profile
+FIELD_LENGTH = 1024  # ufw ignores a profile with a longer field
 TUPLE = "### tuple ###"
 RULES = "### RULES ###"
 
 
 @dataclass(frozen=True)
 class Profile:
-    """One application profile. ports: protocol and ports of each of its rules, at most 15 ports a rule."""
+    """One application profile. ports: protocol and ports of each of its rules, at most 15 ports per rule."""
 
     name: str
     sources: tuple[str, ...]
@@ -30,7 +197,10 @@ class Profile:
 
 
 def profile_name(owner: str, number: int = 1) -> str:
-    """A set needs more than one profile if it has several sets of sources. An owner's name has no ``+``, so that none is another's."""
+    """Return a profile's name. An owner name has no ``+``, so no two owners share a name.
+
+    A set with several lists of sources needs several profiles.
+    """
     return f"vmstation-{owner}" if number == 1 else f"vmstation-{owner}+{number}"
 
 
@@ -39,7 +209,7 @@ def is_profile_of(owner: str, name: str) -> bool:
 
 
 def profiles_of(owner: str, openings: Iterable[Opening]) -> list[Profile]:
-    """The fewest profiles: one for each set of sources, more where a field would become too long for ufw."""
+    """Return the fewest profiles: one per list of sources, more if a field would be too long for ufw."""
     found: list[Profile] = []
     wanted = sorted((opening for opening in openings if opening.protocol in PROFILE_PROTOCOLS), key=lambda opening: opening.sources)
     for sources, alike in groupby(wanted, key=lambda opening: opening.sources):
@@ -62,7 +232,7 @@ def ports_field(ports: Sequence[tuple[str, str]]) -> str:
 
 
 def profile_file(owner: str, profiles: Sequence[Profile], openings: Iterable[Opening]) -> str:
-    """The file in applications.d. The comments of the openings are there for people."""
+    """Return the file in applications.d. The comments of the open ports are for readers of the file."""
     lines = [f"# vmstation.cluster.firewall_ports, name {owner}: written whole, changes are lost"]
     lines += [f"# {opening}: {opening.comment}" for opening in openings if opening.comment]
     for profile in profiles:
@@ -78,7 +248,7 @@ def profile_file(owner: str, profiles: Sequence[Profile], openings: Iterable[Ope
 
 
 def entries(family: int, profiles: Iterable[Profile]) -> list[str]:
-    """The entries of a rules file, each a blank line, the tuple that ufw reads, and the rule that the kernel gets."""
+    """Return rules file entries: a blank line, the tuple that ufw reads, and the rule for the kernel."""
     anyone = EVERYONE[family]
     found = []
     for profile in profiles:
@@ -99,12 +269,12 @@ def user_chain(family: int) -> str:
 
 
 def user_chains(family: int) -> tuple[str, str]:
-    """Of what comes in, and of what is passed on."""
+    """Return the user chains for incoming and for forwarded packets."""
     return user_chain(family), user_chain(family).replace("input", "forward")
 
 
 def ufw_address(network: str) -> str:
-    """ufw writes a single host without its length. Anywhere is an empty text."""
+    """Return a network as ufw writes it: a single host without a length; empty: any."""
     if network in EVERYONE.values():
         return ""
     address, _slash, length = network.partition("/")
@@ -116,7 +286,7 @@ def is_ours(owner: str, rule: Rule) -> bool:
 
 
 def without_ours(owner: str, rules_file: str) -> str:
-    """The file with every entry of ours taken out, and every other byte in its place."""
+    """Remove all our entries from the file; all other bytes stay."""
     kept: list[str] = []
     for line in rules_file.splitlines(keepends=True):
         if _tuple_is_ours(owner, line):
@@ -128,9 +298,9 @@ def without_ours(owner: str, rules_file: str) -> str:
 
 
 def with_entries(path: str, rules_file: str, ours: Sequence[str]) -> str:
-    """The file, free of ours, with our entries where they hold: last, but before the first rule that denies everyone what they allow.
+    """Insert our entries: at the end, but before the first rule that denies everyone what they allow.
 
-    A denial of some sources (as fail2ban adds them) and a limit stay in front of ours, as in ufw itself.
+    The file must be free of ours. Rate limits and denials of some sources (as fail2ban adds them) stay before ours, as in ufw itself.
     """
     if not ours:
         return rules_file
@@ -157,7 +327,7 @@ def with_entries(path: str, rules_file: str, ours: Sequence[str]) -> str:
 
 
 def tuples_agree(owner: str, rules_file: str) -> bool:
-    """Whether every tuple of ours stands before the one rule that it says, as `ufw status` shows the one and a reload loads the other."""
+    """Return whether each tuple of ours matches the rule after it: `ufw status` shows the tuple, a reload loads the rule."""
     lines = rules_file.splitlines()
     told = [line for line in lines if _tuple_is_ours(owner, line)]
     loaded = [rule for line in lines if line.startswith("-A ") for rule in [parse_rule(line)] if is_ours(owner, rule)]

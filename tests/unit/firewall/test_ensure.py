@@ -10,22 +10,22 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 
 import pytest
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import apply, rollback
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import apply as applying
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import ensure as ensuring
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import rollback, unfinished
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.backend import Backend, Standing, Step, Transaction
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ensure import ensure, read_request
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.host import Host
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import NOTHING, as_data, as_lines, from_data
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ports import parse
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Completed
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import NOTHING, as_data, as_lines, from_data, parse
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import Completed
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 FILE = "/etc/rules"
 OVER_SSH = {"SSH_CONNECTION": "192.168.4.1 50000 192.168.4.61 22"}
 OVER_ANOTHER = {"SSH_CONNECTION": "192.168.4.1 50001 192.168.4.61 22"}
 DEFAULTS = {
-    "name": "worker", "ports": [], "trusted": [], "state": "present", "backend": "auto", "zone": None,
+    "name": "worker", "ports": [], "trusted": [], "protected": [], "trusted_ports": "all", "install": "none",
+    "state": "present", "backend": "auto", "zone": None,
     "node_port_range": "30000-32767", "confirm_within": 0, "_is_local": False, "_operator": "",
 }  # fmt: skip
 
@@ -167,7 +167,7 @@ def test_a_load_that_fails_brings_the_old_set_back(machine, options):
     run(machine, ports=[{"port": 80}])
     before = dict(machine.files)
     machine.breaks["load"] = "out of memory"
-    with pytest.raises(Refusal, match=r"out of memory \(the old set stands again\)"):
+    with pytest.raises(Refusal, match=r"out of memory \(the old set was restored\)"):
         run(machine, ports=[{"port": 90}], **options)
     assert standing(machine) == (["22/tcp", "80/tcp"],) * 2
     assert machine.files == before
@@ -194,7 +194,7 @@ def test_networks_of_an_ip_version_that_is_not_judged_are_left_out_and_named(mac
     monkeypatch.setattr(InMemory, "families_in_force", frozenset({4}))
     outcome = run(machine, ports=[{"port": 80, "sources": ["10.0.0.0/8", "fd00::/8"]}], trusted=["fd00:10::/64"])
     assert outcome.result["added"] == ["22/tcp", "80/tcp from 10.0.0.0/8"]
-    assert outcome.warnings == ["This host's firewall does not judge IPv6, so these networks were left out: fd00:10::/64, fd00::/8."]
+    assert outcome.warnings == ["This host's firewall does not filter IPv6, so these networks were left out: fd00:10::/64, fd00::/8."]
 
 
 def test_a_removal_of_the_way_in_has_to_be_confirmed(machine):
@@ -212,7 +212,7 @@ def test_a_removal_of_the_way_in_is_told_where_nothing_can_be_confirmed(machine)
     run(machine, ports=[{"port": 80}])
     outcome = run(machine, state="absent")
     assert not outcome.result["confirmation_pending"]
-    assert outcome.warnings == ["The set worker let SSH in. If no other rule of this host does, no new connection gets in any more."]
+    assert outcome.warnings == ["The set worker allowed SSH. If no other rule of this host does, new SSH connections fail from now on."]
 
 
 def test_a_removal_by_a_console_needs_no_confirmation(machine):
@@ -226,7 +226,31 @@ def test_without_a_firewall_nothing_changes(machine, monkeypatch):
     monkeypatch.setattr(ensuring, "choose", lambda *_: None)
     outcome = run(machine, ports=[{"port": 80}])
     assert (outcome.result["changed"], outcome.result["backend"]) == (False, "none")
-    assert outcome.warnings[0].startswith("No firewall is in force on this host")
+    assert outcome.warnings[0].startswith("No firewall is active on this host")
+    assert outcome.result["inactive"] == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "backend"),
+    [
+        ("/etc/firewalld/policies/vm-worker_in.xml", "firewalld"),
+        ("/etc/ufw/applications.d/vmstation-worker", "ufw"),
+        ("/etc/nftables.d/vmstation-worker.nft", "nftables"),
+    ],
+)
+def test_a_firewall_that_has_the_set_and_was_switched_off_is_named(machine, monkeypatch, path, backend):
+    monkeypatch.setattr(ensuring, "choose", lambda *_: None)
+    machine.files[path] = ""
+    assert run(machine, check=True, ports=[{"port": 80}]).result["inactive"] == backend
+
+
+def test_what_a_reboot_would_change_is_told(machine):
+    run(machine, ports=[{"port": 80}])
+    assert run(machine, check=True, ports=[{"port": 80}]).result["unsaved"] == []
+    machine.files[FILE] = json.dumps(as_data(parse([{"port": 81}], [])))
+    outcome = run(machine, check=True, ports=[{"port": 80}])
+    assert (outcome.result["changed"], outcome.result["added"]) == (True, [])
+    assert outcome.result["unsaved"] == ["22/tcp", "80/tcp", "not 81/tcp"]
 
 
 @pytest.mark.parametrize(("seconds", "is_patient"), [(0, True), (7, True), (90, False)])
@@ -267,7 +291,7 @@ OLD_PORTS, NEW_PORTS = [{"port": 22}, {"port": 80}], [{"port": 22}, {"port": 90}
 
 def test_a_change_ends_without_a_trace(machine):
     run(machine, ports=OLD_PORTS)
-    assert unfinished.PATH not in machine.files
+    assert apply.PATH not in machine.files
 
 
 def test_a_killed_change_is_undone_by_a_run_for_another_set(machine):
@@ -278,7 +302,7 @@ def test_a_killed_change_is_undone_by_a_run_for_another_set(machine):
         outcome = run(machine, name="other", ports=OLD_PORTS, check=check)
         assert outcome.result["changed"] is True
         assert "worker" in outcome.result["repaired"][0]
-        assert (unfinished.PATH in machine.files) is check
+        assert (apply.PATH in machine.files) is check
     assert standing(machine) == (["22/tcp", "80/tcp"], ["22/tcp", "80/tcp"])
     assert run(machine, name="other", ports=OLD_PORTS).result["changed"] is False
 
@@ -290,7 +314,7 @@ def test_a_killed_change_is_made_whole_by_a_run_for_the_same_set(machine):
     assert outcome.result["changed"] is True
     assert "repaired" not in outcome.result
     assert standing(machine) == (["22/tcp", "90/tcp"], ["22/tcp", "90/tcp"])
-    assert unfinished.PATH not in machine.files
+    assert apply.PATH not in machine.files
 
 
 def test_what_was_killed_twice_is_undone_to_what_was_before_both(machine):
@@ -307,7 +331,7 @@ def test_a_change_that_was_killed_before_or_after_all_of_it_is_left_as_it_is(mac
     killed_halfway(machine, ports=NEW_PORTS)
     machine.in_force = machine.files[FILE]
     outcome = run(machine, name="other", ports=NEW_PORTS)
-    assert (outcome.result["changed"], unfinished.PATH in machine.files) == (False, False)
+    assert (outcome.result["changed"], apply.PATH in machine.files) == (False, False)
 
 
 def test_the_way_back_stands_before_the_change(machine):
@@ -318,6 +342,26 @@ def test_the_way_back_stands_before_the_change(machine):
     assert from_data(data["ports"]) == NOTHING
     assert data["files"] == {FILE: json.dumps(as_data(NOTHING))}
     assert "OnActiveSec=60s" in machine.files["/etc/systemd/system/vmstation-firewall-rollback-worker.timer"]
+
+
+def as_of_an_older_release(machine: Machine, path: str) -> None:
+    data = json.loads(machine.files[path])
+    del data["ports"]["protected"], data["ports"]["confined"]
+    machine.files[path] = json.dumps(data)
+
+
+def test_a_change_that_an_older_release_left_halfway_is_made_whole(machine):
+    run(machine, ports=OLD_PORTS)
+    killed_halfway(machine, ports=NEW_PORTS)
+    as_of_an_older_release(machine, apply.PATH)
+    assert run(machine, ports=NEW_PORTS).result["changed"]
+    assert apply.PATH not in machine.files
+
+
+def test_a_way_back_of_an_older_release_is_understood(machine):
+    run(machine, ports=OLD_PORTS, confirm_within=60)
+    as_of_an_older_release(machine, "/var/lib/vmstation/firewall/worker.json")
+    assert run(machine, ports=OLD_PORTS, confirm_within=60).result["confirmation_pending"]
 
 
 @pytest.mark.parametrize("renamed", range(1, 5))
@@ -374,7 +418,7 @@ def test_a_removal_of_the_way_in_that_no_connection_can_confirm_is_warned_of(mac
     run(machine, ports=[{"port": 80}])
     outcome = run(machine, state="absent", **private)
     assert outcome.warnings == [
-        "The set worker let SSH in. If no other rule of this host does, no new connection gets in any more.",
+        "The set worker allowed SSH. If no other rule of this host does, new SSH connections fail from now on.",
     ]
     assert outcome.result["rollback_in"] == 60
 
@@ -393,7 +437,7 @@ def test_another_change_waits_for_the_first_to_be_confirmed(machine):
 
 def test_without_systemd_nothing_can_be_confirmed(machine):
     machine.systemd = False
-    with pytest.raises(Refusal, match="confirm_within: found a host that systemd does not run"):
+    with pytest.raises(Refusal, match="confirm_within: found a host without systemd"):
         run(machine, check=True, ports=[{"port": 80}], confirm_within=60)
     assert machine.ran == []
 

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import firewalld_files, firewalld_rich, guard_table
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.firewalld_bus import plain, settings_call
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.firewalld_rich import RichRule
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import NOTHING, Opening, PortSet
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import firewalld_zones, guard_table
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.firewalld_zones import RichRule, plain, settings_call
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import Opening, PortSet, Protected
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 SERVICE = "vmstation-worker"
@@ -32,12 +33,12 @@ ZONES = {
 
 @pytest.mark.parametrize("text", ZONES.values(), ids=ZONES)
 def test_a_zone_changes_by_our_element_alone(text):
-    after = firewalld_files.with_service("zone.xml", text, SERVICE)
-    assert firewalld_files.has_service("zone.xml", after, SERVICE)
+    after = firewalld_zones.with_service("zone.xml", text, SERVICE)
+    assert firewalld_zones.has_service("zone.xml", after, SERVICE)
     assert after.replace(f'  <service name="{SERVICE}"/>\n</zone>', "</zone>", 1) in (text, text.replace("</zone>", "\n</zone>"))
-    assert firewalld_files.with_service("zone.xml", after, SERVICE) == after
-    taken_out = firewalld_files.without_service("zone.xml", after, SERVICE)
-    assert not firewalld_files.has_service("zone.xml", taken_out, SERVICE)
+    assert firewalld_zones.with_service("zone.xml", after, SERVICE) == after
+    taken_out = firewalld_zones.without_service("zone.xml", after, SERVICE)
+    assert not firewalld_zones.has_service("zone.xml", taken_out, SERVICE)
     # where the end tag did not begin a line, it does now
     assert taken_out in (text, text.replace("</zone>", "\n</zone>"))
 
@@ -48,26 +49,26 @@ def test_a_zone_changes_by_our_element_alone(text):
 )
 def test_our_element_in_other_peoples_words_is_taken_out(element):
     assert (
-        firewalld_files.without_service("zone.xml", f"<zone>\n  {element}\n  <forward/>\n</zone>\n", SERVICE)
+        firewalld_zones.without_service("zone.xml", f"<zone>\n  {element}\n  <forward/>\n</zone>\n", SERVICE)
         == "<zone>\n  <forward/>\n</zone>\n"
     )
-    assert firewalld_files.without_service("zone.xml", f"<zone><forward/>{element}</zone>", SERVICE) == "<zone><forward/></zone>"
+    assert firewalld_zones.without_service("zone.xml", f"<zone><forward/>{element}</zone>", SERVICE) == "<zone><forward/></zone>"
 
 
 def test_an_empty_zone_gets_an_end():
-    after = firewalld_files.with_service("zone.xml", "<zone/>\n", SERVICE)
+    after = firewalld_zones.with_service("zone.xml", "<zone/>\n", SERVICE)
     assert after == f'<zone>\n  <service name="{SERVICE}"/>\n</zone>\n'
 
 
 @pytest.mark.parametrize("text", ["", "<zone>", "<service/>", "<zone></zone><zone/>"])
 def test_a_broken_zone_is_named(text):
     with pytest.raises(Refusal, match=r"zone\.xml"):
-        firewalld_files.with_service("zone.xml", text, SERVICE)
+        firewalld_zones.with_service("zone.xml", text, SERVICE)
 
 
 def test_a_service_says_what_it_opens():
-    text = firewalld_files.service_file("worker", OPENINGS)
-    assert firewalld_files.parse_service("s.xml", text) == (OPENINGS, True)
+    text = firewalld_zones.service_file("worker", OPENINGS)
+    assert firewalld_zones.parse_service("s.xml", text) == (OPENINGS, True)
     assert "a &lt; b &amp; c" in text
 
 
@@ -75,15 +76,15 @@ def test_a_service_says_what_it_opens():
     "part", ['<include service="ssh"/>', '<module name="nf_x"/>', '<source-port port="1" protocol="tcp"/>', '<protocol value="ipip"/>']
 )
 def test_a_service_that_says_more_is_not_ours(part):
-    text = firewalld_files.service_file("worker", OPENINGS).replace("</service>", f"{part}</service>")
-    assert firewalld_files.parse_service("s.xml", text)[1] is False
+    text = firewalld_zones.service_file("worker", OPENINGS).replace("</service>", f"{part}</service>")
+    assert firewalld_zones.parse_service("s.xml", text)[1] is False
 
 
 @pytest.mark.parametrize("side", ["in", "fw"])
 def test_a_policy_comes_back_as_it_went(side):
-    rules = firewalld_rich.input_rules(FULL) if side == "in" else firewalld_rich.forward_rules(FULL)
-    texts, ingress, egress, target, priority = firewalld_files.parse_policy("p.xml", firewalld_files.policy_file("worker", side, rules))
-    assert [firewalld_rich.parse(text) for text in texts] == rules
+    rules = firewalld_zones.input_rules(FULL) if side == "in" else firewalld_zones.forward_rules(FULL)
+    texts, ingress, egress, target, priority = firewalld_zones.parse_policy("p.xml", firewalld_zones.policy_file("worker", side, rules))
+    assert [firewalld_zones.parse(text) for text in texts] == rules
     assert (ingress, egress, target, priority) == (["ANY"], [{"in": "HOST", "fw": "ANY"}[side]], "CONTINUE", "2")
 
 
@@ -103,16 +104,16 @@ def test_a_policy_comes_back_as_it_went(side):
 )
 def test_a_rich_rule_is_said_as_firewalld_says_it(rule, text):
     assert str(rule) == text
-    assert firewalld_rich.parse(text) == rule
+    assert firewalld_zones.parse(text) == rule
 
 
 def test_the_runtime_rules_of_every_owner_are_told_from_other_peoples():
     for owner in ("worker", "monitoring", "a-name-of-16-char"[:16]):
-        for rule in firewalld_rich.opening_rules(OPENINGS, firewalld_rich.runtime_mark(owner)):
-            assert firewalld_rich.is_runtime_rule(str(rule))
-    for rule in firewalld_rich.opening_rules(OPENINGS, 9):
-        assert not firewalld_rich.is_runtime_rule(str(rule))
-    assert not firewalld_rich.is_runtime_rule("work")
+        for rule in firewalld_zones.opening_rules(OPENINGS, firewalld_zones.runtime_mark(owner)):
+            assert firewalld_zones.is_runtime_rule(str(rule))
+    for rule in firewalld_zones.opening_rules(OPENINGS, 9):
+        assert not firewalld_zones.is_runtime_rule(str(rule))
+    assert not firewalld_zones.is_runtime_rule("work")
 
 
 @pytest.mark.parametrize(
@@ -126,16 +127,16 @@ def test_the_runtime_rules_of_every_owner_are_told_from_other_peoples():
     ],
 )
 def test_a_rich_rule_that_we_would_not_write_is_none_of_ours(text):
-    assert firewalld_rich.parse(text) is None
+    assert firewalld_zones.parse(text) is None
 
 
 def test_names_stay_within_firewallds_limits_and_apart():
     owners = ["worker", "control-plane", "a" * 16, "a" * 15 + "b"]
-    names = [firewalld_files.policy_name(owner, side) for owner in owners for side in ("in", "fw")]
+    names = [firewalld_zones.policy_name(owner, side) for owner in owners for side in ("in", "fw")]
     assert len(set(names)) == len(names)
     assert max(map(len, names)) <= 18
-    assert firewalld_files.policy_name("worker", "fw") == "vm-worker_fw"
-    assert all(0 < firewalld_rich.runtime_mark(owner) <= 32767 for owner in owners)
+    assert firewalld_zones.policy_name("worker", "fw") == "vm-worker_fw"
+    assert all(0 < firewalld_zones.runtime_mark(owner) <= 32767 for owner in owners)
 
 
 def test_busctls_types_are_taken_off():
@@ -149,42 +150,121 @@ def test_settings_are_counted_for_busctl():
 
 
 GUARDED = PortSet(
-    (), ("10.244.0.0/16",), (Opening("tcp", 30300, 30300, ("192.168.4.63/32", "fd00::/8")), Opening("udp", 30500, 30600, ("10.0.0.0/8",)))
+    (),
+    ("10.244.0.0/16",),
+    (Opening("tcp", 30300, 30300, ("192.168.4.63/32", "fd00::/8")), Opening("udp", 30500, 30600, ("10.0.0.0/8",))),
+    (
+        Protected("10.96.0.0/12", ("192.168.4.61/32", "192.168.4.62/31")),
+        Protected("10.244.0.0/16", ("192.168.4.61/32",)),
+        Protected("10.250.0.1/32"),
+        Protected("fd00:10::/64", ("fd00:4::61/128",)),
+    ),
+)
+CONFINED = PortSet(
+    (
+        Opening("4", sources=("192.168.4.0/24",)),
+        Opening("tcp", 22, 22),
+        Opening("tcp", 2379, 2379, ("192.168.4.63/32",)),
+        Opening("tcp", 9100, 9100, ("10.244.0.0/16", "192.168.4.63/32", "fd00:10::/64")),
+        Opening("tcp", 30300, 30300, ("192.168.4.63/32",)),
+        Opening("tcp", 30301, 30301, ("192.168.4.0/24",)),
+    ),
+    ("10.244.0.0/16", "fd00:10::/64"),
+    (Opening("tcp", 30300, 30300, ("192.168.4.63/32",)), Opening("tcp", 30301, 30301, ("192.168.4.0/24",))),
+    (Protected("10.244.0.0/16", ("192.168.4.61/32",)),),
+    True,
 )
 
 
-def test_the_guard_comes_back_as_it_went():
-    assert guard_table.parse(guard_table.ruleset("worker", GUARDED)) == GUARDED
-    assert guard_table.parse("") == NOTHING
+def guard_in(text, standing):
+    damage = []
+    return guard_table.guarded("worker", "somewhere", standing, text, damage), damage
+
+
+@pytest.mark.parametrize("wanted", [GUARDED, CONFINED], ids=["all ports", "listed ports"])
+def test_the_guard_comes_back_as_it_went(wanted):
+    standing = replace(wanted, guarded=(), protected=(), confined=False)
+    assert guard_in(guard_table.ruleset("worker", wanted), standing) == (wanted, [])
+    assert guard_in("", standing) == (standing, [])
 
 
 def test_the_guard_as_nft_lists_it():
     listed = """table inet vmstation-guard-worker {
 \tchain prerouting {
 \t\ttype filter hook prerouting priority mangle; policy accept;
-\t\tiif "lo" accept
-\t\tfib daddr type != local accept
-\t\tct state established,related accept
-\t\tip saddr 10.244.0.0/16 accept
-\t\tip saddr 192.168.4.63 tcp dport 30300 accept
+\t\tiif "lo" return
+\t\tct state established,related return
+\t\tip saddr 10.244.0.0/16 fib daddr type != local return
+\t\tip saddr 10.244.0.0/16 ip daddr 10.244.0.0/16 return
+\t\tip saddr 10.244.0.0/16 ip daddr 10.250.0.1 return
+\t\tip saddr 10.244.0.0/16 meta l4proto icmp return
+\t\tip saddr 10.244.0.0/16 tcp dport 30300 return
+\t\tip saddr 10.244.0.0/16 drop
+\t\tip saddr 192.168.4.61 ip daddr 10.244.0.0/16 return
+\t\tip daddr 10.244.0.0/16 drop
+\t\tip daddr 10.250.0.1 drop
+\t\tfib daddr type != local return
+\t\tip saddr 192.168.4.63 tcp dport 30300 return
 \t\ttcp dport 30300 drop
 \t}
 }
 """
-    assert guard_table.parse(listed) == PortSet((), ("10.244.0.0/16",), (Opening("tcp", 30300, 30300, ("192.168.4.63/32",)),))
+    found, damage = guard_in(listed, PortSet((), ("10.244.0.0/16",)))
+    assert damage == []
+    assert found == PortSet(
+        (),
+        ("10.244.0.0/16",),
+        (Opening("tcp", 30300, 30300, ("192.168.4.63/32",)),),
+        (Protected("10.244.0.0/16", ("192.168.4.61/32",)), Protected("10.250.0.1/32")),
+        True,
+    )
+
+
+def test_trusted_networks_reach_of_the_host_what_is_open_to_them_and_node_ports():
+    rules = guard_table.ruleset("worker", CONFINED).split("\t\t")
+    assert [rule.strip() for rule in rules if rule.startswith("ip saddr 10.244.0.0/16 ")] == [
+        "ip saddr 10.244.0.0/16 fib daddr type != local return",
+        "ip saddr 10.244.0.0/16 ip daddr 10.244.0.0/16 return",
+        "ip saddr 10.244.0.0/16 meta l4proto icmp return",
+        "ip saddr 10.244.0.0/16 tcp dport 22 return",
+        "ip saddr 10.244.0.0/16 tcp dport 9100 return",
+        "ip saddr 10.244.0.0/16 tcp dport 30300-30301 return",
+        "ip saddr 10.244.0.0/16 drop",
+    ]
 
 
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ('\t\tiif "lo" accept\n', ""),
+        ('\t\tiif "lo" return\n', ""),
         ("tcp dport 30300 drop", "tcp dport 30300 counter drop"),
         ("\t\ttcp dport 30300 drop\n", ""),
         ("policy accept", "policy drop"),
-        ("ip saddr 10.244.0.0/16 accept", "accept"),
+        ("\t\tip daddr 10.244.0.0/16 drop\n", ""),
+        ("\t\tip daddr 10.244.0.0/16 drop\n", "\t\tip daddr 10.244.0.0/16 accept\n"),
+        (
+            "\t\tip daddr 10.244.0.0/16 drop\n\t\tip daddr 10.250.0.1 drop\n",
+            "\t\tip daddr 10.250.0.1 drop\n\t\tip daddr 10.244.0.0/16 drop\n",
+        ),
+        ("\t\tfib daddr type != local return\n", ""),
+        ("ip saddr 192.168.4.61 ip daddr 10.244.0.0/16 return", "ip saddr @hosts ip daddr 10.244.0.0/16 return"),
+        ("ip saddr 192.168.4.61 ip daddr 10.244.0.0/16 return", "ip saddr 192.168.4.61 ip daddr 10.245.0.0/16 return"),
+        ("ip saddr 10.244.0.0/16 return", "return"),
     ],
 )
 def test_a_guard_by_another_hand_is_seen(old, new):
     text = guard_table.ruleset("worker", GUARDED)
     assert old in text
-    assert guard_table.parse(text.replace(old, new)) is None
+    _found, damage = guard_in(text.replace(old, new), replace(GUARDED, guarded=(), protected=()))
+    assert damage == ["the table inet vmstation-guard-worker is not as it was written (somewhere)"]
+
+
+def test_a_removed_drop_in_leaves_no_empty_directory() -> None:
+    def commands(wanted: PortSet, *, drop_in_changes: bool) -> list[str]:
+        steps = guard_table.steps("worker", "ufw.service", wanted, drop_in_changes=drop_in_changes)
+        return [" ".join(step.argv) for step in steps]
+
+    remove = "rmdir --ignore-fail-on-non-empty /etc/systemd/system/ufw.service.d"
+    assert commands(PortSet(), drop_in_changes=True) == ["nft -f -", remove, "systemctl daemon-reload"]
+    assert commands(GUARDED, drop_in_changes=True) == ["nft -f -", "systemctl daemon-reload"]
+    assert commands(PortSet(), drop_in_changes=False) == ["nft -f -"]

@@ -8,8 +8,8 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import firewalld_trusted as trusted
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.firewalld_trusted import Seen
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import firewalld as trusted
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.firewalld import Seen
 
 PODS, MORE_PODS, PODS_6 = "10.244.0.0/16", "10.245.0.0/16", "fd00:10:244::/56"
 NOBODY: frozenset[str] = frozenset()
@@ -30,7 +30,7 @@ def sources_in(text):
     ids=["one owner", "two that overlap", "a source of another zone", "nothing but sources of other zones"],
 )
 def test_the_file_holds_the_claims_and_the_sources(claims, foreign, sources):
-    text = trusted.zone_file(claims, foreign)
+    text = trusted.trusted_zone_file(claims, foreign)
     assert trusted.claims_in(text) == claims
     assert sources_in(text) == sources
 
@@ -41,26 +41,26 @@ def test_a_file_that_is_not_ours_claims_nothing(text):
 
 
 def test_nobodys_zone_is_no_file():
-    assert trusted.zone_file({}, NOBODY) is None
-    assert trusted.zone_file({"worker": ()}, NOBODY) is None
+    assert trusted.trusted_zone_file({}, NOBODY) is None
+    assert trusted.trusted_zone_file({"worker": ()}, NOBODY) is None
 
 
 def test_the_last_owner_takes_the_zone_away_and_no_other():
-    both = Seen(trusted.zone_file({"worker": (PODS,), "monitoring": (PODS,)}, NOBODY), (PODS,), NOBODY)
-    left = trusted.zone_file(both.claims("worker", ()), NOBODY)
+    both = Seen(trusted.trusted_zone_file({"worker": (PODS,), "monitoring": (PODS,)}, NOBODY), (PODS,), NOBODY)
+    left = trusted.trusted_zone_file(both.claims("worker", ()), NOBODY)
     assert sources_in(left) == [PODS]
-    assert trusted.zone_file(Seen(left, (PODS,), NOBODY).claims("monitoring", ()), NOBODY) is None
+    assert trusted.trusted_zone_file(Seen(left, (PODS,), NOBODY).claims("monitoring", ()), NOBODY) is None
 
 
 @pytest.mark.parametrize(
     ("text", "running", "damage"),
     [
-        (trusted.zone_file({"worker": (PODS,)}, NOBODY), (PODS,), 0),
-        (trusted.zone_file({"worker": (PODS,)}, NOBODY), (), 1),
-        (trusted.zone_file({"worker": (PODS,)}, NOBODY), None, 1),
-        (trusted.zone_file({"worker": (PODS,)}, NOBODY), (MORE_PODS, PODS), 1),
-        (trusted.zone_file({"worker": (PODS_6,)}, NOBODY), (PODS,), 1),
-        (trusted.zone_file({"worker": (PODS,)}, NOBODY).replace("/>", " />"), (PODS,), 1),
+        (trusted.trusted_zone_file({"worker": (PODS,)}, NOBODY), (PODS,), 0),
+        (trusted.trusted_zone_file({"worker": (PODS,)}, NOBODY), (), 1),
+        (trusted.trusted_zone_file({"worker": (PODS,)}, NOBODY), None, 1),
+        (trusted.trusted_zone_file({"worker": (PODS,)}, NOBODY), (MORE_PODS, PODS), 1),
+        (trusted.trusted_zone_file({"worker": (PODS_6,)}, NOBODY), (PODS,), 1),
+        (trusted.trusted_zone_file({"worker": (PODS,)}, NOBODY).replace("/>", " />"), (PODS,), 1),
         (None, None, 2),
     ],
 )

@@ -13,14 +13,14 @@ import time
 
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import rollback
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.detached import run_detached
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.files import replace_all, sweep
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.lock import exclusive
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.own_program import archive
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.processes import environments
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.host import environments
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.files import replace_all, sweep
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.processes import archive, exclusive, run_detached
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
-IO_DIRECTORY = os.path.dirname(sys.modules[environments.__module__].__file__)
+from tests.conftest import CHECKOUT
+
+COLLECTIONS = str(CHECKOUT / "collections")
 
 
 def wait_for(path, seconds=20):
@@ -105,7 +105,7 @@ def test_the_environments_of_ancestors_come_from_the_nearest_on():
     )
     # as sudo does: the inner program gets none of the outer's variables
     outer = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]], env={}, check=True)"
-    inner = script.format(path=[IO_DIRECTORY], module="processes")
+    inner = script.format(path=[COLLECTIONS], module=environments.__module__)
     shown = subprocess.run(
         [sys.executable, "-c", outer, inner], env={**os.environ, "MARK": "outer"}, capture_output=True, text=True, check=True
     )
@@ -116,7 +116,7 @@ def test_the_archive_is_the_whole_program(tmp_path):
     """Run by a bare Python, without this checkout: it imports all that the way back needs."""
     program = tmp_path / "program.pyz"
     entry = rollback.ENTRY.replace(
-        "main(sys.argv[1])", "print(main.__module__, sorted(m for m in sys.modules if m.startswith('ansible.')))"
+        "main(sys.argv[1], this_host())", "print(main.__module__, sorted(m for m in sys.modules if m.startswith('ansible.')))"
     )
     program.write_bytes(archive(entry).encode("utf-8", "surrogateescape"))
     shown = subprocess.run([sys.executable, "-I", "-S", str(program), "worker"], capture_output=True, text=True, check=True, cwd=tmp_path)
@@ -165,6 +165,11 @@ def test_what_a_running_replacement_is_about_to_rename_is_not_swept(tmp_path, mo
     replace_all({str(target): "new"})
     assert (target.read_text(), len(seen)) == ("new", 1)
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_new_directory_of_ssh_is_for_its_user_alone(tmp_path):
+    replace_all({str(tmp_path / name / "file"): "x" for name in (".ssh", "other")}, new_mode=0o600)
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in (".ssh", "other")] == [0o700, 0o755]
 
 
 def test_a_replacement_that_fails_leaves_nothing_and_the_old_contents(tmp_path):

@@ -8,17 +8,21 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import nftables_file
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_effects import can_refuse
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_rules import protocol_numbers, single
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import nftables
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ensure import guard
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_rules import (
+    Tables,
+    can_refuse,
+    protocol_numbers,
+    single,
+    within,
+    without,
+)
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_rules import read_rule as read_iptables_rule
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_rules import rule_text as iptables_text
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_text import Tables, within, without
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import for_families
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.nftables_rules import read_rule, rule_text
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.nftables_ruleset import Ruleset
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.node_ports import guard
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.packet_rules import (
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import for_families, parse
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.nftables_rules import Ruleset, read_rule, rule_text
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.packets import (
     BOTH,
     Rule,
     forward_rules,
@@ -26,13 +30,16 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.packet
     input_rules,
     ports_of,
 )
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ports import parse
 
 NUMBERS = protocol_numbers("# comment\nipencap 4 IP-ENCAP # IP in IP\nipip 94 IPIP\nipv6-icmp 58 IPv6-ICMP\n")
 
 
 def saddr(protocol, value):
     return {"match": {"op": "==", "left": {"payload": {"protocol": protocol, "field": "saddr"}}, "right": value}}
+
+
+def daddr(protocol, value):
+    return {"match": {"op": "==", "left": {"payload": {"protocol": protocol, "field": "daddr"}}, "right": value}}
 
 
 def dport(protocol, value):
@@ -48,6 +55,7 @@ def prefix(address, length):
 
 
 ACCEPT, DROP, RETURN = ({verdict: None} for verdict in ("accept", "drop", "return"))
+ELSEWHERE = {"match": {"op": "!=", "left": {"fib": {"result": "type", "flags": ["daddr"]}}, "right": "local"}}
 NFT = [
     # a rule, its text in an inet table, and what nft shows of it
     (Rule("accept", "tcp", 22, 22), "tcp dport 22 accept", [dport("tcp", 22), ACCEPT]),
@@ -86,6 +94,16 @@ NFT = [
         [meta("nfproto", "ipv4"), dport("tcp", 81), ACCEPT],
     ),
     (Rule("return", exemption="loopback"), 'iif "lo" return', [meta("iif", "lo"), RETURN]),
+    (
+        Rule("return", sources=("10.244.0.0/16",), family=4, exemption="elsewhere"),
+        "ip saddr 10.244.0.0/16 fib daddr type != local return",
+        [saddr("ip", prefix("10.244.0.0", 16)), ELSEWHERE, RETURN],
+    ),
+    (
+        Rule("return", sources=("10.9.9.9/32",), destinations=("10.244.0.0/16",), family=4),
+        "ip saddr 10.9.9.9/32 ip daddr 10.244.0.0/16 return",
+        [saddr("ip", "10.9.9.9"), daddr("ip", prefix("10.244.0.0", 16)), RETURN],
+    ),
 ]
 
 
@@ -105,6 +123,7 @@ def test_a_rule_of_nftables_is_written_and_read_back(rule, text, shown):
         [{"match": {"op": "!=", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": 22}}, ACCEPT],
         [meta("iifname", "eth0"), ACCEPT],
         [saddr("ip", "@friends"), ACCEPT],
+        [meta("iif", "lo"), dport("tcp", 22), ACCEPT],
         [{"jump": {"target": "elsewhere"}}],
         [{"vmap": {"key": {"meta": {"key": "l4proto"}}, "data": {"set": []}}}],
         [],
@@ -131,6 +150,11 @@ IPTABLES = [
     (Rule("accept", destinations=("fd00::/8",), family=6), "-d fd00::/8 -j ACCEPT", "-d fd00::/8 -j ACCEPT"),
     (Rule("drop", "tcp", 30300, 30300), "-p tcp -m tcp --dport 30300 -j DROP", "-p tcp -m tcp --dport 30300 -j DROP"),
     (Rule("return", exemption="elsewhere"), "-m addrtype ! --dst-type LOCAL -j RETURN", "-m addrtype ! --dst-type LOCAL -j RETURN"),
+    (
+        Rule("return", sources=("fd00::/8",), family=6, exemption="elsewhere"),
+        "-s fd00::/8 -m addrtype ! --dst-type LOCAL -j RETURN",
+        "-s fd00::/8 -m addrtype ! --dst-type LOCAL -j RETURN",
+    ),
 ]
 
 
@@ -157,21 +181,34 @@ def test_a_line_by_another_hand_is_not_taken_for_ours(shown):
     assert read_iptables_rule(f"-A vmstation-a {shown}", NUMBERS) is None
 
 
+HOSTS = ["192.168.4.61", "192.168.4.62", "192.168.4.63", "fd00:4::61"]
 WRITTEN = [
-    ([{"port": 22}], []),
-    ([{"port": 22}, {"port": "30000-32767", "protocol": "udp"}, {"protocol": 4}], ["10.244.0.0/16"]),
-    ([{"port": 80, "sources": ["10.0.0.0/8", "192.168.4.0/24", "fd00::/8"]}], ["10.244.0.0/16", "fd00:10::/64"]),
-    ([{"port": 80, "sources": ["0.0.0.0/0"]}, {"port": 81, "sources": ["::/0"]}], []),
-    ([{"port": 30300, "sources": ["10.0.0.0/8"]}, {"port": 30301, "sources": ["fd00::/8"]}], ["10.244.0.0/16"]),
-    ([{"protocol": 4, "sources": ["10.0.0.0/8"]}], []),
+    ([{"port": 22}], [], []),
+    ([{"port": 22}], ["10.244.0.0/16"], [{"network": "10.244.0.0/16", "sources": HOSTS}]),
+    (
+        [{"port": 30300, "sources": ["10.0.0.0/8"]}],
+        ["10.244.0.0/16", "fd00:10::/64"],
+        [
+            {"network": "fd00:10::/64", "sources": HOSTS},
+            {"network": "10.244.0.0/16", "sources": HOSTS},
+            {"network": "10.96.0.0/12"},
+            {"network": "10.96.0.0/12", "sources": ["10.9.9.9"]},
+        ],
+    ),
+    ([{"port": 22}, {"port": "30000-32767", "protocol": "udp"}, {"protocol": 4}], ["10.244.0.0/16"], []),
+    ([{"port": 80, "sources": ["10.0.0.0/8", "192.168.4.0/24", "fd00::/8"]}], ["10.244.0.0/16", "fd00:10::/64"], []),
+    ([{"port": 80, "sources": ["0.0.0.0/0"]}, {"port": 81, "sources": ["::/0"]}], [], []),
+    ([{"port": 30300, "sources": ["10.0.0.0/8"]}, {"port": 30301, "sources": ["fd00::/8"]}], ["10.244.0.0/16"], []),
+    ([{"protocol": 4, "sources": ["10.0.0.0/8"]}], [], []),
 ]
 
 
-@pytest.mark.parametrize(("ports", "trusted"), WRITTEN)
+@pytest.mark.parametrize(("ports", "trusted", "protected"), WRITTEN)
+@pytest.mark.parametrize("confined", [False, True], ids=["all ports", "listed ports"])
 @pytest.mark.parametrize("families", [BOTH, frozenset({4}), frozenset({6})], ids=["both", "IPv4", "IPv6"])
-def test_a_set_becomes_rules_and_the_rules_that_set(ports, trusted, families):
+def test_a_set_becomes_rules_and_the_rules_that_set(ports, trusted, protected, families, confined):
     """With the tables of both versions apart, as iptables has them, and together, as inet has them."""
-    wanted = for_families(guard(parse(ports, trusted), 30000, 32767), families)
+    wanted = for_families(guard(parse(ports, trusted, protected, confined=confined), 30000, 32767), families)
     apart = {
         version: (
             single(input_rules(for_families(wanted, frozenset({version})), frozenset({version}))),
@@ -267,20 +304,20 @@ def test_a_table_with_iptables_names_is_the_administrators_if_the_main_file_make
 
 @pytest.mark.parametrize("text", ["", "flush ruleset\n", "table inet a { }", "table inet a { }\n", "a\nb\n\n"])
 def test_the_include_comes_and_goes_without_a_trace(text):
-    path = nftables_file.saved_path("worker", text)
-    added = nftables_file.with_include(text, path)
-    assert nftables_file.includes(added, path)
-    assert nftables_file.with_include(added, path) == added
-    assert nftables_file.without_include(added, path) == text
-    two = nftables_file.with_include(added, nftables_file.saved_path("work", text))
-    assert nftables_file.without_any_include(
+    path = nftables.saved_path("worker", text)
+    added = nftables.with_include(text, path)
+    assert nftables.has_include(added, path)
+    assert nftables.with_include(added, path) == added
+    assert nftables.without_include(added, path) == text
+    two = nftables.with_include(added, nftables.saved_path("work", text))
+    assert nftables.without_any_include(
         f"{text.rstrip()}\n" + "".join(two.splitlines(True)[-2:])
     ) == f"{text.rstrip()}\n" or not text.endswith("\n")
 
 
 def test_a_directory_that_the_host_includes_itself_is_not_used():
-    assert nftables_file.saved_path("worker", 'include "/etc/nftables.d/*.nft"\n') == "/etc/nftables.vmstation/vmstation-worker.nft"
-    assert nftables_file.saved_path("worker", 'include "/etc/nftables.d/other.nft"\n') == "/etc/nftables.d/vmstation-worker.nft"
+    assert nftables.saved_path("worker", 'include "/etc/nftables.d/*.nft"\n') == "/etc/nftables.vmstation/vmstation-worker.nft"
+    assert nftables.saved_path("worker", 'include "/etc/nftables.d/other.nft"\n') == "/etc/nftables.d/vmstation-worker.nft"
 
 
 SAVED = [

@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import as_lines
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ports import BadEntries, check_owner, parse, parse_range
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import BadEntries, as_lines, check_owner, parse, parse_range
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 PORT = "a port from 1 to 65535, or a range like 30000-32767"
@@ -203,8 +202,39 @@ def test_a_bad_entry_is_named(entry, subject, found, required):
 
 @pytest.mark.parametrize("network", ["0.0.0.0/0", "::/0"])
 def test_nobody_trusts_everyone(network):
-    required = "a network narrower than everyone, or the firewall would be off"
+    required = "a network that does not cover all addresses, as that turns the firewall off"
     assert message_of([], [network]) == said("trusted[0]", f'"{network}"', required)
+
+
+def test_a_protected_network_is_canonical_and_has_the_sources_of_all_its_entries():
+    entries = [
+        {"network": "fd00:10::/64", "sources": []},
+        {"network": "10.244.0.0/16", "sources": ["192.168.4.63", "192.168.4.62"]},
+        {"network": "10.96.0.0/12"},
+        {"network": "10.244.0.0/16", "sources": ["192.168.4.61"]},
+    ]
+    assert list(map(str, parse([], [], entries).protected)) == [
+        "network 10.96.0.0/12 only from trusted networks",
+        "network 10.244.0.0/16 only from 192.168.4.61/32, 192.168.4.62/31",
+        "network fd00:10::/64 only from trusted networks",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("entry", "subject"),
+    [
+        ("10.244.0.0/16", "protected[0]"),
+        ({}, "protected[0].network"),
+        ({"network": "10.244.0.1/16"}, "protected[0].network"),
+        ({"network": "0.0.0.0/0"}, "protected[0].network"),
+        ({"network": "10.244.0.0/16", "sources": "192.168.4.63"}, "protected[0].sources"),
+        ({"network": "10.244.0.0/16", "sources": ["homelab"]}, "protected[0].sources[0]"),
+    ],
+)
+def test_a_protected_network_that_cannot_be_used_is_named(entry, subject):
+    with pytest.raises(Refusal) as refusal:
+        parse([], [], [entry])
+    assert str(refusal.value).startswith(f"{subject}: found ")
 
 
 @pytest.mark.parametrize(
@@ -225,7 +255,7 @@ def test_every_problem_is_in_one_message():
         f"- ports[2].port: found 0; required: {PORT}.",
         '- ports[2].sources[0]: found "10.0.0.1/8"; required: no host bits, 10.0.0.0/8.',
         '- ports[3]: found "x"; required: a dictionary like {port: 10250, protocol: tcp}.',
-        '- trusted[0]: found "::/0"; required: a network narrower than everyone, or the firewall would be off.',
+        '- trusted[0]: found "::/0"; required: a network that does not cover all addresses, as that turns the firewall off.',
         "Correct them and run again.",
     ]
 

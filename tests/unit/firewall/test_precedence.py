@@ -8,20 +8,25 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import nftables_file
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_chains import Wanted, change, damage, disregarded, rates
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_effects import can_refuse, effects
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_files import contents
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_text import Tables, without
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.nftables_chains import rates as nftables_rates
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.nftables_chains import sites
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.nftables_ruleset import Ruleset
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ports import parse
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.precedence import overruled, places
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import nftables
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables import (
+    Wanted,
+    change,
+    damage,
+    disregarded,
+    file_contents,
+    rates,
+)
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.iptables_rules import Tables, can_refuse, effects, without
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import parse
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.nftables import rates as nftables_rates
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.nftables import sites
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.nftables_rules import Ruleset
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.packets import Ways, of_routes, overruled, places
 
 SET = parse([{"port": 22}, {"port": 10250, "sources": ["192.168.4.0/24"]}], [])
 FAIL2BAN = ":f2b - [0:0]\n-A INPUT -p tcp -m multiport --dports 22 -j f2b\n"
-DROP, ACCEPT = {"drop": None}, {"accept": None}
+DROP, ACCEPT, RETURN = {"drop": None}, {"accept": None}, {"return": None}
 
 
 def tables(text: str, policy: str = "DROP") -> Tables:
@@ -78,6 +83,13 @@ INPUTS = [
     (":own - [0:0]\n-A INPUT -i eth0 -j own\n-A own -s 203.0.113.7 -j DROP\n-A own -j REJECT\n", [("own", 1, 1), ("INPUT", 1, 1)]),
     # one that forwarded packets come through as well gets no jump of ours, which would open the forwarding too
     (":own - [0:0]\n-A INPUT -j own\n-A FORWARD -j own\n-A own -s 203.0.113.7 -j DROP\n-A own -j REJECT\n", [("INPUT", 0, 0)]),
+    # a whitelist by RETURN denies all other sources, of the same ports or of every one
+    (":own - [0:0]\n-A INPUT -p tcp --dport 22 -j own\n-A own -s 192.168.4.0/24 -j RETURN\n-A own -j DROP\n", [("INPUT", 1, 1)]),
+    (":own - [0:0]\n-A INPUT -j own\n-A own -m set --match-set friends src -j RETURN\n-A own -p tcp --dport 22 -j DROP\n"
+     "-A INPUT -j DROP\n", [("INPUT", 1, 1)]),
+    (":own - [0:0]\n-A INPUT -j own\n-A own -s 192.168.4.0/24 -p tcp --dport 80 -j RETURN\n-A own -j DROP\n", [("INPUT", 0, 0)]),
+    (":own - [0:0]\n-A INPUT -j own\n-A own -s 192.168.4.0/24 -m conntrack --ctstate ESTABLISHED -j RETURN\n-A own -j DROP\n",
+     [("INPUT", 0, 0)]),
     # programs that put their chains where they want them
     (":cali-INPUT - [0:0]\n:KUBE-FW - [0:0]\n-A INPUT -j cali-INPUT\n-A INPUT -j KUBE-FW\n-A cali-INPUT -j DROP\n", [("INPUT", 0, 2)]),
 ]  # fmt: skip
@@ -103,7 +115,7 @@ def test_a_changed_iptables_is_as_it_should_be_and_its_file_gives_everything_bac
     """Running and saved rules, read back: nothing to repair, every ban in front, and every other byte in its place."""
     saved = f"*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n{text}COMMIT\n"
     goal = Wanted("worker", SET, 4, True)
-    files = contents({"/etc/iptables/rules.v4": saved}.get, "worker", {4: goal}, {}, is_wanted=True)
+    files = file_contents({"/etc/iptables/rules.v4": saved}.get, "worker", {4: goal}, {}, is_wanted=True)
     written = files["/etc/iptables/rules.v4"]
     assert damage(Tables(written), goal, {}) == []
     assert change(Tables(written), goal, {}).count("-I ") == 0
@@ -198,10 +210,13 @@ NFT = [
     ([[TO_OWN]], [], [("input", 1, 1)]),
     ([[TO_OWN], [{"reject": None}]], [[PORT_22, ACCEPT]], [("input", 0, 1)]),
     ([[TO_OWN]], [[SADDR, DROP], [DROP]], [("own", 1, 1)]),
+    ([[PORT_22, TO_OWN]], [[SADDR, RETURN], [DROP]], [("input", 1, 1)]),
+    ([[TO_OWN], [DROP]], [[SADDR, RETURN], [PORT_22, DROP]], [("input", 1, 1)]),
+    ([[TO_OWN]], [[SADDR, INVALID, RETURN], [DROP]], [("input", 0, 0)]),
 ]
 
 
-def ruleset(on_input, own=(), policy="drop"):
+def ruleset(on_input, own=(), policy="drop", routes=""):
     chains = [
         {"chain": {"family": "inet", "table": "filter", "name": "input", "type": "filter", "hook": "input", "prio": 0, "policy": policy}}
     ]
@@ -212,13 +227,54 @@ def ruleset(on_input, own=(), policy="drop"):
         for chain, of in (("input", on_input), ("own", own))
         for number, expressions in enumerate(of)
     ]
-    return Ruleset(json.dumps({"nftables": [*chains, *rules]}))
+    return Ruleset(json.dumps({"nftables": [*chains, *rules]}), routes)
 
 
 @pytest.mark.parametrize(("on_input", "own", "expected"), NFT)
 def test_our_jump_of_nftables_stands_behind_bans_and_before_a_denial_of_everyone(on_input, own, expected):
     found = sites(ruleset(on_input, own), SET, [(INPUT, "input")])
     assert [(key[2], place.first, place.last) for key, (_hook, place) in found.items()] == expected
+
+
+ROUTES = json.dumps(
+    [
+        {"dst": "default", "gateway": "10.9.0.1", "dev": "eth0"},
+        {"dst": "10.9.0.0/24", "dev": "eth0", "prefsrc": "10.9.0.5"},
+        {"dst": "192.168.4.0/24", "dev": "lan0", "prefsrc": "192.168.4.61"},
+        {"dst": "172.17.0.0/16", "dev": "docker0", "prefsrc": "172.17.0.1"},
+        {"dst": "192.168.77.0/24", "dev": "wlan0", "prefsrc": "192.168.77.3"},
+    ]
+)
+# a denial by interface or address: what it is about, and whether packets of the set come there
+WAYS = [
+    ("wlan0", "192.168.77.3", False),
+    ("wl*", "192.168.77.0/24", False),
+    ("docker0", "172.17.0.1", False),
+    ("lan0", "192.168.4.61", True),
+    ("eth0", "10.9.0.0/24", True),
+    ("e*", "0.0.0.0/1", True),
+    ("cali*", "2001:db8::1", True),
+]
+
+
+@pytest.mark.parametrize(("interface", "address", "is_ours"), WAYS)
+def test_a_ban_of_an_interface_or_address_by_which_nothing_of_ours_comes_stays_in_front(interface, address, is_ours):
+    place = (0, 0) if is_ours else (1, 1)
+    wanted = Wanted("worker", SET, 4, False, of_routes(ROUTES, SET))
+    pattern = interface.replace("*", "+")
+    for condition in (f"-i {pattern}", f"-d {address}"):
+        found = tables(f"-A INPUT {condition} -j DROP\n-A INPUT -j REJECT\n")
+        known = effects(found, SET.openings, {}, wanted.ways)
+        assert [(each.first, each.last) for each in places(known, "INPUT")] == [place], condition
+        assert change(found, wanted, {}).count(f"-I INPUT {place[0] + 1} ") == 1
+    right = {"prefix": {"addr": address.split("/")[0], "len": int(address.split("/")[1])}} if "/" in address else address
+    by_address = matches("payload", "ip6" if ":" in address else "ip", "daddr", right=right)
+    by_map = {"vmap": {"key": {"meta": {"key": "iifname"}}, "data": {"set": [["lo", ACCEPT], [interface, DROP]]}}}
+    for rule in ([matches("meta", "", "iifname", right=interface), DROP], [by_address, DROP], [by_map]):
+        found = sites(ruleset([rule, [DROP]], routes=ROUTES), SET, [(INPUT, "input")])
+        assert [(each.first, each.last) for _hook, each in found.values()] == [place], rule
+    # unknown: any interface may be one
+    assert of_routes("", SET) == of_routes("broken", SET) == Ways()
 
 
 def test_a_ban_behind_a_denial_of_our_port_is_named_in_nftables():
@@ -259,6 +315,6 @@ FILES = {
 
 
 def test_what_the_hosts_file_includes_by_a_pattern_is_read():
-    text = nftables_file.main_with_includes(FILES.get, lambda pattern: [path for path in FILES if "*" in pattern and path.endswith(".nft")])
+    text = nftables.main_with_includes(FILES.get, lambda pattern: [path for path in FILES if "*" in pattern and path.endswith(".nft")])
     assert "table ip filter" in text
     assert "table ip nat" not in text  # ours is no table of the administrator's

@@ -6,9 +6,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import as_lines
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.node_ports import guard, notes
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ports import parse
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ensure import guard, notes
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import as_lines, parse
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ssh import (
     SshConnection,
     admit,
@@ -16,6 +15,9 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ssh im
     parse_connection,
     running_connection,
 )
+from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.reading import ports_for
+
+from tests.unit.network_plan.plans import HOSTS, SPECIFICATION
 
 OVER_22 = SshConnection("192.168.4.1", 50000, 22)
 
@@ -114,6 +116,18 @@ def test_the_running_connection_stays_in_the_set(ports, connection, lines):
 def test_sources_of_node_ports_are_guarded_before_dnat(ports, guarded):
     found = guard(parse(ports, []), 30000, 32767)
     assert [line for line in as_lines(found) if line.startswith("node ports")] == guarded
+
+
+def test_the_plan_lets_the_node_network_reach_node_ports_and_only_hosts_and_the_owner_what_asks_for_no_password():
+    found = guard(parse(ports_for({**SPECIFICATION, "admin_sources": ["192.168.4.20/32"]}, "worker", HOSTS), []), 30000, 32767)
+    owner = "192.168.4.20/32, 192.168.4.61/32, 192.168.4.62/31"
+    assert [line for line in as_lines(found) if line.startswith("node ports")] == [
+        "node ports 30000-30089/tcp only from 192.168.4.0/24",
+        f"node ports 30090/tcp only from {owner}",
+        "node ports 30091-31099/tcp only from 192.168.4.0/24",
+        f"node ports 31100/tcp only from {owner}",
+        "node ports 31101-32767/tcp only from 192.168.4.0/24",
+    ]
 
 
 def test_the_result_says_what_an_input_rule_means_for_a_node_port():

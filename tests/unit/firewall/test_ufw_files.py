@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import ufw_blocks, ufw_rules
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import ufw, ufw_rules
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import Opening, PortSet
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ufw_iptables import parse_rule, port_groups, protocol_names
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ufw_runtime import changes
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ufw import changes
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ufw_rules import parse_rule, port_groups, protocol_names
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 
@@ -200,28 +200,28 @@ COMMIT
 
 @pytest.mark.parametrize("text", [BEFORE, BEFORE.rstrip("\n"), BEFORE.replace("# last\nCOMMIT", "COMMIT")])
 def test_the_block_ends_the_filter_table_and_leaves_without_a_trace(text):
-    block = ufw_blocks.block("worker", 4, FULL)
-    after = ufw_blocks.with_block("before.rules", "worker", text, block)
+    block = ufw.own_block("worker", 4, FULL, "before")
+    after = ufw.with_block("before.rules", "worker", text, block)
     place = text.index("COMMIT\n*mangle")
     assert after == text[:place] + block + text[place:]
-    assert ufw_blocks.with_block("before.rules", "worker", after, block) == after
-    assert ufw_blocks.with_block("before.rules", "worker", after, "") == text
-    assert ufw_blocks.block_in("worker", after) == block
-    assert ufw_blocks.block_in("work", after) == ""
+    assert ufw.with_block("before.rules", "worker", after, block) == after
+    assert ufw.with_block("before.rules", "worker", after, "") == text
+    assert ufw.own_block_in("worker", after) == block
+    assert ufw.own_block_in("work", after) == ""
 
 
 def test_a_family_has_only_its_own_networks():
-    assert ufw_blocks.chain_rules("worker", 6, FULL) == [
+    assert ufw.chain_rules("worker", 6, FULL) == [
         "-A vmstation-worker-i -p 4 -j ACCEPT",
         "-A vmstation-worker-i -s fd00::/64 -j ACCEPT",
         "-A vmstation-worker-f -s fd00::/64 -j ACCEPT",
         "-A vmstation-worker-f -d fd00::/64 -j ACCEPT",
     ]
-    assert ufw_blocks.block("worker", 6, PortSet((tcp(22),), ("10.244.0.0/16",))) == ""
+    assert ufw.own_block("worker", 6, PortSet((tcp(22),), ("10.244.0.0/16",)), "after") == ""
 
 
 def test_the_longest_name_still_makes_a_chain():
-    assert len(ufw_blocks.own_chain("a" * 16, "forward")) <= 28
+    assert len(ufw.own_chain("a" * 16, "forward")) <= 28
 
 
 def loaded(*rules: str) -> str:
@@ -263,6 +263,38 @@ def test_our_chain_is_left_as_soon_as_nothing_needs_it():
     ]
 
 
-def test_the_jump_stands_before_the_users_rules():
-    text = loaded("-A ufw-before-input -i lo -j ACCEPT", JUMP_ON)
-    assert "-I ufw-before-input 2 -j vmstation-worker-i" in changes("worker", 4, text, [], ["-A vmstation-worker-i -p 4 -j ACCEPT"])
+OWN = ["-A vmstation-worker-i -p 4 -j ACCEPT", "-A vmstation-worker-f -s 10.244.0.0/16 -j ACCEPT"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "jump"),
+    [
+        ([], "-I ufw-after-input -j vmstation-worker-i"),
+        (["-A ufw-user-input -s 192.0.2.7/32 -j DROP"], "-I ufw-after-input -j vmstation-worker-i"),
+        # a port is denied to everyone, those of a trusted network included
+        (["-A ufw-user-input -p tcp -m tcp --dport 23 -j DROP"], "-I ufw-after-input -j vmstation-worker-i"),
+        (["-A ufw-user-input -p tcp -j DROP"], "-I ufw-before-input 2 -j vmstation-worker-i"),
+        (["-A ufw-user-input -j REJECT"], "-I ufw-before-input 2 -j vmstation-worker-i"),
+        (["-A ufw-user-forward -j DROP"], "-I ufw-before-input 2 -j vmstation-worker-i"),
+    ],
+)
+def test_the_jump_comes_behind_the_users_rules_unless_they_deny_everyone(rules, jump):
+    text = loaded("-A ufw-before-input -i lo -j ACCEPT", JUMP_ON, *rules)
+    assert jump in changes("worker", 4, text, [], OWN).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("files", "families"),
+    [
+        ({"/etc/default/ufw": "IPV6=yes\n"}, {4, 6}),
+        ({"/etc/default/ufw": "IPV6=yes\n", "/sys/module/ipv6/parameters/disable": "0\n"}, {4, 6}),
+        ({"/etc/default/ufw": "IPV6=yes\n", "/sys/module/ipv6/parameters/disable": "1\n"}, {4}),
+        ({"/etc/default/ufw": "IPV6=no\n"}, {4}),
+    ],
+)
+def test_ipv6_is_left_out_where_ufw_leaves_it_out(files: dict[str, str], families: set[int]) -> None:
+    class NoCommands:
+        def has(self, program: str) -> bool:
+            return False
+
+    assert ufw.Ufw(NoCommands(), files.get).families() == families  # type: ignore[arg-type]
