@@ -1,29 +1,20 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Judges a plan and its hosts in one run, and says what follows from them."""
+"""Check a plan and its hosts, and derive values from them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.calico_rules import CALICO_RULES
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.dns_rules import DNS_RULES
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.host_rules import HOST_RULES
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.model import ROLES, Cluster, Role
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.network_rules import NETWORK_RULES
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.ports import entry, open_ports
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.ranges import (
-    api_server_address,
-    broadcast,
-    extra_service_ranges,
-    has_service_cidr_objects,
-    pools,
-)
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.reading import read_cluster
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.service_rules import SERVICE_RULES
+from .._findings import Finding, LookedAt, state_of
+from .cluster_rules import CALICO_RULES, DNS_RULES, SERVICE_RULES
+from .model import ROLES, Cluster, Role
+from .ports import open_ports, port_entry
+from .ranges import api_server_address, broadcast, extra_service_ranges, has_service_cidr_objects, pools
+from .reading import read_cluster
+from .rules import HOST_RULES, NETWORK_RULES
 
 RULES = (*NETWORK_RULES, *DNS_RULES, *HOST_RULES, *CALICO_RULES, *SERVICE_RULES)
 _ORDER = {"error": 0, "warning": 1, "info": 2}
@@ -31,14 +22,21 @@ _ORDER = {"error": 0, "warning": 1, "info": 2}
 
 @dataclass(frozen=True)
 class Verdict:
-    """findings: errors first. derived: plain data for the module's result; what the plan does not say is null or empty."""
+    """findings: errors first. derived: plain data for the module's result; what the plan does not set is null or empty."""
 
     findings: list[Finding]
     derived: dict[str, Any]
 
+    @property
+    def looked_at(self) -> list[LookedAt]:
+        counts = [f"{len(ports)} open ports for a {role.replace('_', ' ')}" for role, ports in self.derived["ports"].items()]
+        state = state_of(self.findings)
+        facts = ", ".join(counts) or "no open ports"
+        return [LookedAt("network plan", facts if state != "ok" else f"no contradiction; {facts}", state)]
+
 
 def judge(plan: object, hosts: object = None) -> Verdict:
-    """Every problem of a plan and its hosts, whatever their shape. ``hosts=None`` judges the plan alone."""
+    """Report every problem of a plan and its hosts, whatever their form. ``hosts=None`` checks the plan alone."""
     cluster, findings = read_cluster(plan, hosts)
     for rule in RULES:
         findings.extend(rule.judge(cluster))
@@ -46,7 +44,7 @@ def judge(plan: object, hosts: object = None) -> Verdict:
 
 
 def derive(cluster: Cluster) -> dict[str, Any]:
-    """What follows from the plan: addresses, ranges, ports with their reasons, MTU and capacity."""
+    """Derive values from the plan: addresses, ranges, ports with their reasons, MTU and capacity."""
     plan = cluster.plan
     api_server = api_server_address(plan)
     calico = pools(plan)
@@ -80,7 +78,7 @@ def derive(cluster: Cluster) -> dict[str, Any]:
 
 def _ports(cluster: Cluster, role: Role) -> list[dict[str, object]]:
     opened = open_ports(cluster.plan, role, cluster.hosts)
-    return [{**entry(port), "name": port.fact.name, "reason": port.fact.reason, "document": port.fact.document} for port in opened]
+    return [{**port_entry(port), "name": port.fact.name, "reason": port.fact.reason, "document": port.fact.document} for port in opened]
 
 
 def _texts(entries: object) -> list[str]:

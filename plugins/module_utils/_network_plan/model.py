@@ -1,13 +1,18 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a network plan says, once it has been read. A field that was absent or not understood is None: its rules are skipped."""
+"""The network plan after validation. A field that is absent or invalid is None, and its rules are skipped."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import Literal, Optional, Union
+from typing import Callable, Literal, Optional, Union
+
+from .._findings import Finding, Severity
+
+# The network plan
 
 Address = Union[IPv4Address, IPv6Address]
 Network = Union[IPv4Network, IPv6Network]
@@ -18,6 +23,10 @@ ROLES: tuple[Role, ...] = ("control_plane", "worker")
 ENCAPSULATIONS: tuple[Encapsulation, ...] = ("IPIP", "IPIPCrossSubnet", "VXLAN", "VXLANCrossSubnet", "None")
 SERVICE_TYPES = ("NodePort", "ClusterIP", "LoadBalancer")
 TRANSPORTS = ("tcp", "udp", "sctp")
+# Who may reach a port. A user writes one of SOURCE_WORDS, or networks; the others are for ports of the cluster itself.
+Sources = Literal["anyone", "hosts", "hosts_and_pods", "control_plane", "ipv4_hosts", "node_network", "node_ports"]
+SOURCE_WORDS: tuple[Sources, ...] = ("anyone", "hosts", "node_network")
+UNLISTED_NODE_PORTS = ("open", "closed")
 
 
 @dataclass(frozen=True, order=True)
@@ -39,7 +48,7 @@ class PortRange:
 
 @dataclass(frozen=True, order=True)
 class DeclaredPort:
-    """What an owner believes must be open. ``ports`` is None for an IP protocol, whose ``protocol`` is its number as text."""
+    """A port that the plan declares open. ``ports`` is None for an IP protocol; ``protocol`` is then its number as text."""
 
     protocol: str
     ports: Optional[PortRange] = None
@@ -50,7 +59,7 @@ class DeclaredPort:
 
 @dataclass(frozen=True)
 class Declaration:
-    """What one role declares. ``all_read``: no entry of it was unreadable, so that what is not there is missing."""
+    """The declared ports of one role. ``all_read``: every entry was valid, so that a missing port is really missing."""
 
     ports: tuple[DeclaredPort, ...]
     all_read: bool = True
@@ -58,7 +67,10 @@ class Declaration:
 
 @dataclass(frozen=True)
 class Service:
-    """A Service of the plan. ``label`` is how findings call it: ``network_plan.services[0] (grafana)``."""
+    """A Service of the plan. ``label``: its name in findings, ``network_plan.services[0] (grafana)``.
+
+    sources: who may reach its NodePort besides the cluster's hosts; None if the plan does not set it, or not validly.
+    """
 
     label: str
     name: Optional[str]
@@ -68,11 +80,25 @@ class Service:
     protocol: Optional[str]
     type: Optional[str]
     health: Optional[str] = None
+    sources: Optional[tuple[Network, ...]] = None
+
+
+@dataclass(frozen=True)
+class ExtraPort:
+    """A port of the user's own programs. ``label``: its name in findings, ``network_plan.extra_ports[0] (syncthing)``."""
+
+    label: str
+    name: Optional[str]
+    ports: Optional[PortRange]
+    protocol: Optional[str]
+    roles: Optional[tuple[Role, ...]]
+    sources: Union[Sources, tuple[Network, ...], None]
+    reason: Optional[str]
 
 
 @dataclass(frozen=True)
 class Host:
-    """A machine of the cluster. ``label`` is how findings call it: ``host homelab``."""
+    """A machine of the cluster. ``label``: its name in findings, ``host homelab``."""
 
     label: str
     name: Optional[str]
@@ -80,15 +106,15 @@ class Host:
     mac: Optional[str]
     role: Optional[Role]
     sleeps: Optional[bool]
-    has_mac: bool = False  # a MAC was given, well formed or not
+    has_mac: bool = False  # a MAC was given, valid or not
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The network plan. Networks and addresses hold one entry, or two for dual stack: one of each family.
+    """The network plan. Networks and addresses have one entry, or two for dual stack: one of each family.
 
-    kubernetes_version: (major, minor). block_sizes: as written; ``pools`` of `ranges` pairs them with the pod networks.
-    declared_ports: None when the plan declares nothing, else what each role declares.
+    kubernetes_version: (major, minor). block_sizes: as written; ``pools`` of `ranges` assigns them to the pod networks.
+    declared_ports: None if the plan declares nothing, else the ports of each role.
     """
 
     node_cidr: Optional[tuple[Network, ...]] = None
@@ -104,12 +130,51 @@ class Plan:
     encapsulation: Optional[Encapsulation] = None
     block_sizes: Optional[tuple[int, ...]] = None
     services: Optional[tuple[Service, ...]] = None
+    extra_ports: Optional[tuple[ExtraPort, ...]] = None
+    admin_sources: Optional[tuple[Network, ...]] = None
+    host_sources: Optional[tuple[Network, ...]] = None
+    unlisted_node_ports: Optional[str] = None
     declared_ports: Optional[dict[Role, Declaration]] = None
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """All that the rules judge. ``hosts`` is None when nothing is known about them."""
+    """What the rules check. ``hosts`` is None if nothing is known about them."""
 
     plan: Plan
     hosts: Optional[tuple[Host, ...]] = None
+
+
+# A rule: a function named after what it asserts, with its severity and fix
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One violation of a rule. fix, severity: if they differ from the rule's own."""
+
+    subject: str
+    found: str
+    expected: str
+    fix: str = ""
+    severity: Optional[Severity] = None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """assertion: yields the violations in a cluster; unknown values (None) yield none."""
+
+    assertion: Callable[[Cluster], Iterable[Violation]]
+    severity: Severity
+    fix: str
+
+    @property
+    def name(self) -> str:
+        return self.assertion.__name__
+
+    @property
+    def truth(self) -> str:
+        return (self.assertion.__doc__ or "").strip().splitlines()[0]
+
+    def judge(self, cluster: Cluster) -> Iterator[Finding]:
+        for case in self.assertion(cluster):
+            yield Finding(self.name, case.severity or self.severity, case.subject, case.found, case.expected, case.fix or self.fix)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads single values as a person writes them in YAML. Whatever does not fit raises `Misread`; nothing is guessed."""
+"""Parse single values as users write them in YAML. An invalid value raises `Misread`; nothing is guessed."""
 
 from __future__ import annotations
 
@@ -11,14 +11,8 @@ from difflib import get_close_matches
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Optional
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.model import (
-    TRANSPORTS,
-    Address,
-    DeclaredPort,
-    Network,
-    PortRange,
-)
-from ansible_collections.vmstation.cluster.plugins.module_utils._wake.mac import six_octets
+from .._wake.wake import six_octets
+from .model import TRANSPORTS, Address, DeclaredPort, Network, PortRange
 
 LONGEST_SHOWN = 80
 LAST_PORT = 65535
@@ -35,7 +29,7 @@ _VERSION = re.compile(r"1\.([0-9]{1,2})(?:\.[0-9]{1,3})?")
 
 
 class Misread(Exception):
-    """A value that is not what its field takes. rule: a name of `syntax.SYNTAX_RULES`; fix: "" for that rule's own."""
+    """An invalid value. rule: a name in `reading.SYNTAX_RULES`; fix: "" for the rule's own."""
 
     def __init__(self, rule: str, found: str, expected: str, fix: str = "") -> None:
         super().__init__(rule, found, expected, fix)
@@ -43,7 +37,7 @@ class Misread(Exception):
 
 
 def shown(value: object) -> str:
-    """A value as a message shows it: bounded, in YAML's words, with every non-ASCII character spelled out."""
+    """Return a value for a message: shortened, in YAML's terms, with non-ASCII characters escaped."""
     if isinstance(value, str):
         head = ascii(str(value[:LONGEST_SHOWN]))
         return head if len(value) <= LONGEST_SHOWN else f"{head}... ({len(value)} characters)"
@@ -57,7 +51,7 @@ def shown(value: object) -> str:
 
 
 def nearest(word: object, known: tuple[str, ...]) -> Optional[str]:
-    """The known word that a person most likely meant, or None."""
+    """Return the known word that was probably meant, or None."""
     if not isinstance(word, str) or len(word) > LONGEST_SHOWN:
         return None
     by_lower = {candidate.lower(): candidate for candidate in known}
@@ -72,11 +66,11 @@ def text(value: object, rule: str, expected: str) -> str:
 
 
 def address(value: object) -> Address:
-    """An IPv4 or IPv6 address without prefix, zone or blanks."""
+    """Parse an IPv4 or IPv6 address without prefix, zone or blanks."""
     rule, expected = "addresses_are_well_formed", "an IPv4 or IPv6 address, like 192.168.4.1"
     written = text(value, rule, expected)
     if "/" in written:
-        raise Misread(rule, shown(value), expected, "Write the address alone, without a prefix length.")
+        raise Misread(rule, shown(value), expected, "Write only the address, without a prefix length.")
     if not _IP_CHARACTERS.fullmatch(written):
         raise Misread(rule, shown(value), expected)
     try:
@@ -86,7 +80,7 @@ def address(value: object) -> Address:
 
 
 def network(value: object) -> Network:
-    """A network as address/prefix length, with no bit set behind the prefix."""
+    """Parse a network as address/prefix length, without host bits."""
     rule, expected = "networks_are_written_as_cidr", "a network like 10.244.0.0/16"
     written = text(value, rule, expected)
     if "," in written:
@@ -102,7 +96,7 @@ def network(value: object) -> Network:
     except ValueError:
         raise Misread(rule, shown(value), expected) from None
     if whole.network_address != start:
-        raise Misread("networks_have_no_host_bits", shown(value), f"{whole}", f"Write {whole}, or the prefix length that was meant.")
+        raise Misread("networks_have_no_host_bits", shown(value), f"{whole}", f"Write {whole}, or correct the prefix length.")
     return whole
 
 
@@ -129,7 +123,7 @@ def whole_number(value: object, rule: str, first: int, last: int) -> int:
 
 
 def port_range(value: object) -> PortRange:
-    """``30000-32767``, or a single port."""
+    """Parse ``30000-32767``, or a single port."""
     rule, expected = "port_ranges_are_well_formed", "a port range like 30000-32767"
     written = text(value, rule, expected)
     match = _PORTS.fullmatch(written)
@@ -144,8 +138,25 @@ def port_range(value: object) -> PortRange:
     return ports
 
 
+def ports(value: object) -> PortRange:
+    """Parse the number of a port, or a range like ``7000-7010``."""
+    if isinstance(value, str):
+        return port_range(value)
+    number = whole_number(value, "ports_are_numbers", 1, LAST_PORT)
+    return PortRange(number, number)
+
+
+def comment(value: object, longest: int) -> str:
+    """Parse a text that a firewall rule can have as a comment."""
+    rule, expected = "reasons_are_one_line", f"one line of at most {longest} ASCII characters without double quotes and backslashes"
+    written = text(value, rule, expected).strip()
+    if not written or len(written) > longest or not written.isascii() or not written.isprintable() or '"' in written or "\\" in written:
+        raise Misread(rule, shown(value), expected)
+    return written
+
+
 def declared_port(value: object) -> DeclaredPort:
-    """``6443/tcp``, ``2379-2380/tcp``, or ``protocol 4``."""
+    """Parse ``6443/tcp``, ``2379-2380/tcp``, or ``protocol 4``."""
     rule, expected = (
         "declared_ports_are_well_formed",
         "ports and transport like 6443/tcp or 30000-32767/tcp, or an IP protocol like 'protocol 4'",
@@ -172,8 +183,8 @@ def declared_port(value: object) -> DeclaredPort:
 
 
 def mac(value: object) -> str:
-    """A unicast MAC address in lower case with colons."""
-    rule, expected = "macs_are_well_formed", "six hexadecimal pairs like b8:ac:6f:7e:6c:9d, as wake_on_lan takes it"
+    """Parse a unicast MAC address; return it in lower case with colons."""
+    rule, expected = "macs_are_well_formed", "six hexadecimal pairs like b8:ac:6f:7e:6c:9d, as for wake_on_lan"
     if isinstance(value, int) and not isinstance(value, bool):
         raise Misread(rule, shown(value), expected, "Put the MAC in quotes: YAML reads some of them as a number.")
     written = text(value, rule, expected)
@@ -181,7 +192,7 @@ def mac(value: object) -> str:
     if not octets:
         raise Misread(rule, shown(value), expected)
     if not any(octets) or octets[0] & 1:
-        raise Misread("macs_name_one_network_card", shown(value), "the unicast address of the host's own card")
+        raise Misread("macs_name_one_network_card", shown(value), "the unicast address of the host's network card")
     return octets.hex(":")
 
 
@@ -204,7 +215,7 @@ def dns_name(value: object) -> str:
 
 
 def kubernetes_version(value: object) -> tuple[int, int]:
-    """``"1.36"`` or ``"1.36.4"``, quoted."""
+    """Parse ``"1.36"`` or ``"1.36.4"``, quoted."""
     rule, expected = "kubernetes_version_is_a_quoted_string", 'a version in quotes, like "1.36"'
     if isinstance(value, float):
         fix = 'Put it in quotes, like "1.30": without them YAML reads a number, and 1.30 becomes 1.3.'
@@ -218,7 +229,7 @@ def kubernetes_version(value: object) -> tuple[int, int]:
 
 
 def choice(value: object, rule: str, known: tuple[str, ...]) -> str:
-    """One of the known words, exactly as they are spelled."""
+    """Accept one of the known words, spelled exactly."""
     written = text(value, rule, "one of " + ", ".join(known))
     if written not in known:
         meant = nearest(written, known)

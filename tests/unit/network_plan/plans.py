@@ -79,5 +79,11 @@ def service(**changes):
     return [{key: value for key, value in {**SERVICES[0], **changes}.items() if value is not ABSENT}]
 
 
+def extra(*more, **changes):
+    """A list of one extra port, and more."""
+    port = {"name": "syncthing", "port": 22000, "reason": "phones send their photos", **changes}
+    return [{key: value for key, value in port.items() if value is not ABSENT}, *more]
+
+
 def rules_broken(one_plan, some_hosts, severities=("error", "warning")):
     return {finding.rule for finding in judge(one_plan, some_hosts).findings if finding.severity in severities}

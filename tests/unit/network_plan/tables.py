@@ -7,40 +7,41 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.calico_rules import CALICO_RULES
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.dns_rules import DNS_RULES
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.host_rules import HOST_RULES
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.network_rules import NETWORK_RULES
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.port_facts import PORT_FACTS, STALE_FACTS
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.reading import PLAN_KEYS
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.service_rules import SERVICE_RULES
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.syntax import SYNTAX_RULES
+from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.cluster_rules import CALICO_RULES, DNS_RULES, SERVICE_RULES
+from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.ports import PORT_FACTS, STALE_FACTS
+from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.reading import PLAN_KEYS, SYNTAX_RULES
+from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.rules import HOST_RULES, NETWORK_RULES
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "network-plan.md"
 ROLES = {("control_plane", "worker"): "both", ("control_plane",): "control plane", ("worker",): "workers"}
 SOURCES = {
     "anyone": "anyone",
-    "hosts": "the hosts' addresses",
+    "hosts_and_pods": "the hosts' addresses and pod_cidr",
     "control_plane": "the control plane hosts' addresses",
-    "node_network": "node_cidr",
-    "ipv4_node_network": "the IPv4 node_cidr",
+    "hosts": "the hosts' addresses",
+    "ipv4_hosts": "the hosts' IPv4 addresses",
+    "node_ports": "node_cidr, or as in services",
 }
 # what a key means; test_plan_documentation holds the keys equal to the code's
 MEANINGS = {
     "node_cidr": "the network of the hosts",
     "gateway": "the router of that network",
-    "upstream_dns": "a list: whom the cluster's DNS asks for names outside the cluster",
+    "upstream_dns": "a list of the DNS servers that the cluster's DNS queries for names outside the cluster",
     "pod_cidr": "the addresses of pods",
     "service_cidr": "the addresses of Services",
-    "dns_service_ip": "the address that pods ask for names",
+    "dns_service_ip": "the address of the cluster's DNS",
     "dns_domain": "the domain of the cluster's own names",
-    "node_port_range": "where Services of type NodePort answer on every node",
-    "local_port_range": "where the hosts' kernel picks ports for outgoing connections, as in `net.ipv4.ip_local_port_range`",
+    "node_port_range": "the ports of Services of type NodePort, on every node",
+    "local_port_range": "the ports that the hosts' kernel uses for outgoing connections, as in `net.ipv4.ip_local_port_range`",
     "kubernetes_version": 'in quotes, like `"1.36"`',
     "encapsulation": "how Calico carries packets between nodes: IPIP, IPIPCrossSubnet, VXLAN, VXLANCrossSubnet or None",
     "block_size": "the prefix length of the blocks that Calico gives to nodes; for dual stack a list of two if both are given",
     "services": "a list of the Services that answer on NodePorts",
-    "declared_ports": "what you believe must be open, lists in the keys `control_plane` and `workers`: judged, never opened",
+    "extra_ports": "a list of the ports of your own programs on the hosts, opened in addition to those of the cluster",
+    "admin_sources": "a list of the networks that reach the NodePorts of Alertmanager, Loki and Prometheus, which require no password",
+    "host_sources": "a list of the networks from which the cluster's hosts send packets, besides their addresses in the inventory",
+    "unlisted_node_ports": "`open`: `node_cidr` reaches NodePorts that are not in `services`. `closed`: only the cluster's hosts do",
+    "declared_ports": "the ports that you believe must be open, as lists in the keys `control_plane` and `workers`: checked, never opened",
 }
 
 
@@ -67,7 +68,7 @@ def tables():
     stale = ([str(fact.port), fact.what, fact.instead] for fact in STALE_FACTS)
     return {
         "keys": table(["Key", "Default", "Meaning"], keys),
-        "ports": table(["Port", "Name", "Role", "From whom", "When", "Why, and the document that says so"], ports()),
+        "ports": table(["Port", "Name", "Role", "Sources", "When", "Reason, and its document"], ports()),
         "stale": table(["Declared", "What it is", "What is needed instead"], stale),
         "spelling": rules(SYNTAX_RULES),
         "networks": rules(NETWORK_RULES),

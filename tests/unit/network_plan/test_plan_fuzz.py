@@ -10,11 +10,15 @@ import random
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_dicts
 from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.check import RULES, judge
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.handing_over import hosts_of, ports_for, trusted_networks
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.syntax import SYNTAX_RULES
+from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.reading import (
+    SYNTAX_RULES,
+    hosts_of,
+    ports_for,
+    trusted_networks,
+)
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
-from tests.unit.network_plan.plans import DUAL, HOSTS, SPECIFICATION
+from tests.unit.network_plan.plans import DUAL, HOSTS, SPECIFICATION, extra
 
 ROUNDS = 2000
 SCALARS = [
@@ -71,8 +75,16 @@ SCALARS += [
 KEYS = [
     *SPECIFICATION,
     "local_port_range",
+    "extra_ports",
+    "roles",
+    "sources",
+    "reason",
     *HOSTS[1],
     "node_port",
+    "sources",
+    "admin_sources",
+    "host_sources",
+    "unlisted_node_ports",
     "port",
     "protocol",
     "type",
@@ -111,8 +123,11 @@ def assert_plain(verdict):
     json.dumps(verdict.derived)
     for finding in as_dicts(verdict.findings):
         assert finding["rule"] in RULE_NAMES
+        assert finding.pop("hosts") == []
         assert all(isinstance(text, str) and text for text in finding.values())
         assert all(len(text) < 3000 for text in finding.values())
+    (item,) = verdict.looked_at
+    assert item.facts
 
 
 def test_arbitrary_values_give_findings():
@@ -124,7 +139,7 @@ def test_arbitrary_values_give_findings():
 def test_damaged_plans_give_findings():
     source = random.Random(32_767)
     for at in range(ROUNDS):
-        one_plan, some_hosts = SPECIFICATION if at % 2 else DUAL, HOSTS
+        one_plan, some_hosts = {**(SPECIFICATION if at % 2 else DUAL), "extra_ports": extra()}, HOSTS
         for _round in range(source.randint(1, 4)):
             one_plan, some_hosts = damaged(source, one_plan), damaged(source, some_hosts)
         assert_plain(judge(one_plan, some_hosts))
@@ -133,7 +148,7 @@ def test_damaged_plans_give_findings():
 def test_filters_answer_or_refuse():
     source, refused = random.Random(6_443), 0
     for _round in range(ROUNDS):
-        one_plan, some_hosts = damaged(source, SPECIFICATION), damaged(source, HOSTS)
+        one_plan, some_hosts = damaged(source, {**SPECIFICATION, "extra_ports": extra()}), damaged(source, HOSTS)
         for ask in (
             lambda one_plan=one_plan, some_hosts=some_hosts: ports_for(one_plan, "worker", some_hosts, anything(source)),
             lambda one_plan=one_plan: trusted_networks(one_plan),

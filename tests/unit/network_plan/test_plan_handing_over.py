@@ -6,10 +6,16 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.handing_over import hosts_of, ports_for, trusted_networks
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import Opening, parse
+from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.reading import (
+    hosts_of,
+    ports_for,
+    protected_networks,
+    trusted_networks,
+)
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
-from tests.unit.network_plan.plans import DUAL, HOSTS, SPECIFICATION, hosts, plan
+from tests.unit.network_plan.plans import DUAL, HOSTS, SPECIFICATION, extra, hosts, plan, service
 
 GROUPS = {
     "control_plane": ["masternode"],
@@ -28,7 +34,14 @@ def test_ports_are_what_firewall_ports_takes():
     ports = ports_for(SPECIFICATION, "worker", HOSTS, 2222)
     assert [set(port) for port in ports if port["protocol"] == "4"] == [{"protocol", "sources", "comment"}]
     assert [set(port) for port in ports if port["protocol"] != "4"] == [{"port", "protocol", "sources", "comment"}] * (len(ports) - 1)
-    assert [port["port"] for port in ports if "port" in port] == [2222, 10250, 10249, 9091, 179, "30000-32767", 9100]
+    node_ports = ["30000-30089", 30090, "30091-31099", 31100, "31101-32767"]
+    assert [port["port"] for port in ports if "port" in port] == [2222, 10250, 10249, 9091, 179, *node_ports, 9100]
+
+
+def test_extra_ports_are_what_firewall_ports_takes():
+    longest = extra(name="n" * 63, reason="r" * 35, port="7000-7010", sources=["10.8.0.0/24"])
+    *_others, last = ports_for(plan(extra_ports=longest), "worker", HOSTS)
+    assert parse([last], []).openings == (Opening("tcp", 7000, 7010, ("10.8.0.0/24",), f"{'n' * 63}: {'r' * 35}"),)
 
 
 def test_the_ssh_port_may_be_the_text_that_an_inventory_has():
@@ -48,6 +61,35 @@ def test_the_ssh_port_may_be_the_text_that_an_inventory_has():
         (plan(node_cidr="192.168.4.1/24"), "worker", HOSTS, 22, "network_plan_ports: network_plan.node_cidr: found '192.168.4.1/24'"),
         (plan(node_port_range="30000:32767"), "worker", HOSTS, 22, "network_plan_ports: network_plan.node_port_range: found"),
         (plan(services="grafana"), "worker", HOSTS, 22, "network_plan_ports: network_plan.services: found 'grafana'"),
+        (
+            plan(extra_ports=extra(port="http")),
+            "worker",
+            HOSTS,
+            22,
+            "network_plan_ports: network_plan.extra_ports[0] (syncthing).port",
+        ),
+        (
+            plan(extra_ports=extra(sources=[])),
+            "worker",
+            HOSTS,
+            22,
+            "network_plan_ports: network_plan.extra_ports[0] (syncthing).sources",
+        ),
+        (
+            plan(admin_sources=["192.168.4.9"]),
+            "worker",
+            HOSTS,
+            22,
+            "network_plan_ports: network_plan.admin_sources[0]: found '192.168.4.9'",
+        ),
+        (plan(unlisted_node_ports="shut"), "worker", HOSTS, 22, "network_plan_ports: network_plan.unlisted_node_ports: found 'shut'"),
+        (
+            plan(services=service(sources=["lan"])),
+            "worker",
+            HOSTS,
+            22,
+            "network_plan_ports: network_plan.services[0] (grafana).sources[0]: found 'lan'",
+        ),
         (plan(), "worker", hosts(address="homelab"), 22, "network_plan_ports: host homelab.address: found 'homelab'"),
         (plan(), "worker", hosts(address=["192.168.4.62", "x"]), 22, "network_plan_ports: host homelab.address[1]: found 'x'"),
         (plan(), "worker", hosts(role="master"), 22, "network_plan_ports: host homelab.role: found 'master'"),
@@ -69,6 +111,33 @@ def test_other_faults_of_a_plan_are_for_the_check_to_tell():
 def test_trusted_networks_are_those_of_the_pods():
     assert trusted_networks(SPECIFICATION) == ["10.244.0.0/16"]
     assert trusted_networks(DUAL) == ["10.244.0.0/16", "fd00:10:244::/56"]
+
+
+def test_the_networks_of_pods_and_services_are_for_the_hosts_only():
+    nodes = ["192.168.4.61/32", "192.168.4.62/32", "192.168.4.63/32"]
+    assert protected_networks(SPECIFICATION, HOSTS) == [
+        {"network": network, "sources": nodes} for network in ("10.244.0.0/16", "10.96.0.0/12", "10.233.0.0/24")
+    ]
+    assert protected_networks(DUAL) == [
+        {"network": network, "sources": ["192.168.4.0/24", "fd00:4::/64"]}
+        for network in ("10.244.0.0/16", "fd00:10:244::/56", "10.96.0.0/12", "fd00:10:96::/112")
+    ]
+
+
+def test_addresses_from_which_hosts_send_as_well_are_the_hosts():
+    more = plan(host_sources=["192.168.4.70/32", "fd00:4::70/128"])
+    every = ["192.168.4.61/32", "192.168.4.62/32", "192.168.4.63/32", "192.168.4.70/32"]
+    assert [entry["sources"] for entry in protected_networks(more, HOSTS)] == [[*every, "fd00:4::70/128"]] * 2
+    sources = {str(port.get("port", port["protocol"])): port["sources"] for port in ports_for(more, "control_plane", HOSTS)}
+    assert (sources["179"], sources["4"], sources["2379-2380"]) == ([*every, "fd00:4::70/128"], every, ["192.168.4.63/32"])
+    with pytest.raises(Refusal, match=r"network_plan\.host_sources: found"):
+        protected_networks(plan(host_sources="192.168.4.70/32"), HOSTS)
+
+
+@pytest.mark.parametrize("key", ["node_cidr", "pod_cidr", "service_cidr"])
+def test_networks_that_nobody_can_read_are_not_left_open(key):
+    with pytest.raises(Refusal, match=rf"network_plan_protected: network_plan\.{key}: found"):
+        protected_networks(plan(**{key: "10.0.0.1/8"}), HOSTS)
 
 
 @pytest.mark.parametrize("pod_cidr", [None, "10.244.0.1/16", 7, []])

@@ -7,9 +7,22 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.check import judge
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.syntax import SYNTAX_RULES
+from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.reading import SYNTAX_RULES
 
-from tests.unit.network_plan.plans import ABSENT, DUAL, FLAWLESS, HOSTS, IPV6, IPV6_HOSTS, SERVICES, hosts, plan, rules_broken, service
+from tests.unit.network_plan.plans import (
+    ABSENT,
+    DUAL,
+    FLAWLESS,
+    HOSTS,
+    IPV6,
+    IPV6_HOSTS,
+    SERVICES,
+    extra,
+    hosts,
+    plan,
+    rules_broken,
+    service,
+)
 
 HUGE = "9" * 100_000
 NOT_TEXT = [True, 7, -1, 4.5, float("nan"), {}, {"a": 1}, 10**400]
@@ -21,6 +34,10 @@ def faults(key, rule, *values):
 
 def service_faults(key, rule, *values):
     return [(rule, plan(services=service(**{key: value})), HOSTS) for value in values]
+
+
+def extra_faults(key, rule, *values):
+    return [(rule, plan(extra_ports=extra(**{key: value})), HOSTS) for value in values]
 
 
 def host_faults(key, rule, *values):
@@ -199,6 +216,29 @@ CASES = [
     *service_faults(
         "health", "health_is_a_path", "api/health", "", "http://x/health", "/a b", "/\u00e4", "/a\n", 7, True, ["/a"], "/" + HUGE
     ),
+    # extra ports
+    *faults("extra_ports", "lists_are_lists", {}, "22000/tcp", 22000, True, extra() * 1001),
+    *faults("extra_ports", "entries_are_mappings", ["22000/tcp"], [22000], [None], [[]], [True]),
+    *extra_faults("ports", "keys_are_known", 22001),
+    *[("required_keys_are_present", plan(extra_ports=extra(**{key: None})), HOSTS) for key in ("name", "port", "reason")],
+    *extra_faults("name", "names_are_dns_names", "Sync Thing", "sync_thing", "", "a.b", 7, True, HUGE),
+    *extra_faults("port", "ports_are_numbers", 0, -1, 65536, 3000.0, True, [22000], {}, 10**400),
+    *extra_faults("port", "port_ranges_are_well_formed", "http", "", "22010-22000", "22000:22010", "22000/tcp", "70000", HUGE),
+    *extra_faults("protocol", "transports_are_known", "TCP", "icmp", "", 4, True, ["tcp", "udp"]),
+    *extra_faults("roles", "lists_are_lists", "worker", 7, {}),
+    *extra_faults("roles", "roles_are_known", [], ["workers"], ["worker", None], [7], ["all"]),
+    *extra_faults("sources", "sources_are_networks_or_a_word", [], "192.168.4.0/24", "host", "Anyone", "control_plane", "", 7, True, {}),
+    *extra_faults("sources", "networks_are_written_as_cidr", ["192.168.4.7"], ["anyone"], [None], ["192.168.4.0/24", 7]),
+    *extra_faults("sources", "networks_have_no_host_bits", ["192.168.4.7/24"]),
+    *extra_faults("reason", "reasons_are_one_line", "", " ", 'a "b"', "a\\b", "a\nb", "\u00e4", 7, True, [], "x" * 90, HUGE),
+    *service_faults("sources", "lists_are_lists", "192.168.4.0/24", {}, 7, True),
+    *service_faults("sources", "networks_are_written_as_cidr", ["192.168.4.20"], ["hosts"], [None], [7]),
+    *service_faults("sources", "networks_have_no_host_bits", ["192.168.4.20/24"]),
+    *faults("admin_sources", "lists_are_lists", "192.168.4.20/32", {}, 7),
+    *faults("admin_sources", "networks_are_written_as_cidr", ["192.168.4.20"], ["laptop"], [None]),
+    *faults("host_sources", "networks_are_written_as_cidr", ["192.168.4.20"], ["laptop"], [None]),
+    *faults("admin_sources", "networks_have_no_host_bits", ["192.168.4.20/24"]),
+    *faults("unlisted_node_ports", "unlisted_node_ports_are_open_or_closed", "Open", "shut", True, [], 7),
     # declared ports
     *faults("declared_ports", "entries_are_mappings", [], ["6443/tcp"], "6443/tcp", 7, True),
     *faults("declared_ports", "keys_are_known", {"worker": []}, {"masters": []}),
@@ -310,7 +350,7 @@ def test_every_rule_of_spelling_has_a_case():
     [
         (plan(pod_cidrs="x", pod_cidr=ABSENT), HOSTS, "Write pod_cidr."),
         (plan(node_ports="30000-32767"), HOSTS, "Write"),
-        (plan(pod_cidr="10.244.0.1/16"), HOSTS, "Write 10.244.0.0/16, or the prefix length that was meant."),
+        (plan(pod_cidr="10.244.0.1/16"), HOSTS, "Write 10.244.0.0/16, or correct the prefix length."),
         (plan(pod_cidr="10.244.0.0/255.255.0.0"), HOSTS, "Write 10.244.0.0/16."),
         (plan(kubernetes_version=1.3), HOSTS, 'Put it in quotes, like "1.30": without them YAML reads a number, and 1.30 becomes 1.3.'),
         (plan(kubernetes_version="v1.36"), HOSTS, 'Write "1.36".'),
@@ -325,6 +365,8 @@ def test_every_rule_of_spelling_has_a_case():
         (plan(declared_ports={"workers": [65535]}), HOSTS, "Write 65535/tcp, or 65535/udp."),
         (plan(declared_ports={"workers": ["abc/tcp"]}), HOSTS, "Write it like 6443/tcp, 30000-32767/tcp or protocol 4."),
         (plan(declared_ports={"workers": ["ipip"]}), HOSTS, "Write 'protocol 4': Debian's name ipip stands for another protocol, 94."),
+        (plan(extra_ports=extra(sources="host")), HOSTS, "Write hosts."),
+        (plan(extra_ports=extra(roles=["workers"])), HOSTS, "Write worker."),
         (plan(), hosts(mac=886612345678), "Put the MAC in quotes: YAML reads some of them as a number."),
         (plan(), hosts(name="Home_Lab"), "Write home-lab."),
         (plan(services=service(health="health")), HOSTS, "Write /health."),

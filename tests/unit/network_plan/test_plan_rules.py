@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import re
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 import yaml
 from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.check import RULES, judge
+from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.ranges import DOCKER_POOLS
 
 from tests.unit.network_plan.plans import (
     ABSENT,
@@ -20,6 +23,7 @@ from tests.unit.network_plan.plans import (
     IPV6_HOSTS,
     SERVICES,
     SPECIFICATION,
+    extra,
     hosts,
     plan,
     rules_broken,
@@ -156,6 +160,21 @@ CASES = [
     ("upstream_dns_is_outside_the_cluster", plan(upstream_dns=["10.96.0.10"]), HOSTS, plan(upstream_dns=["9.9.9.9"]), HOSTS),
     ("upstream_dns_is_outside_the_cluster", plan(upstream_dns=["192.168.4.1", "10.244.3.3"]), HOSTS, plan(), HOSTS),
     ("upstream_dns_is_reachable_from_pods", plan(upstream_dns=["127.0.0.53"]), HOSTS, plan(), HOSTS),
+    *(
+        (
+            "upstream_dns_on_a_host_is_open_to_pods",
+            plan(upstream_dns=["192.168.4.63"], extra_ports=too_few),
+            HOSTS,
+            plan(upstream_dns=["192.168.4.63"], extra_ports=extra(name="dns", port=53, protocol="udp", sources=sources)),
+            HOSTS,
+        )
+        for too_few, sources in (
+            ([], "hosts"),
+            (extra(name="dns", port=53, protocol="udp"), ["192.168.4.0/24", "10.244.0.0/16"]),
+            (extra(name="dns", port=53, protocol="tcp", sources="anyone"), "anyone"),
+            (extra(name="dns", port=53, protocol="udp", sources="hosts", roles=["worker"]), "hosts"),
+        )
+    ),
     # hosts
     (
         "hosts_are_in_the_node_network",
@@ -224,7 +243,59 @@ CASES = [
         plan(services=service(type="ClusterIP", node_port=ABSENT)),
         HOSTS,
     ),
+    # extra ports
+    *[
+        ("extra_ports_are_listed_once", plan(extra_ports=extra(*extra(name="again", **second))), HOSTS, plan(extra_ports=mended), HOSTS)
+        for second, mended in (
+            ({}, extra(*extra(name="again", protocol="udp"))),
+            ({"port": "21990-22000", "roles": ["worker"]}, extra(*extra(name="again", port="21990-21999"))),
+            ({"roles": ["worker"]}, extra(*extra(name="again", roles=["worker"]), roles=["control_plane"])),
+        )
+    ],
+    *[
+        ("extra_ports_are_not_the_clusters", plan(extra_ports=extra(**broken)), HOSTS, plan(extra_ports=extra(**mended)), HOSTS)
+        for broken, mended in (
+            ({"port": 10250}, {"port": 10250, "protocol": "udp"}),
+            ({"port": 22}, {"port": 23}),
+            ({"port": "6000-7000"}, {"port": "6000-7000", "roles": ["worker"]}),
+            ({"port": 2380, "roles": ["control_plane"]}, {"port": 2382}),
+        )
+    ],
+    ("extra_ports_are_no_node_ports", plan(extra_ports=extra(port=30000)), HOSTS, plan(extra_ports=extra(port=29999)), HOSTS),
+    ("extra_ports_are_no_node_ports", plan(extra_ports=extra(port="29000-30000", protocol="udp")), HOSTS, plan(), HOSTS),
+    ("extra_ports_avoid_local_ports", plan(extra_ports=extra(port=60999)), HOSTS, plan(extra_ports=extra(port=61000)), HOSTS),
+    *[
+        (
+            "extra_ports_are_for_your_networks",
+            plan(extra_ports=extra(sources=[public])),
+            HOSTS,
+            plan(extra_ports=extra(sources=["10.8.0.0/24", "fd00:9::/64", "2001:db8:9::/64"])),
+            HOSTS,
+        )
+        for public in ("0.0.0.0/0", "::/0", "203.0.113.0/24", "192.0.0.0/8")
+    ],
+    (
+        "extra_ports_are_for_your_networks",
+        plan(extra_ports=extra(sources=["::/0"])),
+        HOSTS,
+        plan(extra_ports=extra(sources="anyone")),
+        HOSTS,
+    ),
     # declared ports
+    (
+        "declared_ports_are_needed",
+        plan(declared_ports=declared("22000/tcp")),
+        HOSTS,
+        plan(extra_ports=extra(), declared_ports=DECLARED),
+        HOSTS,
+    ),
+    (
+        "declared_ports_are_complete",
+        plan(extra_ports=extra(), declared_ports=DECLARED),
+        HOSTS,
+        plan(extra_ports=extra(), declared_ports=declared("22000/tcp")),
+        HOSTS,
+    ),
     ("declared_ports_are_not_stale", plan(declared_ports=declared("8472/udp")), HOSTS, plan(declared_ports=DECLARED), HOSTS),
     ("declared_ports_are_not_stale", plan(declared_ports=declared("10251/tcp")), HOSTS, plan(declared_ports=DECLARED), HOSTS),
     ("declared_ports_are_not_stale", plan(declared_ports=declared("10252/tcp")), HOSTS, plan(declared_ports=DECLARED), HOSTS),
@@ -252,6 +323,13 @@ CASES = [
         HOSTS,
     ),
 ]
+
+
+def test_the_next_step_for_a_port_that_nothing_needs_works_when_followed():
+    declared_alone = plan(declared_ports=declared("22000/tcp"))
+    (finding,) = judge(declared_alone, HOSTS).findings
+    assert finding.fix == "Remove it from declared_ports, or add it to extra_ports, which are opened."
+    assert judge({**declared_alone, "extra_ports": extra()}, HOSTS).findings == []
 
 
 @pytest.mark.parametrize(("rule", "broken", "broken_hosts", "mended", "mended_hosts"), CASES)
@@ -300,7 +378,7 @@ def test_the_specification_has_warnings_about_declared_ports_and_no_errors():
 
 def test_the_inventory_of_this_repository_has_the_plan_of_the_specification():
     inventory = Path(__file__).resolve().parents[3] / "inventory" / "group_vars" / "all" / "network_plan.yml"
-    assert yaml.safe_load(inventory.read_text())["network_plan"] == SPECIFICATION
+    assert yaml.safe_load(inventory.read_text())["network_plan"] == {**SPECIFICATION, "admin_sources": []}
 
 
 def test_below_1_33_a_dns_address_outside_the_services_names_the_two_ways_out():
@@ -347,6 +425,16 @@ def test_what_two_hosts_share_is_told_with_what_each_needs():
 def test_hosts_that_sleep_are_told_by_name():
     [finding] = judge(plan(), hosts(mac=ABSENT)).findings
     assert str(finding).startswith("error: host homelab: found sleeps: true without a mac; expected the MAC address of its network card.")
+
+
+@pytest.mark.parametrize("nodes", ["192.168.4.0/24", "10.0.0.0/8"])
+def test_no_range_that_is_proposed_lies_in_a_pool_of_docker(nodes):
+    home = ip_network(nodes)
+    at_home = {"node_cidr": nodes, "gateway": str(home[1]), "upstream_dns": [str(home[1])]}
+    findings = judge(plan(**at_home, pod_cidr=nodes, service_cidr=str(home), dns_service_ip=str(home[10])), None).findings
+    proposed = [ip_network(found) for one in findings for found in re.findall(r"for example to (\S+)\.", one.fix)]
+    assert len(proposed) >= 2
+    assert [one for one in proposed if any(one.overlaps(pool) for pool in DOCKER_POOLS)] == []
 
 
 def test_three_hundred_hosts_are_not_passed_without_a_word():

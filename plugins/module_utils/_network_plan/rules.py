@@ -1,17 +1,17 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rules about the ranges of nodes, pods and services: none may be inside another, in either direction."""
+"""Rules for the ranges of nodes, Pods and Services, and for the hosts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from ipaddress import ip_network
-from typing import Optional
+from typing import Callable, Optional
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Severity
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.model import Address, Cluster, Network, Plan
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.ranges import (
+from .._findings import Severity
+from .model import Address, Cluster, Host, Network, Plan, Rule, Violation
+from .ranges import (
     DOCKER_BRIDGE,
     PRIVATE_IPV4,
     SPECIAL,
@@ -22,7 +22,8 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.ra
     meets,
     relation,
 )
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.rule import Rule, Violation
+
+# Rules for the ranges of nodes, pods and services: none may overlap another
 
 # kubeadm's own limits (ValidateServiceSubnetSize, MinimumAddressesInServiceSubnet, ValidatePodSubnetNodeMask):
 # https://github.com/kubernetes/kubernetes/blob/master/cmd/kubeadm/app/apis/kubeadm/validation/validation.go
@@ -32,15 +33,15 @@ POD_PREFIXES = {4: (8, 24), 6: (48, 64)}
 Networks = Optional[tuple[Network, ...]]
 
 
-# what to propose instead, the usual ones first
+# proposals, the usual ones first; none lies in a pool of Docker (172.17.0.0 to 172.31.255.255), and that of Tailscale is the last
 _PROPOSALS = {
-    "pod_cidr": ("10.244.0.0/16", "10.10.0.0/16", "172.20.0.0/16", "100.64.0.0/16", "fd00:10:244::/56", "fd00:20:244::/56"),
-    "service_cidr": ("10.96.0.0/12", "10.32.0.0/16", "172.24.0.0/16", "100.96.0.0/16", "fd00:10:96::/112", "fd00:20:96::/112"),
+    "pod_cidr": ("10.244.0.0/16", "10.10.0.0/16", "172.16.0.0/17", "100.64.0.0/16", "fd00:10:244::/56", "fd00:20:244::/56"),
+    "service_cidr": ("10.96.0.0/12", "10.32.0.0/16", "172.16.128.0/17", "100.96.0.0/16", "fd00:10:96::/112", "fd00:20:96::/112"),
 }
 
 
 def _proposal(name: str, version: int, plan: Plan) -> str:
-    """A range for ``name`` that meets none of the plan's others."""
+    """Propose a range for ``name`` that overlaps none of the plan's others."""
     others = {"node_cidr": plan.node_cidr, "pod_cidr": plan.pod_cidr, "service_cidr": plan.service_cidr}
     taken = [net for other, networks in others.items() if other != name for net in networks or ()]
     proposals = [net for net in map(ip_network, _PROPOSALS[name]) if net.version == version]
@@ -54,29 +55,29 @@ def _meetings(plan: Plan, name: str, networks: Networks, other: str, others: Net
             if meets(one, two):
                 fix = _proposal(name, one.version, plan) if name in _PROPOSALS and other in ("service_cidr", "node_cidr") else ""
                 found = f"{one}, which {relation(one, two)} {other} {two}"
-                yield Violation(f"network_plan.{name}", found, f"a network apart from {other}", fix)
+                yield Violation(f"network_plan.{name}", found, f"a network that does not overlap {other}", fix)
 
 
 def pods_are_apart_from_services(cluster: Cluster) -> Iterator[Violation]:
-    """No pod network shares an address with a service network."""
+    """No pod network overlaps a service network."""
     plan = cluster.plan
     yield from _meetings(plan, "pod_cidr", plan.pod_cidr, "service_cidr", plan.service_cidr)
 
 
 def pods_are_apart_from_nodes(cluster: Cluster) -> Iterator[Violation]:
-    """No pod network shares an address with the network of the nodes."""
+    """No pod network overlaps the network of the nodes."""
     plan = cluster.plan
     yield from _meetings(plan, "pod_cidr", plan.pod_cidr, "node_cidr", plan.node_cidr)
 
 
 def services_are_apart_from_nodes(cluster: Cluster) -> Iterator[Violation]:
-    """No service network shares an address with the network of the nodes."""
+    """No service network overlaps the network of the nodes."""
     plan = cluster.plan
     yield from _meetings(plan, "service_cidr", plan.service_cidr, "node_cidr", plan.node_cidr)
 
 
 def networks_are_apart_from_dockers_bridge(cluster: Cluster) -> Iterator[Violation]:
-    """No network shares an address with 172.17.0.0/16, which Docker takes for its bridge on every host where it runs."""
+    """No network overlaps 172.17.0.0/16, which Docker uses for its bridge on every host that runs it."""
     plan = cluster.plan
     named = (("node_cidr", plan.node_cidr), ("pod_cidr", plan.pod_cidr), ("service_cidr", plan.service_cidr))
     for name, networks in (*named, ("dns_service_ip", extra_service_ranges(plan))):
@@ -84,7 +85,7 @@ def networks_are_apart_from_dockers_bridge(cluster: Cluster) -> Iterator[Violati
 
 
 def extra_service_ranges_are_apart_from_everything(cluster: Cluster) -> Iterator[Violation]:
-    """The extra range that a DNS address outside service_cidr needs shares no address with nodes, pods or services."""
+    """The extra range that a DNS address outside service_cidr needs does not overlap nodes, pods or services."""
     plan = cluster.plan
     named = (("node_cidr", plan.node_cidr), ("pod_cidr", plan.pod_cidr), ("service_cidr", plan.service_cidr))
     for extra in extra_service_ranges(plan):
@@ -92,22 +93,22 @@ def extra_service_ranges_are_apart_from_everything(cluster: Cluster) -> Iterator
             for other in networks or ():
                 if meets(extra, other):
                     found = f"the derived range {extra}, which {relation(extra, other)} {name} {other}"
-                    yield Violation("network_plan.dns_service_ip", found, f"an extra service range apart from {name}")
+                    yield Violation("network_plan.dns_service_ip", found, f"an extra service range that does not overlap {name}")
 
 
 def networks_are_for_machines(cluster: Cluster) -> Iterator[Violation]:
-    """No network holds link-local, loopback, multicast or reserved addresses."""
+    """No network contains link-local, loopback, multicast or reserved addresses."""
     plan = cluster.plan
     for name, networks in (("node_cidr", plan.node_cidr), ("pod_cidr", plan.pod_cidr), ("service_cidr", plan.service_cidr)):
         for net in networks or ():
             special = next((other for other in SPECIAL if meets(net, other)), None)
             if special is not None:
                 found = f"{net}, which {relation(net, special)} the {SPECIAL[special]} range {special}"
-                yield Violation(f"network_plan.{name}", found, "addresses that machines can have")
+                yield Violation(f"network_plan.{name}", found, "addresses that hosts can have")
 
 
 def networks_are_private(cluster: Cluster) -> Iterator[Violation]:
-    """IPv4 networks are private ones (10/8, 172.16/12, 192.168/16, 100.64/10): others hide a part of the internet."""
+    """IPv4 networks are private (10/8, 172.16/12, 192.168/16, 100.64/10): others hide a part of the internet."""
     plan = cluster.plan
     for name, networks in (("node_cidr", plan.node_cidr), ("pod_cidr", plan.pod_cidr), ("service_cidr", plan.service_cidr)):
         for net in networks or ():
@@ -118,7 +119,7 @@ def networks_are_private(cluster: Cluster) -> Iterator[Violation]:
 
 
 def pod_cidr_suits_kubeadm(cluster: Cluster) -> Iterator[Violation]:
-    """A pod network has a prefix that kubeadm takes: /8 to /24 for IPv4, /48 to /64 for IPv6."""
+    """A pod network has a prefix that kubeadm accepts: /8 to /24 for IPv4, /48 to /64 for IPv6."""
     for net in cluster.plan.pod_cidr or ():
         first, last = POD_PREFIXES[net.version]
         if not first <= net.prefixlen <= last:
@@ -126,7 +127,7 @@ def pod_cidr_suits_kubeadm(cluster: Cluster) -> Iterator[Violation]:
 
 
 def service_cidr_suits_kubeadm(cluster: Cluster) -> Iterator[Violation]:
-    """A service network has a prefix that kubeadm and the API server take: /12 to /28 for IPv4, /108 to /124 for IPv6."""
+    """A service network has a prefix that kubeadm and the API server accept: /12 to /28 for IPv4, /108 to /124 for IPv6."""
     for net in cluster.plan.service_cidr or ():
         first, last = SERVICE_PREFIXES[net.version]
         if not first <= net.prefixlen <= last:
@@ -142,14 +143,14 @@ def pods_and_services_have_the_same_families(cluster: Cluster) -> Iterator[Viola
 
 
 def nodes_have_the_families_of_pods(cluster: Cluster) -> Iterator[Violation]:
-    """The node network has every address family that the pods have."""
+    """The node network has every address family of the pods."""
     nodes, pods = cluster.plan.node_cidr, cluster.plan.pod_cidr
     if nodes and pods and not set(_families(pods)) <= set(_families(nodes)):
         yield Violation("network_plan.node_cidr", _words(nodes), f"{_words(pods)}, as pod_cidr has")
 
 
 def gateway_is_outside_pods_and_services(cluster: Cluster) -> Iterator[Violation]:
-    """The gateway is no address of a pod or service network."""
+    """The gateway is not an address of a pod or service network."""
     plan = cluster.plan
     for single in plan.gateway or ():
         for name, networks in (("pod_cidr", plan.pod_cidr), ("service_cidr", plan.service_cidr)):
@@ -182,7 +183,7 @@ def _words(entries: tuple[Network, ...]) -> str:
 
 
 def special_kind(single: Address) -> Optional[str]:
-    """The kind of special range that holds the address (loopback, multicast, ...), or None."""
+    """Return the kind of special range that contains the address (loopback, multicast, ...), or None."""
     home = home_of(single, SPECIAL)
     return SPECIAL[home] if home else None
 
@@ -200,13 +201,103 @@ NETWORK_RULES = (
         "Choose a dns_service_ip inside service_cidr, or one whose 256 neighbours are free.",
     ),
     Rule(networks_are_for_machines, "error", "Choose a private range, like 10.244.0.0/16 or fd00:10:244::/56."),
-    Rule(
-        networks_are_private, "warning", "Choose a private range: machines of the internet in this one cannot be reached from the cluster."
-    ),
+    Rule(networks_are_private, "warning", "Choose a private range: the cluster cannot reach internet hosts in this one."),
     Rule(pod_cidr_suits_kubeadm, "error", "Choose a pod_cidr that holds a /24 (IPv6: /64) for each node, like 10.244.0.0/16."),
     Rule(service_cidr_suits_kubeadm, "error", "Choose a service_cidr of that size, like 10.96.0.0/12 or fd00:10:96::/112."),
     Rule(pods_and_services_have_the_same_families, "error", "Give both networks the same families in the same order."),
     Rule(nodes_have_the_families_of_pods, "error", "Write both node networks as a list, or pods and services of the nodes' family only."),
     Rule(gateway_is_outside_pods_and_services, "error", "Write the address of your router, or move the pod or service network."),
     Rule(gateway_is_a_node_network_address, "error", "Write the address of your router, or correct node_cidr."),
+)
+
+
+# Rules for the hosts: addresses, names, roles and sleep
+
+
+def hosts_are_in_the_node_network(cluster: Cluster) -> Iterator[Violation]:
+    """Every host address lies in the node network."""
+    nodes = cluster.plan.node_cidr
+    for host in cluster.hosts or ():
+        for single in host.addresses or ():
+            if nodes and not home_of(single, nodes):
+                yield Violation(host.label, f"address {single}", "an address in " + ", ".join(map(str, nodes)))
+
+
+def host_addresses_are_not_reserved(cluster: Cluster) -> Iterator[Violation]:
+    """No host has the gateway's, the network's or the broadcast address."""
+    plan = cluster.plan
+    for host in cluster.hosts or ():
+        for single in host.addresses or ():
+            home = home_of(single, plan.node_cidr)
+            kind = "gateway's" if single in (plan.gateway or ()) else is_network_or_broadcast(single, home) if home else None
+            if kind:
+                yield Violation(host.label, f"address {single}, the {kind} address", "a free host address")
+
+
+def _twice(hosts: tuple[Host, ...], what: str, values: Callable[[Host], tuple[Optional[Hashable], ...]]) -> Iterator[Violation]:
+    first: dict[Hashable, str] = {}
+    for at, host in enumerate(hosts):
+        for value in values(host):
+            if value is None:
+                continue
+            if value in first:
+                yield Violation(host.label, f"{what} {value}, which {first[value]} has too", f"its own {what}")
+            else:
+                first[value] = host.label if what != "name" else f"hosts[{at}]"
+
+
+def host_addresses_are_unique(cluster: Cluster) -> Iterator[Violation]:
+    """No two hosts have the same address."""
+    yield from _twice(cluster.hosts or (), "address", lambda host: host.addresses or ())
+
+
+def host_macs_are_unique(cluster: Cluster) -> Iterator[Violation]:
+    """No two hosts have the same MAC address."""
+    yield from _twice(cluster.hosts or (), "MAC", lambda host: (host.mac,))
+
+
+def host_names_are_unique(cluster: Cluster) -> Iterator[Violation]:
+    """No two hosts have the same name."""
+    yield from _twice(cluster.hosts or (), "name", lambda host: (host.name,))
+
+
+def sleeping_hosts_have_a_mac(cluster: Cluster) -> Iterator[Violation]:
+    """A host that may sleep has a MAC address to wake it by."""
+    for host in cluster.hosts or ():
+        if host.sleeps and not host.has_mac:
+            yield Violation(host.label, "sleeps: true without a mac", "the MAC address of its network card")
+
+
+def there_is_a_control_plane(cluster: Cluster) -> Iterator[Violation]:
+    """At least one host has the role control_plane."""
+    hosts = cluster.hosts
+    if hosts is None or any(host.role in (None, "control_plane") for host in hosts):
+        return
+    yield Violation("hosts", f"{len(hosts)} hosts, none of them with role control_plane", "one control plane host")
+
+
+def the_control_plane_never_sleeps(cluster: Cluster) -> Iterator[Violation]:
+    """No control plane host may sleep: without it there is no API to drain, wake and monitor the others."""
+    for host in cluster.hosts or ():
+        if host.role == "control_plane" and host.sleeps:
+            yield Violation(host.label, "role control_plane with sleeps: true", "a control plane host that never sleeps")
+
+
+def there_is_only_one_control_plane(cluster: Cluster) -> Iterator[Violation]:
+    """Only one host has the role control_plane: this collection sets up no replicated control plane."""
+    names = [host.name or host.label for host in cluster.hosts or () if host.role == "control_plane"]
+    if len(names) > 1:
+        yield Violation("hosts", f"{len(names)} control plane hosts: {', '.join(names)}", "one control plane host")
+
+
+HOST_RULES = (
+    Rule(hosts_are_in_the_node_network, "error", "Correct the host's address, or node_cidr."),
+    Rule(host_addresses_are_not_reserved, "error", "Give the host a free address."),
+    Rule(host_addresses_are_unique, "error", "Give one of the two another address."),
+    Rule(host_macs_are_unique, "error", "Read each MAC from its host: `ip link show`."),
+    Rule(host_names_are_unique, "error", "Rename one of the two: a node's name is its identity in the cluster."),
+    Rule(sleeping_hosts_have_a_mac, "error", "Add its mac (`ip link show` on that host), or set sleeps: false."),
+    Rule(there_is_a_control_plane, "error", "Put a host into the group control_plane."),
+    Rule(the_control_plane_never_sleeps, "error", "Set sleeps: false for it, or make another host the control plane."),
+    Rule(there_is_only_one_control_plane, "error", "Keep one host in the group control_plane, and move the others to the group workers."),
 )
