@@ -7,53 +7,53 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: backup_archive
-short_description: Keep a backup in a directory, verified, encrypted, and the newest of them
+short_description: Verify a fetched backup, encrypt it, and keep the newest backups in a directory
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Reads an archive that M(vmstation.cluster.cluster_backup) wrote and that was fetched, compares it with O(sha256) and every file in it
-    with the manifest, and gives it its name then, and not before.
-  - With O(passphrase_file) or O(recipients) it is encrypted with C(gpg) first. What was encrypted with a passphrase is decrypted again and
-    compared. C(gpg --decrypt) opens it by hand.
-  - What belongs to it, O(parts), gets its name before it, and lies beside it. Each is compared with the manifest.
-  - Then the oldest backups of the cluster are removed, with what belongs to them, so that O(keep) are left, and what killed runs have left.
-    The newest backup that has a part stays in any case. Other files are left alone.
+  - Reads an archive that M(vmstation.cluster.cluster_backup) wrote and that was fetched, compares it with O(sha256) and each of its files
+    with the manifest. Only then does the archive get its final name.
+  - With O(passphrase_file) or O(recipients), it is first encrypted with C(gpg). What was encrypted with a passphrase is decrypted again and
+    compared. You can decrypt it with C(gpg --decrypt).
+  - The archives in O(parts) are stored beside the backup and are complete before it is. Each is compared with the manifest.
+  - Then the oldest backups of the cluster are removed with their parts, so that O(keep) backups remain, and so are the leftovers of killed
+    runs. The newest backup that has a part is always kept. Other files are not changed.
 attributes:
   check_mode:
     support: none
     details:
-      - There is nothing to keep where nothing was fetched.
+      - If nothing was fetched, there is nothing to do.
   diff_mode:
     support: none
     details:
-      - What it shows would be the archive.
+      - There is no diff, because it would contain the archive.
   idempotent:
     support: none
     details:
-      - It consumes O(source).
+      - Each run moves O(source) away.
   platform:
     platforms: linux
 options:
   source:
     description:
-      - The fetched archive. With O(passphrase_file) or O(recipients) it may be anywhere, best in a directory that
-        M(vmstation.cluster.private_directory) has made. Without, it must be in O(directory), under a name that begins with a dot and ends
-        with C(.unfinished), so that a later run removes it after a kill.
+      - The fetched archive. With O(passphrase_file) or O(recipients), it may be anywhere, preferably in a directory that
+        M(vmstation.cluster.private_directory) created. Without them, it must be in O(directory), under a name that begins with a dot and
+        ends with C(.unfinished), so that a later run removes it if this run is killed.
     type: path
     required: true
   directory:
     description:
-      - The directory of backups. It must exist.
+      - The directory that contains the backups. It must exist.
     type: path
     required: true
   cluster_name:
     description:
-      - The cluster that it must be of.
+      - The name of the cluster that the backup must belong to.
     type: str
     required: true
   sha256:
     description:
-      - Its checksum on its host. Empty means that it is not compared.
+      - The SHA-256 checksum of the archive on the host that wrote it. If empty, it is not compared.
     type: str
     default: ""
   parts:
@@ -65,26 +65,27 @@ options:
     suboptions:
       name:
         description:
-          - What it is of.
+          - The name of the part.
         type: str
         required: true
       source:
         description:
-          - The fetched archive, where O(source) may be.
+          - The path of the fetched archive. The same rules apply as for O(source).
         type: path
         required: true
   keep:
     description:
-      - How many backups of the cluster stay, this one included.
+      - The number of backups of the cluster to keep, including this one.
     type: int
     default: 7
   passphrase_file:
     description:
-      - A file whose first line is the passphrase to encrypt with, for its owner alone. Without it and O(recipients), nothing is encrypted.
+      - A file whose first line is the passphrase for encryption, of at least 16 characters. Only its owner may read it. Without it and
+        O(recipients), nothing is encrypted.
     type: path
   recipients:
     description:
-      - Whose public keys of your key ring to encrypt for, in the place of a passphrase.
+      - The fingerprints of the keys in your key ring to encrypt for, instead of a passphrase.
     type: list
     elements: str
     default: []
@@ -112,17 +113,17 @@ EXAMPLES = r"""
 
 RETURN = r"""
 path:
-  description: The backup.
+  description: The path of the backup.
   returned: success
   type: str
   sample: /srv/backups/vmstation-20261125T233300Z.tar.gz.gpg
 backup:
-  description: What it is of, as RV(vmstation.cluster.cluster_backup#module:backup) says it.
+  description: The content of the backup, as RV(vmstation.cluster.cluster_backup#module:backup) describes it.
   returned: success
   type: dict
   sample: {cluster: vmstation, created: "2026-11-25T23:33:00Z", kubernetes: 1.36.4, etcd: 3.6.14}
 removed:
-  description: The backups that are no longer kept.
+  description: The backups that were removed.
   returned: success
   type: list
   elements: str
@@ -130,10 +131,10 @@ removed:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.vmstation.cluster.plugins.module_utils._backup.io import Gpg
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.keeping import keep
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import HostCommands
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.encryption import Gpg
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.local_packing import LocalPacking
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.archives import LocalPacking
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import HostCommands
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 ARGUMENTS = {
@@ -148,7 +149,7 @@ ARGUMENTS = {
         "options": {"name": {"type": "str", "required": True}, "source": {"type": "path", "required": True}},
     },
     "keep": {"type": "int", "default": 7},
-    # a path is no secret
+    # a path, not a secret
     "passphrase_file": {"type": "path", "no_log": False},
     "recipients": {"type": "list", "elements": "str", "default": []},
     "work_directory": {"type": "path"},

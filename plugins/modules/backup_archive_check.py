@@ -7,37 +7,37 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: backup_archive_check
-short_description: Judge a backup before anything is restored from it
+short_description: Check a backup before a restore
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Reads a backup to its end, decrypts it where it is encrypted, and compares every file in it with the manifest.
-  - Names the cluster, the versions and the time that it is of, and everything that is missing or damaged. An archive that is cut short, one
-    that another key opens, and one of another cluster are told apart.
-  - What belongs to it and lies beside it is compared, too. It being missing or damaged is a warning, as the control plane can be restored
-    without it.
-  - It touches no host. While an encrypted backup is read, its plain archive lies in O(work_directory).
+  - Reads the whole backup, decrypts it if it is encrypted, and compares each of its files with the manifest.
+  - Reports the cluster, the versions and the time of the backup, and everything that is missing or damaged. It distinguishes a truncated
+    archive, one that is encrypted for another key, and one of another cluster.
+  - The parts beside the backup are compared too. A missing or damaged part is a warning, because the control plane can be restored without
+    it.
+  - No host is changed. While an encrypted backup is read, its decrypted archive is in O(work_directory).
 attributes:
   platform:
     platforms: linux
 options:
   path:
     description:
-      - The backup. Without it, the newest of O(directory).
+      - The backup. Without it, the newest backup in O(directory).
     type: path
   directory:
     description:
-      - The directory of backups.
+      - The directory that contains the backups.
     type: path
   cluster_name:
     description:
-      - The cluster that it must be of.
+      - The name of the cluster that the backup must belong to.
     type: str
     required: true
   paths:
     description:
-      - The paths of applications that O(vmstation.cluster.cluster_restore#module:paths) names. A file for any other place is an error.
-        Without it, that is not judged.
+      - The paths of applications, as in O(vmstation.cluster.cluster_restore#module:paths). A file outside of these paths is an error.
+        Without it, this is not checked.
     type: list
     elements: str
 seealso:
@@ -52,7 +52,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Judge the newest backup
+- name: Check the newest backup
   vmstation.cluster.backup_archive_check:
     directory: /srv/backups
     cluster_name: vmstation
@@ -62,23 +62,23 @@ EXAMPLES = r"""
 
 RETURN = r"""
 path:
-  description: The backup.
+  description: The path of the backup.
   returned: when it could be read
   type: str
   sample: /srv/backups/vmstation-20261125T233300Z.tar.gz.gpg
 backup:
-  description: What it is of, as RV(vmstation.cluster.cluster_backup#module:backup) says it.
+  description: The content of the backup, as RV(vmstation.cluster.cluster_backup#module:backup) describes it.
   returned: when it could be read
   type: dict
   sample: {cluster: vmstation, created: "2026-11-25T23:33:00Z", kubernetes: 1.36.4, etcd: 3.6.14}
 findings:
-  description: Everything that is wrong with it, or needs attention.
+  description: All problems of the backup, and what needs attention.
   returned: when it could be read
   type: list
   elements: dict
   contains:
     rule:
-      description: The truth that does not hold.
+      description: The rule that is violated.
       type: str
       sample: every_member_of_the_backup_is_whole
     severity:
@@ -86,28 +86,72 @@ findings:
       type: str
       sample: error
     subject:
-      description: The thing that was judged.
+      description: The object that was checked.
       type: str
       sample: "archive /srv/backups/vmstation-20261125T233300Z.tar.gz, etcd.db"
     found:
-      description: What it is.
+      description: What was found.
       type: str
       sample: not there
     expected:
-      description: What it must be.
+      description: What is required.
       type: str
       sample: a file
     fix:
       description: The next step.
       type: str
+    hosts:
+      description:
+        - The hosts that the finding is about, two for the connection between them. Empty for the cluster, and for the host that the
+          module runs on.
+      type: list
+      elements: str
+      returned: always
+      sample: []
+looked_at:
+  description: What the check looked at, also where it found nothing.
+  returned: when it could be read
+  type: list
+  elements: dict
+  contains:
+    subject:
+      description: The object that was checked.
+      type: str
+      returned: always
+      sample: archive /srv/backups/vmstation-20261129.tar
+    facts:
+      description: What was seen, in a few words.
+      type: str
+      returned: always
+      sample: "a backup with 214 members"
+    state:
+      description: V(ok), V(asleep), or the worst severity of the findings about the object, V(warning), V(unknown) or V(error).
+      type: str
+      returned: always
+      sample: ok
+    hosts:
+      description: The hosts that it is about, as in RV(findings).
+      type: list
+      elements: str
+      returned: always
+      sample: []
+failure:
+  description: The parts of the error message, with the keys C(subject), C(found), C(expected) and C(fix).
+  returned: when the task fails before it has a result
+  type: dict
+  sample:
+    subject: archive /srv/backups/x.tar
+    found: no such file
+    expected: a backup
+    fix: Name another one.
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.vmstation.cluster.plugins.module_utils._backup.io import Gpg
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.keeping import check
-from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_dicts, failure_message, failures
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import HostCommands
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.encryption import Gpg
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.local_packing import LocalPacking
+from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_result, failure_message, failures
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.archives import LocalPacking
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import HostCommands
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 ARGUMENTS = {
@@ -115,7 +159,7 @@ ARGUMENTS = {
     "directory": {"type": "path"},
     "cluster_name": {"type": "str", "required": True},
     "paths": {"type": "list", "elements": "str"},
-    # a path is no secret
+    # a path, not a secret
     "passphrase_file": {"type": "path", "no_log": False},
     "recipients": {"type": "list", "elements": "str", "default": []},
     "accept_unencrypted": {"type": "bool", "default": False},
@@ -129,8 +173,8 @@ def main() -> None:
     try:
         seen = check(module.params, LocalPacking(module.params["work_directory"] or ""), Gpg(HostCommands()))
     except Refusal as refusal:
-        module.fail_json(msg=str(refusal))
-    result = {"path": seen.path, "backup": seen.manifest.summary(), "findings": as_dicts(seen.findings)}
+        module.fail_json(**refusal.as_result())
+    result = {"path": seen.path, "backup": seen.manifest.summary(), **as_result(seen.findings, seen.looked_at)}
     failing = failures(seen.findings, module.params["fail_on"])
     if failing:
         module.fail_json(msg=failure_message(failing), **result)

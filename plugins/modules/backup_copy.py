@@ -7,50 +7,51 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: backup_copy
-short_description: A plain copy of a backup, verified, for a task that takes it to a host
+short_description: Create a verified, decrypted copy of a backup for transfer to a host
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Copies a backup, or decrypts it, into a file for its owner alone, which replaces what is there. The file has its name when every file
-    in it was compared with the manifest, and not before.
-  - With O(part) it is the archive of an application that lies beside a backup, compared with the backup's manifest. Where no backup has
-    it, nothing is changed.
-  - Remove the copy, and the directory that was made for it, as soon as it is not needed. What a killed run has left, the next one removes.
+  - Copies or decrypts a backup into a file that only its owner may read, and replaces an existing file. The copy gets its final name only
+    after each of its files has been compared with the manifest.
+  - With O(part), it copies the archive of an application that is stored beside a backup, compared with that backup's manifest. If no backup
+    has the part, nothing is changed.
+  - Remove the copy, and the directory that was created for it, when it is no longer needed. The next run removes the leftovers
+    of a killed run.
 attributes:
   check_mode:
     support: none
     details:
-      - M(vmstation.cluster.backup_archive_check) judges a backup and writes nothing.
+      - To check a backup without writing anything, use M(vmstation.cluster.backup_archive_check).
   diff_mode:
     support: none
     details:
-      - What it shows would be the archive.
+      - There is no diff, because it would contain the archive.
   idempotent:
     support: none
     details:
-      - Every run writes the copy anew.
+      - Every run writes the copy again.
   platform:
     platforms: linux
 options:
   path:
     description:
-      - The backup. Without it, the newest of O(directory); with O(part), the newest that has it.
+      - The backup. Without it, the newest backup in O(directory). With O(part), the newest one that has the part.
     type: path
   directory:
     description:
-      - The directory of backups.
+      - The directory that contains the backups.
     type: path
   destination:
     description:
-      - The copy. Without it, the copy is in a new directory in O(work_directory), for its owner alone.
+      - The path of the copy. Without it, the copy is created in a new directory in O(work_directory) that only its owner can access.
     type: path
   part:
     description:
-      - Copy this part of the backup in its place, such as V(jellyfin).
+      - The part of the backup to copy instead of the backup itself, such as V(jellyfin).
     type: str
   cluster_name:
     description:
-      - The cluster that it must be of.
+      - The name of the cluster that the backup must belong to.
     type: str
     required: true
 seealso:
@@ -69,7 +70,7 @@ EXAMPLES = r"""
     passphrase_file: ~/.config/vmstation/backup-passphrase
   register: decrypted
 
-- name: Decrypt Jellyfin's configuration out of the newest backup that has it
+- name: Decrypt Jellyfin's configuration from the newest backup that has it
   vmstation.cluster.backup_copy:
     directory: /srv/backups
     part: jellyfin
@@ -80,33 +81,34 @@ EXAMPLES = r"""
 
 RETURN = r"""
 destination:
-  description: The copy. Empty where no backup has O(part).
+  description: The path of the copy. Empty if no backup has O(part).
   returned: success
   type: str
-  sample: /run/user/1000/vmstation-copied-vmstation.k3m9x_2a/backup.tar.gz
+  sample: /run/user/1000/vmstation-copied-vmstation.28998-59542.k3m9x_2a/backup.tar.gz
 path:
-  description: The backup that was copied, or whose part was. Empty where none has O(part).
+  description: The backup that was copied, or whose part was copied. Empty if no backup has O(part).
   returned: success
   type: str
   sample: /srv/backups/vmstation-20261125T233300Z.tar.gz.gpg
 part:
   description:
-    - What the part is of, as RV(vmstation.cluster.cluster_backup#module:backup) says it. Empty without O(part), and where none has it.
+    - The content of the part, as RV(vmstation.cluster.cluster_backup#module:backup) describes it. Empty without O(part), or if no backup
+      has it.
   returned: success
   type: dict
   sample: {name: jellyfin, host: storagenodet3500, label: 10.11.11}
 backup:
-  description: What it is of, as RV(vmstation.cluster.cluster_backup#module:backup) says it.
+  description: The content of the backup, as RV(vmstation.cluster.cluster_backup#module:backup) describes it.
   returned: success
   type: dict
   sample: {cluster: vmstation, created: "2026-11-25T23:33:00Z", kubernetes: 1.36.4, etcd: 3.6.14}
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.vmstation.cluster.plugins.module_utils._backup.io import Gpg
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.keeping import copy
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import HostCommands
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.encryption import Gpg
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.local_packing import LocalPacking
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.archives import LocalPacking
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import HostCommands
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 ARGUMENTS = {
@@ -115,7 +117,7 @@ ARGUMENTS = {
     "destination": {"type": "path"},
     "part": {"type": "str"},
     "cluster_name": {"type": "str", "required": True},
-    # a path is no secret
+    # a path, not a secret
     "passphrase_file": {"type": "path", "no_log": False},
     "recipients": {"type": "list", "elements": "str", "default": []},
     "accept_unencrypted": {"type": "bool", "default": False},

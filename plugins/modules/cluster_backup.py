@@ -7,25 +7,25 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cluster_backup
-short_description: Back a control plane up into one archive on its host
+short_description: Back up a control plane into one archive on its host
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Takes a snapshot of etcd, compares it with the checksum that etcd appends to it, and has C(etcdutl) walk it to its end.
-  - Puts it into an archive with the cluster's authorities, keys and certificates, kubeadm's and kubelet's configuration, kubeconfig
-    files, and O(paths), and with a manifest that has the checksum of each. C(docs/backup-and-restore.md) tells what is in it.
-  - The archive has its name when it is complete and on disk, and not before. What a killed run has left goes at the next run, and so does
-    an archive that nobody has taken away.
-  - C(etcdctl) and C(etcdutl) are the host's own, if it has them. Otherwise those of etcd's image run in a container that ends with them.
+  - Takes a snapshot of etcd, compares it with the checksum that etcd appends to it, and reads it completely with C(etcdutl).
+  - Writes it into an archive with the cluster's CAs, keys and certificates, the configuration of kubeadm and kubelet, kubeconfig files,
+    O(paths), and a manifest with the checksum of each file. C(docs/backup-and-restore.md) lists the content.
+  - The archive gets its final name only when it is complete and on disk. The next run removes leftovers of killed runs and archives that
+    were not fetched.
+  - C(etcdctl) and C(etcdutl) of the host are used if they exist. Otherwise those of etcd's image run in a temporary container.
 attributes:
   check_mode:
     support: full
     details:
-      - It tells the name, of which the time is that of the look.
+      - It returns the file name. The time in it is the time of the task.
   diff_mode:
     support: none
     details:
-      - What it shows would be the archive.
+      - There is no diff, because it would contain the archive.
   idempotent:
     support: none
     details:
@@ -35,70 +35,70 @@ attributes:
 options:
   cluster_name:
     description:
-      - The cluster's name. A host of another one is refused.
+      - The name of the cluster. A host of another cluster is rejected.
     type: str
     required: true
   paths:
     description:
-      - Files and directories of applications on this host that belong into the backup. What is not there is named in RV(backup).
+      - Files and directories of applications on this host to include. Those that do not exist are listed in RV(backup).
     type: list
     elements: str
     default: []
   parts:
     description:
-      - Archives of applications that were made on other hosts and will lie beside this one, as M(vmstation.cluster.backup_archive) keeps
-        them. The manifest has their checksums, or says why there is none.
+      - Archives of applications that were created on other hosts and are stored beside this one by M(vmstation.cluster.backup_archive). The
+        manifest contains their checksums, or the reason why one is missing.
     type: list
     elements: dict
     default: []
     suboptions:
       name:
         description:
-          - What it is of, in lower case letters, digits and C(_). It becomes a part of its file name.
+          - The name of the part, in lower case letters, digits and C(_). It becomes a part of its file name.
         type: str
         required: true
       host:
         description:
-          - The host that it is from.
+          - The host that the part comes from.
         type: str
         default: ""
       label:
         description:
-          - What it is of more closely, such as a version.
+          - A label for the part, such as a version.
         type: str
         default: ""
       size:
         description:
-          - Its size in bytes.
+          - The size of the part in bytes.
         type: int
         default: 0
       sha256:
         description:
-          - Its checksum on its host.
+          - The SHA-256 checksum of the part on its host.
         type: str
         default: ""
       missing:
         description:
-          - In the place of a checksum, why there is none.
+          - The reason why the part is missing, instead of a checksum.
         type: str
         default: ""
   destination:
     description:
-      - A directory for the archive, of this module alone.
+      - The directory for the archive. Only this module may use it.
     type: str
     default: /var/lib/vmstation/backup
   owner:
     description:
-      - The user who may read the archive, and no other. Whoever fetches it without becoming root is named here.
+      - The only user who may read the archive. Set it to the user who fetches the archive without becoming root.
     type: str
     default: root
   containerd_address:
     description:
-      - Where containerd answers.
+      - The path of containerd's socket.
     type: path
     default: /run/containerd/containerd.sock
 notes:
-  - It must run as root, on a control plane that this collection made.
+  - Run it as root, on a control plane that this collection created.
 seealso:
   - module: vmstation.cluster.backup_archive
   - module: vmstation.cluster.cluster_restore
@@ -107,7 +107,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Back the control plane up
+- name: Back up the control plane
   vmstation.cluster.cluster_backup:
     cluster_name: vmstation
     paths: [/etc/vmstation/grafana-admin-password]
@@ -118,36 +118,36 @@ EXAMPLES = r"""
 
 RETURN = r"""
 path:
-  description: The archive.
+  description: The path of the archive.
   returned: success
   type: str
   sample: /var/lib/vmstation/backup/vmstation-20261125T233300Z.tar.gz
 name:
-  description: Its file name.
+  description: The file name of the archive.
   returned: success
   type: str
   sample: vmstation-20261125T233300Z.tar.gz
 size:
-  description: Its size in bytes. V(0) in check mode.
+  description: The size of the archive in bytes. V(0) in check mode.
   returned: success
   type: int
   sample: 2231296
 sha256:
-  description: Its checksum. Empty in check mode.
+  description: The SHA-256 checksum of the archive. Empty in check mode.
   returned: success
   type: str
   sample: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
 backup:
-  description: What it is of.
+  description: The content of the backup.
   returned: success
   type: dict
   contains:
     cluster:
-      description: The cluster's name.
+      description: The name of the cluster.
       type: str
       sample: vmstation
     created:
-      description: When it was taken, UTC.
+      description: The time of the backup, in UTC.
       type: str
       sample: "2026-11-25T23:33:00Z"
     host:
@@ -155,7 +155,7 @@ backup:
       type: str
       sample: masternode
     address:
-      description: Its address.
+      description: The address of the control plane.
       type: str
       sample: 192.168.4.63
     kubernetes:
@@ -167,20 +167,21 @@ backup:
       type: str
       sample: 3.6.14
     snapshot:
-      description: The hash of etcd's snapshot, its revision and the number of its keys.
+      description: The hash, the revision and the number of keys of etcd's snapshot.
       type: dict
       sample: {hash: 2840174311, revision: 1845, keys: 912}
     members:
-      description: How many files, directories and links are in it.
+      description: The number of files, directories and links in the archive.
       type: int
       sample: 38
     absent:
-      description: Those of O(paths) that were not there.
+      description: Those of O(paths) that did not exist.
       type: list
       elements: str
       sample: []
     parts:
-      description: Archives of applications that belong to it, each with name, host, label, size and checksum; or why it is missing.
+      description: The archives of applications that belong to the backup, each with name, host, label, size and checksum, or the reason why
+        it is missing.
       type: list
       elements: dict
       sample: [{name: jellyfin, host: storagenodet3500, label: 10.11.11, size: 48234496, sha256: e3b0c44298fc..., missing: ""}]
@@ -188,7 +189,7 @@ backup:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.making import make, order
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.local_packing import LocalPacking
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.archives import LocalPacking
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.host import this_host
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
@@ -222,7 +223,7 @@ def main() -> None:
         module.fail_json(msg=str(refusal))
     for part in outcome.manifest.parts:
         if part.missing:
-            module.warn(f"The backup goes without {part.name} of {part.host or 'an unknown host'}: {part.missing}")
+            module.warn(f"The backup does not contain {part.name} of {part.host or 'an unknown host'}: {part.missing}")
     module.exit_json(changed=True, **outcome.as_result())
 
 

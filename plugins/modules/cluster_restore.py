@@ -7,82 +7,83 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cluster_restore
-short_description: Put the state of a backup in the place of a control plane's
+short_description: Restore the state of a control plane from a backup
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Restores the authorities, keys, certificates and configuration of a backup, and etcd's data, on the host that it is of, whatever is
-    left of its control plane, or on a fresh one of the same name and address.
-  - What is there is kept aside. The archive is read and etcd's new data are made while the old control plane runs on. Then the kubelet
-    and the containers of the control plane are stopped, and one state takes the place of the other.
-  - A host of another cluster, of another minor version, a damaged archive, and one with a file for a place that is neither the cluster's
-    own nor among O(paths) are refused before anything is touched. So is a link on the host that would lead a file elsewhere.
-  - Etcd's revision goes far ahead, and all before it counts as compacted. So kubelets and controllers read everything anew, and go on with
-    nothing that was undone.
-  - It may be killed anywhere and run again. M(vmstation.cluster.kubeadm_control_plane) refuses a host where that has not been done.
-  - Afterwards the control plane is down. M(vmstation.cluster.kubeadm_control_plane) makes with kubeadm what is of the host alone, and
+  - Restores the CAs, keys, certificates and configuration of a backup, and etcd's data, on the host that the backup belongs to, whatever is
+    left of its control plane, or on a new host with the same name and address.
+  - The existing state is kept aside. The archive is read and etcd's new data directory is created while the old control plane is still
+    running. Then the kubelet and the containers of the control plane are stopped, and the new state replaces the old one.
+  - Rejected before anything is changed are a host of another cluster or another minor version, a damaged archive, an archive with a file
+    outside of the cluster's own paths and O(paths), and a link on the host that would redirect a file.
+  - The revision of etcd is raised far ahead, and everything before it is marked as compacted. Kubelets and controllers therefore read
+    everything again and do not use state from after the backup.
+  - It may be killed at any point and run again. M(vmstation.cluster.kubeadm_control_plane) rejects a host with an unfinished restore.
+  - Afterwards the control plane is stopped. M(vmstation.cluster.kubeadm_control_plane) creates the host-specific files with kubeadm and
     starts it.
 attributes:
   check_mode:
     support: full
     details:
-      - It judges the archive and the host.
+      - It validates the archive and the host.
   diff_mode:
     support: none
     details:
-      - What it shows would be a whole cluster.
+      - There is no diff, because it would contain a whole cluster.
   idempotent:
     support: none
     details:
-      - Every run goes back to the backup.
+      - Every run restores the backup again.
   platform:
     platforms: linux
 options:
   archive:
     description:
-      - The archive on this host, not encrypted.
+      - The path of the archive on this host, not encrypted.
     type: path
     required: true
   cluster_name:
     description:
-      - The cluster's name.
+      - The name of the cluster.
     type: str
     required: true
   name:
     description:
-      - The host's name in the inventory. It must be that in the backup.
+      - The name of the host in the inventory. It must be the name in the backup.
     type: str
     required: true
   addresses:
     description:
-      - The host's addresses in the network plan. That in the backup must be among them.
+      - The addresses of the host in the network plan. The address in the backup must be one of them.
     type: list
     elements: str
     required: true
   keep:
     description:
-      - How many former states stay in C(/var/lib/etcd), that of before this restore included.
+      - The number of former states to keep in C(/var/lib/etcd), including the one from before this restore.
     type: int
     default: 3
   force:
     description:
-      - Put aside what this collection has not made, too. A control plane whose C(/etc/kubernetes) is damaged may look so.
+      - Whether to replace a state that this collection did not create. A control plane whose C(/etc/kubernetes) is damaged may look like
+        one.
     type: bool
     default: false
   paths:
     description:
-      - Files and directories of applications that the archive may put back, with what is below them, beside the cluster's own. The archive
-        itself is never asked for them.
+      - Files and directories of applications that the archive may restore, with everything below them, in addition to the cluster's own.
+        This list is never taken from the archive.
     type: list
     elements: str
     default: []
   containerd_address:
     description:
-      - Where containerd answers.
+      - The path of containerd's socket.
     type: path
     default: /run/containerd/containerd.sock
 notes:
-  - It must run as root. kubeadm, kubelet and a container runtime must be on the host.
+  - Run it as root. kubeadm, kubelet and a container runtime must be installed.
 seealso:
   - module: vmstation.cluster.cluster_backup
   - module: vmstation.cluster.kubeadm_control_plane
@@ -102,23 +103,24 @@ EXAMPLES = r"""
 
 RETURN = r"""
 backup:
-  description: What was restored, as RV(vmstation.cluster.cluster_backup#module:backup) says it.
+  description: The restored content, as RV(vmstation.cluster.cluster_backup#module:backup) describes it.
   returned: success
   type: dict
   sample: {cluster: vmstation, created: "2026-11-25T23:33:00Z", kubernetes: 1.36.4, etcd: 3.6.14}
 kept_aside:
-  description: Where the former state is, etcd's data in C(member) and files in C(files). Empty if there was none, and in check mode.
+  description: The path of the former state, with etcd's data in C(member) and files in C(files). Empty if there was none, and in check
+    mode.
   returned: success
   type: str
   sample: /var/lib/etcd/vmstation-before-20261126T001500Z
 removed:
-  description: Former states that are no longer kept.
+  description: The former states that were removed.
   returned: success
   type: list
   elements: str
   sample: []
 renewed:
-  description: Certificates in the backup that had expired and were renewed.
+  description: The certificates in the backup that had expired and were renewed.
   returned: success
   type: list
   elements: str
@@ -127,7 +129,7 @@ renewed:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.restoring import read_wish, restore
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.local_packing import LocalPacking
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.archives import LocalPacking
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.host import this_host
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 

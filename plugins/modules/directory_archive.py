@@ -7,24 +7,24 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: directory_archive
-short_description: Archive a directory of this host under the time, and keep the newest archives
+short_description: Archive a directory of this host, and keep the newest archives
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Writes a C(.tar.gz) of a directory with owners, modes and links, for O(owner) alone (mode 0600). It stands under its name when it is
-    complete and on disk, and not before.
-  - Where there is less room than the files have together, nothing is written.
-  - Removes the oldest archives of that name, so that O(keep) are left. Other files are left alone.
-  - Nothing may write to the directory meanwhile.
+  - Writes a C(.tar.gz) of a directory with owners, modes and links, that only O(owner) may read (mode 0600). It gets its final name only
+    when it is complete and on disk.
+  - If the free space is smaller than the total size of the files, nothing is written.
+  - Removes the oldest archives with that name, so that O(keep) archives remain. Other files are not changed.
+  - No process may write to the directory during the run.
 attributes:
   check_mode:
     support: full
     details:
-      - It tells the names, of which the time is that of the look.
+      - It returns the file names. The time in them is the time of the task.
   diff_mode:
     support: none
     details:
-      - What it shows would be the archive.
+      - There is no diff, because it would contain the archive.
   idempotent:
     support: none
     details:
@@ -39,35 +39,36 @@ options:
     required: true
   destination:
     description:
-      - The directory for archives, which must exist, outside of O(source).
+      - The directory for archives. It must exist and be outside of O(source).
     type: str
     required: true
   name:
     description:
-      - What the archives are called, in letters, digits, underscores and dots.
+      - The name of the archives, of letters, digits, underscores and dots.
     type: str
     required: true
   label:
     description:
-      - What this archive is of, such as a version. Characters other than letters, digits, C(_), C(.) and C(-) become C(_).
+      - A label for this archive, such as a version. Characters other than letters, digits, C(_), C(.) and C(-) are replaced by C(_).
     type: str
     required: true
   keep:
     description:
-      - How many archives of O(name) stay, this one included, whatever their label.
+      - The number of archives with O(name) to keep, including this one, whatever their label.
     type: int
     default: 3
   owner:
     description:
-      - The user who may read the archive, and no other. Whoever fetches it without becoming root is named here. Without it, who runs this.
+      - The only user who may read the archive. Set it to the user who fetches the archive without becoming root. Without it, the user who
+        runs the module.
     type: str
   maximum_size:
     description:
-      - How large the files may be together, such as V(20GiB). Larger directories are refused. Without it, any size will do.
+      - The maximum total size of the files, such as V(20GiB). A larger directory is rejected. Without it, there is no limit.
     type: str
   timeout:
     description:
-      - Seconds after which an archive that is not complete is given up.
+      - The maximum time in seconds to write the archive.
     type: int
     default: 3600
 seealso:
@@ -77,7 +78,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Keep the configuration before another version opens it
+- name: Archive the configuration before another version opens it
   vmstation.cluster.directory_archive:
     source: /var/lib/vmstation/jellyfin/config
     destination: /var/lib/vmstation/jellyfin-backups
@@ -89,22 +90,22 @@ EXAMPLES = r"""
 
 RETURN = r"""
 path:
-  description: The archive, named O(name), O(label) and the time in UTC.
+  description: The path of the archive. Its name consists of O(name), O(label) and the time in UTC.
   returned: success
   type: str
   sample: /var/lib/vmstation/jellyfin-backups/jellyfin-10.11.10-20261124T101500Z.tar.gz
 size:
-  description: Its size in bytes. V(0) in check mode.
+  description: The size of the archive in bytes. V(0) in check mode.
   returned: success
   type: int
   sample: 48234496
 sha256:
-  description: Its checksum. Empty in check mode.
+  description: The SHA-256 checksum of the archive. Empty in check mode.
   returned: success
   type: str
   sample: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
 removed:
-  description: The archives that were removed, or would be.
+  description: The archives that were removed, or would be in check mode.
   returned: success
   type: list
   elements: str
@@ -112,10 +113,9 @@ removed:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.archives import LocalArchives
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.directories import LocalArchives
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
-from ansible_collections.vmstation.cluster.plugins.module_utils._storage.archives import order
-from ansible_collections.vmstation.cluster.plugins.module_utils._storage.archiving import archive
+from ansible_collections.vmstation.cluster.plugins.module_utils._storage.archiving import archive, order
 
 ARGUMENTS = {
     "source": {"type": "str", "required": True},

@@ -7,61 +7,60 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: directory_restore
-short_description: Put a directory of this host back from its archive
+short_description: Restore a directory of this host from its archive
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Takes the directory of an archive that M(vmstation.cluster.directory_archive) wrote out beside its place, with owners, modes, times and
-    links, and renames it when it is complete and on disk, and not before.
-  - No link of the archive is followed. One with names that lead elsewhere, or with a file that has setuid or setgid, is refused before
-    anything is written. Any owner is restored, root too, as such a file gives nobody more than its content.
-  - A directory that has something in it stays, unless O(existing=replace). Then it is kept aside, named O(destination), C(.before-) and
-    the time.
-  - Nothing may use the directory meanwhile.
+  - Unpacks an archive that M(vmstation.cluster.directory_archive) wrote into a temporary directory beside O(destination), with owners,
+    modes, times and links, and renames that directory only when it is complete and on disk.
+  - Links in the archive are not followed. An archive with paths that lead outside, or with a setuid or setgid file, is rejected before
+    anything is written. Every owner is restored, including root, because such a file grants nothing more than its content.
+  - A directory that is not empty is kept, unless O(existing=replace). Then it is renamed to O(destination), C(.before-) and the time.
+  - No process may use the directory during the run.
 attributes:
   check_mode:
     support: full
     details:
-      - It reads O(archive) and writes nothing. The time in RV(kept_aside) is that of the look.
+      - It reads O(archive) and writes nothing. The time in RV(kept_aside) is the time of the task.
   diff_mode:
     support: none
     details:
-      - What it shows would be the archive.
+      - There is no diff, because it would contain the archive.
   idempotent:
     support: partial
     details:
-      - With O(existing=keep) what is there stays. With O(existing=replace) every run replaces it.
+      - With O(existing=keep), an existing directory is kept. With O(existing=replace), every run replaces it.
   platform:
     platforms: linux
 options:
   archive:
     description:
-      - The archive, on this host.
+      - The path of the archive on this host.
     type: str
     required: true
   sha256:
     description:
-      - Its checksum. Empty means that it is not compared.
+      - The SHA-256 checksum of the archive. If empty, it is not compared.
     type: str
     default: ""
   destination:
     description:
-      - The directory. Directories that it is in are made. It must be no mount point and no link.
+      - The directory to restore. Missing parent directories are created. It must not be a mount point or a link.
     type: str
     required: true
   existing:
     description:
-      - V(keep) leaves a directory alone that has something in it. V(replace) keeps it aside.
+      - V(keep) does not change a directory that is not empty. V(replace) renames it and restores the archive in its place.
     type: str
     choices: [keep, replace]
     default: keep
   keep:
     description:
-      - How many former directories stay aside.
+      - The number of renamed former directories to keep.
     type: int
     default: 3
 notes:
-  - It must run as root, as owners are restored by their numbers.
+  - Run it as root, because owners are restored by their numeric IDs.
 seealso:
   - module: vmstation.cluster.directory_archive
 extends_documentation_fragment:
@@ -69,7 +68,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Put Jellyfin's configuration back on a new disk
+- name: Restore Jellyfin's configuration on a new disk
   vmstation.cluster.directory_restore:
     archive: /var/lib/vmstation/restore/jellyfin.tar.gz
     destination: /var/lib/vmstation/jellyfin/config
@@ -78,12 +77,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 kept_aside:
-  description: Where the former directory is, or would be. Empty if nothing was there, or if it stays.
+  description: The path of the former directory, or what it would be in check mode. Empty if nothing existed, or if it was kept.
   returned: success
   type: str
   sample: /var/lib/vmstation/jellyfin/config.before-20261125T233300Z
 removed:
-  description: Former directories that are no longer kept.
+  description: The former directories that were removed.
   returned: success
   type: list
   elements: str
@@ -91,9 +90,9 @@ removed:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.directories import LocalDirectories
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.directories import LocalDirectories
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
-from ansible_collections.vmstation.cluster.plugins.module_utils._storage.restoring import read_wish, restore
+from ansible_collections.vmstation.cluster.plugins.module_utils._storage.archiving import read_wish, restore
 
 ARGUMENTS = {
     "archive": {"type": "str", "required": True},

@@ -1,12 +1,7 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""etcdctl and etcdutl: the host's own, or those of the etcd image in a container that lives as long as the command.
-
-etcdutl restore gives a revision again that clients have seen with other contents: a watch that goes on from there, of a kubelet or a
-controller, would miss what was undone. So the revision is set ahead of all that anybody has seen, and all before it is marked as compacted:
-then clients read everything anew. https://etcd.io/docs/v3.6/op-guide/recovery/ ("Revision difference").
-"""
+"""etcdctl and etcdutl (the host's or the etcd image's), and a control plane stopped for a restore."""
 
 from __future__ import annotations
 
@@ -16,10 +11,21 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._backup.manifest import Snapshot
-from ansible_collections.vmstation.cluster.plugins.module_utils._ctr import calls_to_remove, ctr
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Commands
-from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+from .._ctr import calls_to_remove, ctr
+from .._host.commands import Commands
+from .._kubeadm.host import NodeHost
+from .._kubeadm.state import COMPONENTS, MANIFESTS
+from .._kubeadm.static_pods import stop
+from .._refusal import Refusal
+from .._versions import image_tag
+from .manifest import Snapshot
+
+# etcdctl and etcdutl: the host's own, or those of the etcd image in a container that lives as long as the command.
+#
+# etcdutl restore gives a revision again that clients have seen with other contents: a watch that goes on from there, of a kubelet or a
+# controller, would miss what was undone. So the revision is set ahead of all that any client has seen, and all before it is marked as
+# compacted:
+# then clients read everything again. https://etcd.io/docs/v3.6/op-guide/recovery/ ("Revision difference").
 
 CONTAINER = "vmstation-etcd"
 PKI = "/etc/kubernetes/pki/etcd"
@@ -112,15 +118,13 @@ def image_of(manifest: str, path: str) -> str:
     """The image of a static Pod's manifest, as kubeadm writes it."""
     match = _IMAGE.search(manifest)
     if not match:
-        raise Refusal(
-            path, "no image" if manifest else "not there", "a manifest of kubeadm", "Run site.yml: it makes again what is missing."
-        )
+        raise Refusal(path, "no image" if manifest else "not there", "a manifest of kubeadm", "Run site.yml: it recreates what is missing.")
     return match[1]
 
 
 def version_of(image: str) -> str:
     """The version that an image's tag says: kubeadm's images have no other, etcd's has a number behind it."""
-    match = _TAG.match(image.rpartition(":")[2])
+    match = _TAG.match(image_tag(image))
     if not match:
         raise Refusal(f"image {image}", "no version in its tag", "a tag such as v1.36.4 or 3.6.8-0", "Use kubeadm's own images.")
     return ".".join(match.groups())
@@ -136,5 +140,15 @@ def etcd_image(listed: str) -> str:
     """Etcd's among the images that kubeadm lists."""
     found = [line for line in listed.split() if re.search(r"(^|/)etcd:", line)]
     if not found:
-        raise Refusal("kubeadm config images list", "no image of etcd", "one", "See what it says with the configuration in the backup.")
+        raise Refusal("kubeadm config images list", "no image of etcd", "one", "Run it with the configuration in the backup.")
     return found[0]
+
+
+# Stops a control plane so that nothing reads or writes its files: the kubelet, its static Pods' manifests, their containers.
+
+
+def stop_control_plane(host: NodeHost, socket: str) -> None:
+    """Ordinary Pods run on. The manifests are kubeadm's, which makes them again."""
+    host.commands.run(["systemctl", "stop", "kubelet"], timeout=120.0)
+    host.write({f"{MANIFESTS}/{name}.yaml": None for name in COMPONENTS})
+    stop(COMPONENTS, host, socket)

@@ -1,36 +1,168 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The manifest of a backup: what it is of, what is in it, and whether all of that is whole."""
+"""A backup's manifest and file names: what it contains, and whether it is complete."""
 
 from __future__ import annotations
 
 import json
 import posixpath
+import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, TypeVar
+from datetime import datetime, timezone
+from typing import Any, Optional, TypeVar
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.packing import Contents, Member
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.mark import MARKER
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.pieces import IRREPLACEABLE
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.state import AUTHORITIES, PKI
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.tools import CONFIGURATION
-from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+from .._findings import Finding
+from .._host.archives import Contents, Member
+from .._host.mark import MARKER
+from .._kubeadm.state import AUTHORITIES, CONFIGURATION, IRREPLACEABLE, PKI
+from .._refusal import Refusal
+from .._storage.archiving import UNFINISHED
+
+# How backups are called, which of them is the newest, and which are no longer kept.
+
+SUFFIX = ".tar.gz"
+ENCRYPTED = ".gpg"
+# sorts as text as it does as time
+_TIME = "%Y%m%dT%H%M%SZ"
+_CREATED = "%Y-%m-%dT%H:%M:%SZ"
+_WRITTEN_TIME = r"\d{8}T\d{6}Z"
+_PART = r"[a-z][a-z0-9_]*"
+_FINGERPRINT = re.compile(r"(?:[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64})!?")
+_CLUSTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+def refuse_unfit_cluster(cluster: str) -> None:
+    """A cluster's name becomes the beginning of file names."""
+    if not _CLUSTER.fullmatch(cluster):
+        raise Refusal("cluster_name", repr(cluster), "letters, digits, _, . and -", "Correct the name of the cluster.")
+
+
+def refuse_unfit_part(subject: str, part: str) -> None:
+    """A part's name becomes one of file names, too."""
+    if not re.fullmatch(_PART, part):
+        raise Refusal(subject, repr(part), "lower case letters, digits and _", "Name it after the application.")
+
+
+def refuse_ambiguous(recipients: Sequence[str]) -> None:
+    """Reject names and addresses: each key in the ring that has them would do."""
+    for one in recipients:
+        if not _FINGERPRINT.fullmatch(one):
+            step = f"Run `gpg --fingerprint {shlex.quote(one)}`, and write the fingerprint of that key without spaces."
+            raise Refusal("recipients", repr(one), "fingerprints, as any key can have a name or an e-mail address", step)
+
+
+def created(now: float) -> str:
+    return datetime.fromtimestamp(now, timezone.utc).strftime(_CREATED)
+
+
+def seconds(when: str) -> float:
+    """Seconds since 1970 of what ``created`` wrote."""
+    try:
+        return datetime.strptime(when, _CREATED).replace(tzinfo=timezone.utc).timestamp()
+    except ValueError:
+        raise Refusal("the backup's time", repr(when), "one as in 2026-11-25T23:33:00Z", "Choose another backup.") from None
+
+
+def stamp(now: float) -> str:
+    """A time as names have it."""
+    return datetime.fromtimestamp(now, timezone.utc).strftime(_TIME)
+
+
+def file_name(cluster: str, now: float) -> str:
+    return f"{cluster}-{stamp(now)}{SUFFIX}"
+
+
+def backups(cluster: str, files: Iterable[str]) -> list[str]:
+    """The backups of a cluster, the oldest first, encrypted ones too."""
+    return [name for _time, name in _named(cluster, files)]
+
+
+def named_at(cluster: str, file: str) -> Optional[float]:
+    """When the backup of this name was begun, in seconds since 1970; None for the name of something else."""
+    for time, _name in _named(cluster, [file]):
+        try:
+            return datetime.strptime(time, _TIME).replace(tzinfo=timezone.utc).timestamp()
+        except ValueError:  # the 99th of a month
+            return None
+    return None
+
+
+def encrypted(files: Iterable[str]) -> list[str]:
+    """Those that only a key opens."""
+    return [name for name in files if name.endswith(ENCRYPTED)]
+
+
+def newest(cluster: str, files: Iterable[str]) -> Optional[str]:
+    return next(reversed(backups(cluster, files)), None)
+
+
+def part_name(backup: str, part: str) -> str:
+    """What an application's archive is called that belongs to a backup and lies beside it; encrypted as the backup is."""
+    end = backup.rfind(SUFFIX)
+    # who renames a backup renames its parts likewise
+    end = len(backup) if end < 0 else end
+    return f"{backup[:end]}.{part}{backup[end:]}"
+
+
+def with_part(cluster: str, files: Iterable[str], part: str) -> list[str]:
+    """The backups that have this part beside them, the oldest first."""
+    there = set(files)
+    return [name for name in backups(cluster, there) if part_name(name, part) in there]
+
+
+def parts_without_backup(cluster: str, files: Iterable[str]) -> list[str]:
+    """Parts whose backup is gone, or never got its name: nothing shows any more whether they are whole."""
+    there = set(files)
+    belonging = {part_name(name, part) for name in backups(cluster, there) for _file, part in _parts(cluster, there)}
+    return sorted(file for file, _part in _parts(cluster, there) if file not in belonging)
+
+
+def no_longer_kept(cluster: str, files: Iterable[str], keep: int) -> list[str]:
+    """The oldest backups, so many that ``keep`` are left; but never the newest one that has a part, for later ones may go without.
+
+    Other files do not count.
+    """
+    there = set(files)
+    found = backups(cluster, there)
+    spared = {name for _file, part in _parts(cluster, there) for name in with_part(cluster, there, part)[-1:]}
+    return [name for name in found[: max(0, len(found) - keep)] if name not in spared]
+
+
+def unfinished(cluster: str, files: Iterable[str]) -> list[str]:
+    """What killed runs have left of backups and their parts, on the host or the controller."""
+    of_backup, of_part = rf"{_WRITTEN_TIME}(?:\.{_PART})?", _PART
+    form = re.compile(rf"\.?{re.escape(cluster)}-(?:{of_backup}|{of_part}){re.escape(SUFFIX)}(?:\.[a-z]+)*{re.escape(UNFINISHED)}")
+    return sorted(name for name in files if form.fullmatch(name))
+
+
+def _parts(cluster: str, files: Iterable[str]) -> list[tuple[str, str]]:
+    """File and part."""
+    form = re.compile(rf"{re.escape(cluster)}-{_WRITTEN_TIME}\.({_PART}){re.escape(SUFFIX)}(?:{re.escape(ENCRYPTED)})?")
+    return sorted((name, match[1]) for name in files if (match := form.fullmatch(name)))
+
+
+def _named(cluster: str, files: Iterable[str]) -> list[tuple[str, str]]:
+    form = re.compile(rf"{re.escape(cluster)}-({_WRITTEN_TIME}){re.escape(SUFFIX)}(?:{re.escape(ENCRYPTED)})?")
+    return sorted((match[1], name) for name in files if (match := form.fullmatch(name)))
+
+
+# The manifest of a backup: what it is of, what is in it, and whether all of that is whole.
 
 SCHEMA = "vmstation.cluster/backup/1"
 NAME = "manifest.json"
 SNAPSHOT = "etcd.db"
 FILES = "files"
-# without these there is nothing to restore; an authority's key may be kept elsewhere by its owner
+# without these there is nothing to restore; the key of a CA may be kept elsewhere by its owner
 NEEDED = (SNAPSHOT, *(FILES + path for path in (*IRREPLACEABLE, MARKER, CONFIGURATION)))
 WANTED = tuple(f"{FILES}{PKI}/{name}.key" for name in AUTHORITIES)
-_NOT_OURS = "It is not as backup.yml writes it: take another."
+_NOT_OURS = "It differs from what backup.yml writes: use another backup."
 _KINDS = ("file", "directory", "link")
 _SHOWN = 5
-_TAKE_ANOTHER = "Take the backup before it, and see what damaged this one: a disk, or a copy that was cut short."
+_TAKE_ANOTHER = "Use the previous backup, and find out what damaged this one: a disk, or an incomplete copy."
 
 
 @dataclass(frozen=True)
@@ -105,9 +237,9 @@ def read_manifest(contents: Contents, subject: str) -> Manifest:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Refusal(
             subject,
-            f"no manifest that can be read ({error})",
+            f"no readable manifest ({error})",
             f"{NAME} with schema {SCHEMA} as the first member",
-            "It is no backup of backup.yml, or one of another release of vmstation.cluster: take another.",
+            "It is not a backup of backup.yml, or one of another release of vmstation.cluster: use another.",
         ) from error
 
 
@@ -130,7 +262,7 @@ def _require_schema(read: Mapping[str, Any]) -> None:
 
 
 def judge(manifest: Manifest, contents: Contents, cluster: str, subject: str) -> list[Finding]:
-    """Everything that is wrong with a backup. cluster: whose it must be; empty: anybody's."""
+    """Everything that is wrong with a backup. cluster: whose it must be; empty: any cluster's."""
     return [
         *_of_the_cluster(manifest, cluster, subject),
         *_trustworthy(manifest, subject),
@@ -178,8 +310,8 @@ def _complete(manifest: Manifest, subject: str) -> Iterable[Finding]:
                 "error" if severity == "error" else "warning",
                 subject,
                 f"no {', '.join(lacking)}",
-                "what a control plane cannot be made again without",
-                "Choose another backup." if severity == "error" else "Have these keys at hand: they were not on the host.",
+                "everything that a control plane cannot be recreated without",
+                "Choose another backup." if severity == "error" else "Keep these keys ready: they were not on the host.",
             )
     if manifest.absent:
         yield Finding(
@@ -188,7 +320,7 @@ def _complete(manifest: Manifest, subject: str) -> Iterable[Finding]:
             subject,
             f"without {', '.join(manifest.absent)}, not there when it was taken",
             "every path of backup_paths",
-            "Nothing to do if nothing was to be there.",
+            "Nothing to do if they were not expected.",
         )
     for part in manifest.parts:
         if part.missing:
@@ -198,7 +330,7 @@ def _complete(manifest: Manifest, subject: str) -> Iterable[Finding]:
                 f"{subject}, {part.name}",
                 f"none: {part.missing}",
                 f"what {part.name} keeps on its host",
-                "Put right what it names and run backup.yml again; the newest backup that has it stays meanwhile.",
+                "Correct the problem and run backup.yml again; the newest backup that contains it is kept meanwhile.",
             )
 
 
@@ -212,7 +344,7 @@ def _whole(manifest: Manifest, found: Mapping[str, Member], subject: str) -> Ite
         elif _identity(there) != _identity(member):
             yield Finding(rule, "error", f"{subject}, {member.name}", _told(there), _told(member), _TAKE_ANOTHER)
     for name in sorted(set(found) - known):
-        yield Finding(rule, "error", f"{subject}, {name}", "a member that the manifest does not know", "none", _TAKE_ANOTHER)
+        yield Finding(rule, "error", f"{subject}, {name}", "a member that is not in the manifest", "none", _TAKE_ANOTHER)
 
 
 def _identity(member: Member) -> tuple[object, ...]:

@@ -13,28 +13,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._backup import names
-from ansible_collections.vmstation.cluster.plugins.module_utils._backup.etcd import EtcdTools, bump, etcd_image, minor, version_of
-from ansible_collections.vmstation.cluster.plugins.module_utils._backup.manifest import FILES, SNAPSHOT, Manifest, judge, read_manifest
-from ansible_collections.vmstation.cluster.plugins.module_utils._backup.places import judge_places, place_of, read_paths
-from ansible_collections.vmstation.cluster.plugins.module_utils._backup.stopping import stop_control_plane
-from ansible_collections.vmstation.cluster.plugins.module_utils._findings import failures
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.packing import Packing
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.certificates import read_expirations
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.host import NodeHost
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.mark import MARKER
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.state import (
-    ETCD_DATA,
-    KUBELET_CONF,
-    KUBELET_FILES,
-    KUBERNETES,
-    PKI,
-    RESTORING,
-    read_node_files,
-)
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.tools import CONFIGURATION, Kubeadm
-from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
-from ansible_collections.vmstation.cluster.plugins.module_utils._storage.sizes import show_size
+from .._findings import failures
+from .._host.archives import Packing
+from .._host.mark import MARKER
+from .._kubeadm.certificates import due, read_expirations, renew
+from .._kubeadm.host import NodeHost
+from .._kubeadm.state import CONFIGURATION, ETCD_DATA, KUBELET_CONF, KUBELET_FILES, KUBERNETES, PKI, RESTORING, Kubeadm, read_node_files
+from .._refusal import Refusal
+from .._sizes import show_size
+from .._x509 import KUBELET_PKI
+from . import manifest as names
+from .etcd import EtcdTools, bump, etcd_image, minor, stop_control_plane, version_of
+from .making import judge_places, place_of, read_paths, with_own_mode
+from .manifest import FILES, SNAPSHOT, Manifest, judge, read_manifest
 
 LOCK_SECONDS = 600.0
 PULL_SECONDS = 900.0
@@ -43,7 +34,6 @@ MEMBER = f"{ETCD_DATA}/member"
 WORK = f"{ETCD_DATA}/vmstation-restoring"
 ASIDE = "vmstation-before-"
 RENEWED = "renewed.json"
-KUBELET_PKI = "/var/lib/kubelet/pki"
 CREDENTIALS = "kubelet-client"
 
 
@@ -80,7 +70,7 @@ class Outcome:
 
 def read_wish(params: Mapping[str, Any]) -> Wish:
     if params["keep"] < 1:
-        raise Refusal("keep", str(params["keep"]), "1 at least", "What was there before a restore is never lost at once.")
+        raise Refusal("keep", str(params["keep"]), "1 at least", "The state before a restore is always kept for a while.")
     names.refuse_unfit_cluster(params["cluster_name"])
     return Wish(
         params["archive"],
@@ -135,7 +125,7 @@ def _refuse_unfit(wish: Wish, host: NodeHost, packing: Packing) -> Manifest:
     needed = 3 * sum(member.size for member in manifest.members) + (64 << 20)
     free = packing.free(ETCD_DATA)
     if free < needed:
-        raise Refusal(ETCD_DATA, f"{show_size(free)} free", f"{show_size(needed)} to restore beside what is there", "Free some room.")
+        raise Refusal(ETCD_DATA, f"{show_size(free)} free", f"{show_size(needed)} to restore beside the present data", "Free some space.")
     return manifest
 
 
@@ -144,7 +134,7 @@ def _refuse_another_host(wish: Wish, manifest: Manifest) -> None:
         raise Refusal(
             f"host {wish.host}",
             f"the addresses {', '.join(wish.addresses)}",
-            f"{manifest.host} with {manifest.address}, which stand in the backup's certificates and in every kubeconfig file",
+            f"{manifest.host} with {manifest.address}, which are in the backup's certificates and in every kubeconfig file",
             "Give the host that name and address, in the inventory and itself.",
         )
 
@@ -164,9 +154,9 @@ def _refuse_another_cluster(wish: Wish, host: NodeHost) -> None:
         if foreign:
             raise Refusal(
                 f"host {wish.host}",
-                f"{', '.join(foreign)}, and no {MARKER}: what another cluster left, or the rest of a damaged one",
+                f"{', '.join(foreign)}, and no {MARKER}: left by another cluster, or by a damaged one",
                 f"the control plane of {wish.cluster}, or a host without a cluster",
-                "Look what it is. If it may be put aside, pass `force: true` (playbooks/restore.yml: `-e restore_force=true`).",
+                "Find out what it is. If it may be moved aside, pass `force: true` (playbooks/restore.yml: `-e restore_force=true`).",
             )
 
 
@@ -213,7 +203,7 @@ def _prepare(wish: Wish, manifest: Manifest, host: NodeHost, packing: Packing) -
     image = etcd_image(host.commands.run(["kubeadm", "config", "images", "list", f"--config={configuration}"], timeout=60.0).stdout)
     if minor(version_of(image)) != minor(manifest.etcd):
         required = f"etcd {'.'.join(minor(manifest.etcd))}, as in the backup"
-        raise Refusal(f"image {image}", f"etcd {version_of(image)}", required, "Install the Kubernetes release that the backup is of.")
+        raise Refusal(f"image {image}", f"etcd {version_of(image)}", required, "Install the Kubernetes release of the backup.")
     stored = host.commands.run(["ctr", "--address", wish.socket, "--namespace", "k8s.io", "images", "list", "--quiet"], timeout=60.0)
     if image not in stored.stdout.split():
         host.commands.run(["kubeadm", "config", "images", "pull", f"--config={configuration}"], timeout=PULL_SECONDS)
@@ -222,7 +212,7 @@ def _prepare(wish: Wish, manifest: Manifest, host: NodeHost, packing: Packing) -
     tools.restore(f"{WORK}/{SNAPSHOT}", f"{WORK}/data", WORK, name=manifest.host, address=manifest.address, ahead=ahead)
     if not packing.exists(f"{WORK}/data/member"):
         raise Refusal(
-            f"{WORK}/data", "no data in it", "what etcdutl restores", "Run `etcdutl snapshot restore` by hand and see what it says."
+            f"{WORK}/data", "no data in it", "what etcdutl restores", "Run `etcdutl snapshot restore` manually and see its output."
         )
     packing.sync()
 
@@ -237,27 +227,24 @@ def _copy_aside(manifest: Manifest, packing: Packing, aside: str) -> None:
 
 
 def _put_in_place(wish: Wish, manifest: Manifest, packing: Packing) -> None:
-    """The backup's files, then etcd's data. What is of the host alone is made anew by kubeadm."""
+    """The backup's files, then etcd's data. What is of the host alone is recreated by kubeadm."""
     wanted = {member.path for member in manifest.files()}
     for path in _below(packing, PKI):
         if path not in wanted:
             packing.remove(path)
-    # kubelet's credentials may be those of another authority
+    # kubelet's credentials may be those of another CA
     for path in (KUBELET_CONF, f"{KUBERNETES}/bootstrap-kubelet.conf", *_credentials(packing)):
         packing.remove(path)
     for member in manifest.files():
-        packing.place(f"{WORK}/{member.name}", member, place_of(member.path, wish.paths))
+        packing.place(f"{WORK}/{member.name}", with_own_mode(member), place_of(member.path, wish.paths))
     packing.rename(f"{WORK}/data/member", MEMBER)
 
 
 def _renew_expired(host: NodeHost) -> list[str]:
     """Certificates that expired since the backup: with them, nothing would start."""
-    kubeadm = Kubeadm(host.commands)
-    expired = [str(one["name"]) for one in read_expirations(kubeadm.certificates().stdout) if one["days"] < 0]
-    renewable = [name for name in expired if not name.endswith("ca") and name != "kubelet.conf"]
-    for name in renewable:
-        host.commands.run(["kubeadm", "certs", "renew", name, f"--config={CONFIGURATION}"], timeout=60.0)
-    return renewable
+    expired = [one.name for one in due(read_expirations(Kubeadm(host.commands).certificates().stdout), least_days=0)]
+    renew(expired, host)
+    return expired
 
 
 def _is_of_the_cluster(path: str) -> bool:
