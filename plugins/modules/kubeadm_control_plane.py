@@ -7,16 +7,18 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kubeadm_control_plane
-short_description: Make a host the control plane of a cluster with kubeadm, and keep it whole
+short_description: Create the control plane of a cluster with kubeadm, and repair it
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Runs C(kubeadm init) on a host that has no control plane yet, with a configuration that C(kubeadm config validate) has accepted.
-  - An init that was killed in mid-way, or whose SSH connection was lost, is taken up by the next run. Nothing that it made is lost.
-  - On a control plane that stands, what is missing is made again by the phase of kubeadm that makes it. Among that are manifests of static
-    Pods, kubeconfig files, certificates, the kubelet's service, kube-proxy and kubeadm's ConfigMaps.
-  - What another cluster left is named and refused. So is a control plane that lost what nothing can make again.
-  - Service ranges beyond the API server's own are made as ServiceCIDR objects and waited for.
+  - Runs C(kubeadm init) on a host without a control plane, with a configuration that C(kubeadm config validate) has accepted.
+  - If an init was killed or its SSH connection was lost, the next run continues it. Nothing that it created is lost.
+  - On an existing control plane, anything that is missing is created again by the corresponding phase of kubeadm. This includes manifests
+    of static Pods, kubeconfig files, certificates, the kubelet's service, kube-proxy and kubeadm's ConfigMaps.
+  - Certificates of kubeadm are renewed before they expire, and the static Pods that read them only when they start are restarted one after
+    the other. If the kubelet's client certificate has expired, because the host was off, it is created again.
+  - Leftovers of another cluster are reported and rejected. So is a control plane that lost something that cannot be recreated.
+  - Service ranges beyond those of the API server are created as ServiceCIDR objects, and the module waits for them.
   - A difference between the configuration and the running cluster is reported as a finding, and nothing is changed.
 extends_documentation_fragment:
   - vmstation.cluster.attributes
@@ -24,11 +26,11 @@ attributes:
   check_mode:
     support: full
     details:
-      - It reads and predicts. On a host without kubeadm the configuration is not validated.
+      - It reads and predicts. On a host without kubeadm, the configuration is not validated.
   diff_mode:
     support: full
     details:
-      - The difference is that of kubeadm's configuration file. It holds no secrets.
+      - The diff shows kubeadm's configuration file. It contains no secrets.
   idempotent:
     support: full
   platform:
@@ -36,40 +38,53 @@ attributes:
 options:
   configuration:
     description:
-      - The documents that kubeadm reads, an C(InitConfiguration) and a C(ClusterConfiguration) at least.
-      - The filter P(vmstation.cluster.kubeadm_init_configuration#filter) makes them from the network plan.
+      - The documents of kubeadm's configuration, at least an C(InitConfiguration) and a C(ClusterConfiguration).
+      - The filter P(vmstation.cluster.kubeadm_init_configuration#filter) creates them from the network plan.
     type: list
     elements: dict
     required: true
+  unverified_configuration:
+    description:
+      - The same documents without the settings with which the control plane verifies kubelets. They are used instead on an existing control
+        plane whose API server does not verify kubelets (C(--kubelet-certificate-authority)). So nothing that is created again there, also
+        after a restore, verifies kubelets before they have certificates. M(vmstation.cluster.kubelet_certificates) changes this.
+      - If the manifest of the API server is missing, the previous configuration file decides.
+      - The default is to use O(configuration) always.
+    type: list
+    elements: dict
+    version_added: 0.2.0
   service_cidrs:
     description:
-      - Service ranges beyond those of the C(ClusterConfiguration). Each gets a ServiceCIDR unless one holds it already.
-      - Other ServiceCIDR objects are reported and left as they are.
+      - Service ranges beyond those of the C(ClusterConfiguration). A ServiceCIDR is created for each, unless one contains it already.
+      - Other ServiceCIDR objects are reported and not changed.
     type: list
     elements: str
     default: []
   timeout:
     description:
-      - Seconds that C(kubeadm init) may take, and after it seconds until the API server is ready.
+      - The maximum time in seconds for C(kubeadm init), and then for the API server to become ready.
     type: int
     default: 600
   certificate_days:
     description:
-      - A certificate that expires in fewer days is reported as a finding.
+      - The minimum number of days that a certificate must still be valid. One that expires earlier is renewed by kubeadm.
+      - Certificates that kubeadm cannot renew are reported as findings. These are CAs, and certificates whose CA key is not on the host.
+      - If C(certificateValidityPeriod) of the C(ClusterConfiguration) is short, certificates are renewed only in its last third.
     type: int
     default: 30
 notes:
-  - It must run as root. kubeadm, kubelet, kubectl and a container runtime must be on the host.
-  - The output of C(kubeadm init) is kept in C(/var/log/vmstation-kubeadm-init.log), the configuration in
-    C(/etc/kubernetes/vmstation-kubeadm.yaml), and the mark of this collection in C(/etc/kubernetes/vmstation-cluster.json).
+  - Run it as root. kubeadm, kubelet, kubectl and a container runtime must be installed.
+  - The output of C(kubeadm init) is written to C(/var/log/vmstation-kubeadm-init.log), the configuration to
+    C(/etc/kubernetes/vmstation-kubeadm.yaml), and the mark of this collection to C(/etc/kubernetes/vmstation-cluster.json).
 seealso:
   - plugin: vmstation.cluster.kubeadm_init_configuration
     plugin_type: filter
+  - module: vmstation.cluster.kubelet_certificates
   - module: vmstation.cluster.node_preflight_check
 """
 
 EXAMPLES = r"""
-- name: Make the host a control plane
+- name: Create the control plane
   vmstation.cluster.kubeadm_control_plane:
     configuration: "{{ network_plan | vmstation.cluster.kubeadm_init_configuration('masternode', ['192.168.4.63'], '1.36.4') }}"
     service_cidrs: [10.233.0.0/24]
@@ -86,31 +101,31 @@ EXAMPLES = r"""
 RETURN = r"""
 situation:
   description:
-    - What stood on the host before this run. V(absent) is nothing, V(interrupted) an init that did not come to its end, V(complete) a
-      control plane.
+    - The state of the host before this run. V(absent) means no control plane, V(interrupted) an unfinished init, V(complete) a control
+      plane.
   returned: success
   type: str
   sample: complete
 repaired:
-  description: What was missing, and how it was made again.
+  description: What was missing and how it was created again, and which certificates were renewed.
   returned: success
   type: list
   elements: str
-  sample: ["/etc/kubernetes/manifests/etcd.yaml: was gone; made by `kubeadm init phase etcd local`"]
+  sample: ["/etc/kubernetes/manifests/etcd.yaml: was missing; recreated by `kubeadm init phase etcd local`"]
 service_cidrs_created:
-  description: Ranges for which a ServiceCIDR was made.
+  description: The ranges for which a ServiceCIDR was created.
   returned: success
   type: list
   elements: str
   sample: [10.233.0.0/24]
 findings:
-  description: What needs attention. None of it fails the task.
+  description: What needs attention. Findings do not fail the task.
   returned: success
   type: list
   elements: dict
   contains:
     rule:
-      description: The truth that does not hold.
+      description: The rule that is violated.
       type: str
       sample: the_cluster_is_configured_as_planned
     severity:
@@ -118,46 +133,47 @@ findings:
       type: str
       sample: warning
     subject:
-      description: The thing that was judged.
+      description: The object that was checked.
       type: str
       sample: "ConfigMap kube-system/kubelet-config: KubeletConfiguration.clusterDNS"
     found:
-      description: What it is.
+      description: What was found.
       type: str
       sample: "['10.96.0.10']"
     expected:
-      description: What it must be.
+      description: What is required.
       type: str
       sample: "['10.233.0.3']"
     fix:
       description: The next step.
       type: str
 certificates:
-  description: The certificates of kubeadm, those inside kubeconfig files too.
-  returned: success, on a control plane that stands
+  description: The certificates of kubeadm, including those in kubeconfig files.
+  returned: success, on an existing control plane
   type: list
   elements: dict
   contains:
     name:
-      description: Its name in kubeadm's words.
+      description: The name of the certificate, as kubeadm writes it.
       type: str
       sample: apiserver
     expires:
-      description: When it expires.
+      description: The expiry time of the certificate.
       type: str
       sample: "2027-11-23T06:59:02Z"
     days:
-      description: The days until then.
+      description: The number of days until the certificate expires.
       type: int
       sample: 364
 kubeadm_output:
-  description: What C(kubeadm init) said, line by line.
+  description: The output of C(kubeadm init), line by line.
   returned: when C(kubeadm init) failed
   type: list
   elements: str
   sample: ["[init] Using Kubernetes version: v1.36.4"]
 diagnosis:
-  description: What the host says about it. The kubelet's state and errors, the control plane's containers and their last words.
+  description: Diagnostic output of the host. It contains the kubelet's state and errors, and the control plane's containers with the ends
+    of their logs.
   returned: when the control plane does not come up
   type: list
   elements: str
@@ -171,6 +187,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import 
 
 OPTIONS = {
     "configuration": {"type": "list", "elements": "dict", "required": True},
+    "unverified_configuration": {"type": "list", "elements": "dict"},
     "service_cidrs": {"type": "list", "elements": "str", "default": []},
     "timeout": {"type": "int", "default": 600},
     "certificate_days": {"type": "int", "default": 30},

@@ -7,49 +7,49 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kubeadm_join_token
-short_description: A bootstrap token that lets workers join during one run
+short_description: Create a bootstrap token that lets workers join during one run
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Runs on a control plane. Makes a bootstrap token that lives for a short time, or removes those that this module has made.
-  - Its tokens are told from others by their description. Other tokens are left alone.
-  - Either way it says where the cluster is, and by which keys its authority is known.
+  - Runs on a control plane. Creates a bootstrap token with a short lifetime, or removes the tokens that this module created.
+  - Its tokens are recognized by their description. Other tokens are not changed.
+  - In both cases it returns the address of the cluster and the pins of its CA.
 attributes:
   check_mode:
     support: full
     details:
-      - On a host that is no control plane yet, check mode predicts, with an empty RV(api_server_endpoint).
+      - On a host that is not a control plane yet, check mode predicts, with an empty RV(api_server_endpoint).
   diff_mode:
     support: none
     details:
-      - A diff would show a secret.
+      - There is no diff, because it would show a secret.
   idempotent:
     support: partial
     details:
-      - O(state=absent) is. O(state=present) makes a new token each time, because the secret of an earlier one is not kept.
+      - O(state=absent) is idempotent. O(state=present) creates a new token each time, because the secret of an earlier one is not stored.
   platform:
     platforms: linux
 options:
   state:
     description:
-      - V(present) removes the tokens of earlier runs and makes a new one.
-      - V(absent) removes all tokens that this module has made, those of runs that were killed too.
+      - V(present) removes the tokens of earlier runs and creates a new one.
+      - V(absent) removes all tokens that this module created, including those of killed runs.
     type: str
     choices: [present, absent]
     default: present
   ttl:
     description:
-      - After which time the token ends by itself, up to V(24h). Hours, minutes and seconds, such as V(30m) or V(1h30m).
+      - The lifetime of the token in hours, minutes and seconds, such as V(30m) or V(1h30m), up to V(24h).
     type: str
     default: 30m
   kubeconfig:
     description:
-      - An administrator's kubeconfig, on the host that the module runs on.
+      - The path of an administrator's kubeconfig on the host that the module runs on.
     type: path
     default: /etc/kubernetes/admin.conf
 notes:
-  - The result holds a secret. Set C(no_log) for the task that makes a token.
-  - Two runs at the same time against one cluster take each other's tokens away.
+  - The result contains a secret. Set C(no_log) for a task that creates a token.
+  - Two simultaneous runs for one cluster remove each other's tokens.
 seealso:
   - module: vmstation.cluster.kubeadm_worker
 extends_documentation_fragment:
@@ -57,13 +57,13 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Make a token for this run
+- name: Create a token for this run
   vmstation.cluster.kubeadm_join_token:
   become: true
   no_log: true
   register: join_token
 
-- name: Remove the token, and what killed runs left
+- name: Remove the token and those of killed runs
   vmstation.cluster.kubeadm_join_token:
     state: absent
   become: true
@@ -75,18 +75,18 @@ token:
   returned: success
   type: str
 api_server_endpoint:
-  description: Host and port of the API server. Empty where check mode does not know it yet.
+  description: The host and port of the API server. Empty if unknown in check mode.
   returned: success
   type: str
   sample: 192.168.4.63:6443
 ca_cert_hashes:
-  description: The pins of the cluster's authority, as kubeadm takes them.
+  description: The pins of the cluster's CA, as kubeadm takes them.
   returned: success
   type: list
   elements: str
   sample: ["sha256:6ae249b453b1aaffcc317dec1320d923124e59c3ac979eabcf37672b521e0498"]
 removed:
-  description: The names of tokens that were there, which are no secrets.
+  description: The IDs of the tokens that were removed, or would be in check mode. They are not secret.
   returned: success
   type: list
   elements: str
@@ -94,9 +94,9 @@ removed:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.clock import SystemClock
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import HostCommands
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.host_state import LocalFiles
+from ansible_collections.vmstation.cluster.plugins.module_utils._clock import SystemClock
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import HostCommands
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.files import LocalFiles
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.token import Host, Wish, ensure_tokens
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kubeadm_reset
-short_description: Remove from a host what a cluster made there, and only that
+short_description: Remove from a host what a cluster created there, and nothing else
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Removes what kubeadm, kubelet, etcd, kube-proxy and Calico made on a host, told by their own names. That is the running kubelet, the
-    containers of the namespace C(k8s.io), mounts, files, interfaces, addresses, routes into the pods' networks, chains and rules of
-    iptables, tables of nftables and sets of ipset.
-  - No firewall is flushed, and no chain, rule or table of anybody else is touched.
-  - Packages, images, the container runtime, its configuration, and ports that M(vmstation.cluster.firewall_ports) has opened stay. So does
-    data that applications keep outside of C(/var/lib/kubelet). What is mounted is unmounted before a directory is removed.
-  - Works on a host where an installation ended in the middle, without kubeadm, and where an earlier reset was interrupted.
-  - Afterwards it looks again, and fails if anything is left over.
+  - Removes what kubeadm, kubelet, etcd, kube-proxy and Calico created on a host, identified by their own names. These are the running
+    kubelet, the containers of the namespace C(k8s.io), mounts, files, interfaces, addresses, routes into the pod networks, iptables chains
+    and rules, nftables tables and ipset sets.
+  - No firewall is flushed, and no other chain, rule or table is changed.
+  - Packages, images, the container runtime, its configuration, and ports that M(vmstation.cluster.firewall_ports) opened are kept. So is
+    data that applications keep outside of C(/var/lib/kubelet). Mounts are unmounted before a directory is removed.
+  - Works on a host whose installation was interrupted, without kubeadm, and after an interrupted reset.
+  - Afterwards it checks the host again, and fails if anything is left over.
 attributes:
   check_mode:
     support: full
@@ -33,32 +33,32 @@ attributes:
 options:
   cluster_name:
     description:
-      - The cluster to remove. A host that is marked as another one's is refused.
+      - The name of the cluster to remove. A host that is marked as a member of another cluster is rejected.
     type: str
     required: true
   name:
     description:
-      - What the host is called in messages.
+      - The name of the host in messages.
     type: str
     required: true
   pod_networks:
     description:
-      - The pods' networks. Calico's routes and its tunnel's address are told by them.
+      - The pod networks. They identify Calico's routes and its tunnel's address.
     type: list
     elements: str
     required: true
   cri_socket:
     description:
-      - Where containerd answers.
+      - The socket of containerd, as a URL.
     type: str
     default: unix:///run/containerd/containerd.sock
   force:
     description:
-      - Remove a cluster that this collection has not made, too.
+      - Whether to remove a cluster that this collection did not create.
     type: bool
     default: false
 notes:
-  - Workers go first. The control plane's data is removed for good.
+  - Reset workers first. The data of the control plane is deleted permanently.
 seealso:
   - module: vmstation.cluster.kubeadm_worker
 extends_documentation_fragment:
@@ -76,13 +76,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 removed:
-  description: A line for each thing that was removed, or would be.
+  description: One line for each thing that was removed, or would be in check mode.
   returned: success
   type: list
   elements: str
   sample: [running kubelet, interface vxlan.calico, "chain KUBE-SERVICES of table nat (iptables)", /etc/kubernetes]
 leftovers:
-  description: A line for each thing that is left over. There is none, or the module fails.
+  description: One line for each thing that is left over. Empty unless the module fails.
   returned: when the host was looked at again
   type: list
   elements: str
@@ -90,20 +90,17 @@ leftovers:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import HostCommands
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.detached import run_detached
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.files import replace_all
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.host_state import LocalFiles
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.lock import exclusive
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.trees import LocalTrees
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.join_ensure import Ways
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.reset_ensure import (
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import HostCommands
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.files import LocalFiles, LocalTrees, replace_all
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.processes import exclusive, run_detached
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.join_steps import Ways
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.reset_steps import (
+    Host,
     ensure_removed,
     read_wish,
     refuse_leftovers,
     result,
 )
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.reset_steps import Host
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 ARGUMENTS = {

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kubeadm_upgrade
-short_description: Let kubeadm upgrade a node to a release of Kubernetes
+short_description: Upgrade a node to a release of Kubernetes with kubeadm
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - On a control plane it runs C(kubeadm upgrade apply) if the API server, the controller manager, the scheduler, kubeadm's ConfigMap or
-    kube-proxy have another release. That renews kubeadm's certificates. DNS is left to the role dns.
-  - On a worker it runs C(kubeadm upgrade node) if the installed kubelet has another release, and it has to come before the new kubelet.
-  - What of it was done by a run that was killed is found, and the next run goes on from there. A kubeadm that still runs is waited for.
-  - kubeadm must already be of the wanted release. The kubelet is not touched.
+  - On a control plane, it runs C(kubeadm upgrade apply) if the API server, the controller manager, the scheduler, kubeadm's ConfigMap or
+    kube-proxy have a different release. This renews kubeadm's certificates. The role dns upgrades DNS.
+  - On a worker, it runs C(kubeadm upgrade node) if the installed kubelet has a different release. Run it before the new kubelet is
+    installed.
+  - If a run was killed, the next run finds out what was done and continues. It waits for a kubeadm that is still running.
+  - The installed kubeadm must already have the required release. The kubelet is not changed.
 attributes:
   check_mode:
     support: full
@@ -24,7 +25,7 @@ attributes:
   diff_mode:
     support: full
     details:
-      - The difference is that of the releases.
+      - The diff shows the releases.
   idempotent:
     support: full
   platform:
@@ -32,39 +33,39 @@ attributes:
 options:
   role:
     description:
-      - What the host is.
+      - The role of the host.
     type: str
     required: true
     choices: [control_plane, worker]
   cluster_name:
     description:
-      - The name of the cluster. A host of another one is refused.
+      - The name of the cluster. A host of another cluster is rejected.
     type: str
     required: true
   release:
     description:
-      - The release that is wanted, as in V(1.36.4).
+      - The required release of Kubernetes, for example V(1.36.4).
     type: str
     required: true
   address:
     description:
-      - The address at which this host's API server answers. Needed on a control plane.
+      - The address of the API server on this host. Required on a control plane.
     type: str
     default: ""
   ignore_preflight_errors:
     description:
-      - Checks of kubeadm whose errors you know and accept.
+      - Preflight checks of kubeadm whose errors you accept.
     type: list
     elements: str
     default: []
   timeout:
     description:
-      - Seconds that kubeadm may take, and before it seconds until the API server is ready.
+      - The maximum time in seconds for kubeadm, and before it for the API server to become ready.
     type: int
     default: 900
 notes:
-  - It must run as root.
-  - The output of kubeadm is kept in C(/var/log/vmstation-kubeadm-upgrade.log).
+  - Run it as root.
+  - The output of kubeadm is written to C(/var/log/vmstation-kubeadm-upgrade.log).
 seealso:
   - module: vmstation.cluster.upgrade_plan_check
 extends_documentation_fragment:
@@ -80,7 +81,7 @@ EXAMPLES = r"""
     address: 192.168.4.63
   become: true
 
-- name: Upgrade a worker, before its kubelet
+- name: Upgrade a worker before its kubelet
   vmstation.cluster.kubeadm_upgrade:
     role: worker
     cluster_name: vmstation
@@ -90,21 +91,21 @@ EXAMPLES = r"""
 
 RETURN = r"""
 before:
-  description: What kubeadm upgrades on this host, and its release before.
+  description: What kubeadm upgrades on this host, with the release before the upgrade.
   returned: success
   type: dict
   sample: {kube-apiserver: v1.36.3, kube-controller-manager: v1.36.3, kube-scheduler: v1.36.3, kubeadm-config: v1.36.3, kube-proxy: v1.36.3}
 after:
-  description: The same afterwards. Nothing of it if check mode predicts a change.
+  description: The same after the upgrade. Empty if check mode predicts a change.
   returned: success
   type: dict
 kubeadm_output:
-  description: What kubeadm said, line by line.
+  description: The output of kubeadm, line by line.
   returned: when kubeadm failed
   type: list
   elements: str
 diagnosis:
-  description: What the host says about it.
+  description: Diagnostic output of the host.
   returned: when kubeadm failed, or the API server does not come up
   type: list
   elements: str

@@ -7,22 +7,22 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kubeadm_worker
-short_description: Make a host a worker of a cluster, and repair its membership
+short_description: Join a host to a cluster as a worker, and repair its membership
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Runs on the worker. Looks at what stands of its membership and does what is missing, nothing if it is a healthy member.
-  - A host without a membership joins with C(kubeadm join). So does one that was reset, whose join was interrupted, whose credentials the
-    API server rejects, or that belonged to an earlier cluster at the same address; what is left of that is cleaned up first.
-  - A stopped kubelet is started. A kubelet whose Node object was deleted is restarted, upon which it registers again.
-  - A member of another cluster, and a control plane, are refused. So are an API server that does not answer from this host or is another
-    one, a token that is not valid (any more), and versions of kubelet and kubeadm that do not suit the API server, each before anything
-    is changed.
+  - Runs on the worker. Checks the state of its membership and does only what is missing. On a healthy member it changes nothing.
+  - A host that is not a member joins with C(kubeadm join). So does a host that was reset, whose join was interrupted, whose credentials the
+    API server rejects, or that belonged to an earlier cluster at the same address. Leftovers of these are removed first.
+  - A stopped kubelet is started. A kubelet whose Node object was deleted is restarted, so that it registers again.
+  - Rejected before anything is changed are a member of another cluster, a control plane, an API server that does not answer from this host
+    or belongs to another cluster, a token that is invalid or expired, and versions of kubelet and kubeadm that the API server does not
+    support.
 attributes:
   check_mode:
     support: full
     details:
-      - It tells what would be done. That needs no token.
+      - It returns what would be done. This needs no token.
   diff_mode:
     support: full
   idempotent:
@@ -32,27 +32,27 @@ attributes:
 options:
   cluster_name:
     description:
-      - What the cluster is called, in messages and in the file that marks the host as its member.
+      - The name of the cluster, in messages and in the file that marks the host as its member.
     type: str
     required: true
   api_server_endpoint:
     description:
-      - Host and port of the API server, as M(vmstation.cluster.kubeadm_join_token) returns it. May be empty in check mode alone.
+      - The host and port of the API server, as M(vmstation.cluster.kubeadm_join_token) returns it. It may be empty only in check mode.
     type: str
     default: ""
   ca_cert_hashes:
     description:
-      - The pins of the cluster's authority, as M(vmstation.cluster.kubeadm_join_token) returns them. May be empty in check mode alone.
+      - The pins of the cluster's CA, as M(vmstation.cluster.kubeadm_join_token) returns them. It may be empty only in check mode.
     type: list
     elements: str
     default: []
   token:
     description:
-      - The bootstrap token. It is needed only if the host has to join. kubeadm gets it through a pipe.
+      - The bootstrap token. It is needed only if the host must join. It is passed to kubeadm through a pipe.
     type: str
   plan:
     description:
-      - The network plan. The families of its networks decide which addresses the kubelet announces.
+      - The network plan. The IP versions of its networks decide which addresses the kubelet announces.
     type: dict
     required: true
   name:
@@ -62,33 +62,33 @@ options:
     required: true
   addresses:
     description:
-      - The host's addresses in the plan, one or one of each family.
+      - The addresses of the host in the plan, one or one of each IP version.
     type: list
     elements: str
     required: true
   cri_socket:
     description:
-      - Where the container runtime answers.
+      - The socket of the container runtime, as a URL.
     type: str
     default: unix:///run/containerd/containerd.sock
   kubelet_extra_args:
     description:
-      - Arguments for the kubelet of this host, without dashes.
+      - Arguments for the kubelet of this host, without leading dashes.
     type: dict
     default: {}
   ignore_preflight_errors:
     description:
-      - kubeadm's preflight checks whose errors are warnings.
+      - Preflight checks of kubeadm whose errors are treated as warnings.
     type: list
     elements: str
     default: []
   timeout:
     description:
-      - Seconds that C(kubeadm join) may take.
+      - The maximum time in seconds for C(kubeadm join).
     type: int
     default: 180
 notes:
-  - A join that has begun goes on when the connection to the host is lost. The next run waits for its end.
+  - A running join continues if the connection to the host is lost. The next run waits until it has finished.
 seealso:
   - module: vmstation.cluster.kubeadm_join_token
   - module: vmstation.cluster.node_ready_check
@@ -97,7 +97,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Make the host a worker
+- name: Join the host as a worker
   vmstation.cluster.kubeadm_worker:
     cluster_name: vmstation
     api_server_endpoint: "{{ join_token.api_server_endpoint }}"
@@ -108,7 +108,7 @@ EXAMPLES = r"""
     addresses: ["{{ ansible_host }}"]
   become: true
 
-- name: See what stands of the membership
+- name: Check the state of the membership
   vmstation.cluster.kubeadm_worker:
     cluster_name: vmstation
     api_server_endpoint: 192.168.4.63:6443
@@ -128,33 +128,30 @@ node:
   sample: homelab
 action:
   description:
-    - What was done, or would be done. V(none), V(enable) the kubelet at boot, V(start) or V(restart) it, V(join), or V(rejoin) after
-      cleaning up.
+    - What was done, or would be done. V(none), V(enable) the kubelet at boot, V(start) or V(restart) it, V(reconfigure) it with the
+      cluster's configuration, V(join), or V(rejoin) after leftovers are removed.
   returned: success
   type: str
   sample: join
 reason:
-  description: What was found.
+  description: The reason for the step.
   returned: success
   type: str
   sample: homelab was no member
 needs_token:
-  description: Whether that needs a token.
+  description: Whether the step needs a token.
   returned: success
   type: bool
   sample: true
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.clock import SystemClock
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import HostCommands
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.detached import run_detached
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.files import replace_all
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.host_state import LocalFiles
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.lock import exclusive
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.web_client import HostWebClient
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.join_ensure import Ways, ensure_membership, read_wish, result
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.join_steps import Host
+from ansible_collections.vmstation.cluster.plugins.module_utils._clock import SystemClock
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import HostCommands
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.files import LocalFiles, replace_all
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.processes import exclusive, run_detached
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.web import HostWebClient
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.join_steps import Host, Ways, ensure_membership, read_wish, result
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 ARGUMENTS = {

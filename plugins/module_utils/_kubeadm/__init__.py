@@ -1,4 +1,4 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kubernetes nodes by kubeadm: its configuration rendered, what it left on a host read, and what is missing decided. No I/O."""
+"""Kubernetes nodes with kubeadm: configuration, the state of a host, init, join, upgrade and reset."""

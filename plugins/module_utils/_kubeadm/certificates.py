@@ -1,56 +1,126 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""When kubeadm's certificates expire."""
+"""Certificates of a control plane: read when they expire, and renew them in time.
+
+kubeadm issues them for a year and renews them only in an upgrade. A static Pod reads most of them only when it starts, so it is restarted
+(https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-certs/).
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding
+from .._findings import Finding
+from .host import NodeHost
+from .state import CONFIGURATION
+from .static_pods import restart
 
 SECONDS_A_DAY = 86400
 RULE = "certificates_last_a_while"
+# certificates of kubeadm, and the static Pods that read them
+READERS: Mapping[str, str] = {
+    "etcd-server": "etcd",
+    "etcd-peer": "etcd",
+    "apiserver": "kube-apiserver",
+    "apiserver-kubelet-client": "kube-apiserver",
+    "apiserver-etcd-client": "kube-apiserver",
+    "front-proxy-client": "kube-apiserver",
+    "controller-manager.conf": "kube-controller-manager",
+    "scheduler.conf": "kube-scheduler",
+}
 
 
-def read_expirations(text: str) -> list[dict[str, Any]]:
-    """What `kubeadm certs check-expiration -o json` says: name, date and days of every certificate and authority that is there."""
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate as kubeadm lists it. days: whole days until it expires. is_renewable: kubeadm has its CA's key, and it is no CA."""
+
+    name: str
+    expires: str
+    days: int
+    is_renewable: bool
+
+    @property
+    def when(self) -> str:
+        return f"expired on {self.expires}" if self.days < 0 else f"expires in {self.days} days, on {self.expires}"
+
+    def as_data(self) -> dict[str, Any]:
+        return {"name": self.name, "expires": self.expires, "days": self.days}
+
+
+def read_expirations(text: str) -> list[Certificate]:
+    """Parse `kubeadm certs check-expiration -o json`: every existing certificate and CA."""
     try:
         read = json.loads(text[text.index("{") :])
     except ValueError:
         return []
-    entries = [*(read.get("certificates") or []), *(read.get("certificateAuthorities") or [])]
     return [
-        {"name": entry["name"], "expires": entry["expirationDate"], "days": entry["residualTime"] // SECONDS_A_DAY}
-        for entry in entries
+        Certificate(entry["name"], entry["expirationDate"], entry["residualTime"] // SECONDS_A_DAY, is_leaf and not _is_external(entry))
+        for kind, is_leaf in (("certificates", True), ("certificateAuthorities", False))
+        for entry in read.get(kind) or []
         if entry.get("expirationDate") and not entry.get("missing")
     ]
 
 
-def findings(certificates: Sequence[dict[str, Any]], least_days: int) -> list[Finding]:
-    """Those that expire soon or have expired. None at all is unknown, never fine."""
+def _is_external(entry: Mapping[str, Any]) -> bool:
+    return bool(entry.get("externallyManaged"))
+
+
+def due(certificates: Sequence[Certificate], least_days: int) -> list[Certificate]:
+    """Return the certificates to renew now."""
+    return [one for one in certificates if one.is_renewable and one.days < least_days]
+
+
+def renewals(certificates: Sequence[Certificate]) -> list[str]:
+    """Return a line for each certificate that is renewed."""
+    return [f"certificate {one.name}: {one.when}; renewed by `kubeadm certs renew {one.name}`" for one in certificates]
+
+
+def renew(names: Sequence[str], host: NodeHost) -> None:
+    """Renew certificates. The static Pods that read them go on with the old ones until they are restarted."""
+    for name in names:
+        host.commands.run(["kubeadm", "certs", "renew", name, f"--config={CONFIGURATION}"], timeout=60.0)
+
+
+def renew_and_restart(names: Sequence[str], host: NodeHost, socket: str) -> None:
+    """Renew certificates, and restart one static Pod after the other that reads any of them. socket: of containerd.
+
+    What follows a failure is not renewed, so that the next run restarts its static Pods, too.
+    """
+    renew([name for name in names if name not in READERS], host)
+    for component in dict.fromkeys(READERS.values()):
+        read = [name for name in names if READERS.get(name) == component]
+        if read:
+            renew(read, host)
+            restart(component, host, socket)
+
+
+def findings(certificates: Sequence[Certificate], least_days: int) -> list[Finding]:
+    """Report certificates that expire soon and cannot be renewed by kubeadm. No certificates at all is unknown, not fine."""
     if not certificates:
         return [
             Finding(
                 RULE,
                 "warning",
                 "kubeadm's certificates",
-                "unknown: kubeadm named none",
+                "unknown: kubeadm listed none",
                 f"at least {least_days} days each",
-                "See what `kubeadm certs check-expiration` says on the host.",
+                "Run `kubeadm certs check-expiration` on the host.",
             )
         ]
     return [
         Finding(
             RULE,
-            "error" if one["days"] < 0 else "warning",
-            f"certificate {one['name']}",
-            f"expired on {one['expires']}" if one["days"] < 0 else f"expires in {one['days']} days, on {one['expires']}",
+            "error" if one.days < 0 else "warning",
+            f"certificate {one.name}",
+            one.when,
             f"at least {least_days} days",
-            "Renew it with `kubeadm certs renew all`, then restart the control plane's Pods; an upgrade renews all of them too.",
+            "kubeadm does not renew it. A certificate of your own CA: issue it again in /etc/kubernetes/pki. A CA: rotate it as "
+            "https://kubernetes.io/docs/tasks/tls/manual-rotation-of-ca-certificates/ describes.",
         )
         for one in certificates
-        if one["days"] < least_days
+        if one.days < least_days and not one.is_renewable
     ]

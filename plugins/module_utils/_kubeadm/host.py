@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What making a node needs of a host, so that a test can give its own."""
+"""The I/O that kubeadm's modules need on a host. Tests replace it."""
 
 from __future__ import annotations
 
@@ -10,19 +10,22 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Callable
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Commands, HostCommands
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.detached import run_detached
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.files import Write, replace_all
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.host_state import HostFiles, LocalFiles, LocalMachine, look_at_host
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.lock import exclusive
-from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model import Expectations, HostState
+from .._host.commands import Commands, HostCommands
+from .._host.files import HostFiles, LocalFiles, Write, replace_all
+from .._host.processes import exclusive, run_detached
+from .._preflight.io import LocalMachine, look_at_host
+from .._preflight.model import Expectations, HostState
 
 LOCK = "/run/vmstation-kubeadm.lock"
 
 
 @dataclass(frozen=True)
 class NodeHost:
-    """A host's I/O. look: its processes and listeners. lock: waits so many seconds. detached: runs work that outlives us. now: seconds."""
+    """A host's I/O.
+
+    look: reads processes and listeners. lock: waits up to this many seconds.
+    detached: runs work that continues if we are killed. now: seconds of a clock that never goes back. unix_time: seconds since 1970.
+    """
 
     commands: Commands
     files: HostFiles
@@ -32,10 +35,11 @@ class NodeHost:
     detached: Callable[[Callable[[], None]], None]
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
+    unix_time: Callable[[], float] = time.time
 
 
 def this_host() -> NodeHost:
-    """The host that this runs on."""
+    """Return the I/O of the host that this runs on."""
     commands, files = HostCommands(), LocalFiles()
     expected = Expectations(role="control_plane", name="this host", modules=())
     return NodeHost(

@@ -1,32 +1,48 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""kubeadm init, from nothing or from where it was killed."""
+"""Run kubeadm init, continue an interrupted one, and repair a control plane."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Optional
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.host_state import HostFiles
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.configuration import as_text, document_of
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.host import NodeHost
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.mark import MARKER, Mark
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.pieces import half_written
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.state import (
+from .._host.files import HostFiles
+from .._host.mark import MARKER, Mark
+from .._preflight.existing import watched_ports
+from .._preflight.model import HostState
+from .._refusal import Refusal
+from .._waiting import look_until
+from .._x509 import KUBELET_CERTIFICATE, first_certificate, not_after
+from .configuration import CONTROL_PLANE_TAINT, as_text, document_of
+from .hardening import missing_files, refuse_unreadable_secrets
+from .host import NodeHost
+from .state import (
     CA,
     COMPONENTS,
+    CONFIGURATION,
+    ENCRYPTION,
     ETCD_DATA,
+    KUBELET_CONF,
     MANIFESTS,
     PKI,
+    Api,
+    Kubeadm,
+    Kubelet,
     NodeFiles,
+    Piece,
+    damaged,
     digest,
+    encrypts,
+    errors_of,
+    half_written,
+    is_queued,
+    lost,
 )
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.tools import CONFIGURATION, Kubeadm, errors_of
-from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.leftovers import watched_ports
-from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model import HostState
-from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+
+# Run kubeadm init, also after an interrupted run
 
 LOG = "/var/log/vmstation-kubeadm-init.log"
 POLL = 1.0
@@ -68,20 +84,20 @@ class Wanted:
 
     @property
     def identity(self) -> dict[str, str]:
-        """What stands in certificates, in etcd or in addresses once init has begun."""
+        """Return what certificates, etcd or addresses contain after init has started."""
         networking = {key: str(value) for key, value in self.cluster["networking"].items()}
         return {"name": self.name, "address": self.address, "endpoint": str(self.cluster["controlPlaneEndpoint"]), **networking}
 
 
 def initialise(wanted: Wanted, host: NodeHost, timeout: float) -> None:
-    """Run kubeadm init to its end, whatever an earlier run of ours left. Raises Refusal; what it has made stays for the next run."""
+    """Run kubeadm init, also after an interrupted run. Raises Refusal; what it created is kept for the next run."""
     until = host.now() + timeout
     files = host.files
     mark = Mark(wanted.cluster_name, "control_plane", wanted.name, installed=False, identity=wanted.identity)
     _wait_for_another_kubeadm(host, until)
     is_new_text = files.read(CONFIGURATION) not in (None, wanted.text)
     host.write({MARKER: mark.as_text()})
-    host.write({CONFIGURATION: wanted.text}, new_mode=0o600)
+    host.write({CONFIGURATION: wanted.text, **missing_files(wanted.cluster, files)}, new_mode=0o600)
     host.write(dict.fromkeys(sorted({*half_written(files), *(_server_certificate(files) if is_new_text else ())})))
     answer = Kubeadm(host.commands).init(ignorable(wanted.init["nodeRegistration"], host.look()), max(1.0, until - host.now()))
     host.write({LOG: answer.stdout + answer.stderr}, new_mode=0o600)
@@ -89,14 +105,14 @@ def initialise(wanted: Wanted, host: NodeHost, timeout: float) -> None:
         raise Refusal(
             "kubeadm init",
             "; ".join(errors_of(answer)) or f"exit status {answer.status}",
-            "to come to its end",
-            "Correct what it names, then run again: what it has made so far is taken up again.",
+            "to finish without errors",
+            "Correct what it names, then run again: the next run continues from there.",
         )
     host.write({MARKER: replace(mark, installed=True, ca=digest(files.read(CA))).as_text()})
 
 
 def ignorable(registration: Mapping[str, Any], state: HostState) -> list[str]:
-    """The preflight errors that our own earlier attempt causes, and no others: its files, and its own processes' ports."""
+    """Return only the preflight errors caused by our own earlier attempt: its files, and its own processes' ports."""
     if "all" in [str(one).lower() for one in registration.get("ignorePreflightErrors", [])]:
         return []
     owners = watched_ports("control_plane")
@@ -107,31 +123,31 @@ def ignorable(registration: Mapping[str, Any], state: HostState) -> list[str]:
 
 
 def changed_identity(standing: NodeFiles, wanted: Wanted) -> list[str]:
-    """What a control plane was begun with and the plan says otherwise now."""
+    """Return what differs between the identity that init was started with and the present plan."""
     begun = dict(standing.mark.identity) if standing.mark else {}
     return [f"{key} {begun[key]}, now {value}" for key, value in wanted.identity.items() if begun.get(key, value) != value]
 
 
 def refuse_another_identity(standing: NodeFiles, wanted: Wanted, etcd_entries: Collection[str]) -> bool:
-    """For an interrupted attempt that the plan has moved on from: refuse it if etcd holds its data, else say that it can begin anew."""
+    """Return whether an interrupted attempt under another plan can start again. Raises Refusal if etcd holds data."""
     changed = changed_identity(standing, wanted)
     if changed and "member" in etcd_entries:
         raise Refusal(
-            "the control plane that an interrupted run began",
+            "the control plane of an interrupted run",
             "; ".join(changed),
-            "the plan that it was begun with",
-            "Put the plan back and run again, or run `kubeadm reset` on the host and begin anew: nothing has used this cluster yet.",
+            "the plan that it was started with",
+            "Restore the plan and run again, or run `kubeadm reset` on the host and start again: nothing uses this cluster yet.",
         )
     return bool(changed)
 
 
 def begin_anew(standing: NodeFiles, host: NodeHost) -> None:
-    """Take away what an interrupted attempt made under another plan, before etcd held anything."""
+    """Remove what an interrupted attempt under another plan created, before etcd held data."""
     host.write({path: None for path in standing.evidence if not path.startswith(ETCD_DATA)})
 
 
 def foreign(standing: NodeFiles) -> Refusal:
-    """Names everything that is not ours."""
+    """Return the error that lists the files of another cluster."""
     mark = standing.mark
     whose = "left by a cluster that this collection did not make"
     if mark is not None:
@@ -140,19 +156,214 @@ def foreign(standing: NodeFiles) -> Refusal:
         "files of another cluster",
         f"{', '.join(standing.evidence) or CA}, {whose}",
         "none, or those of this cluster",
-        "If that cluster is no longer needed, save what you want of it and run `kubeadm reset` on this host; then run again.",
+        "If that cluster is no longer needed, back up what you need from it and run `kubeadm reset` on this host; then run again.",
     )
 
 
 def _server_certificate(files: HostFiles) -> Sequence[str]:
-    """The certificate that names the API server: kubeadm refuses it if a name was added since."""
+    """Return the API server's certificate and key: kubeadm rejects the certificate if a name was added since."""
     return [path for path in (f"{PKI}/apiserver.crt", f"{PKI}/apiserver.key") if files.exists(path)]
 
 
 def _wait_for_another_kubeadm(host: NodeHost, until: float) -> None:
-    while "kubeadm" in host.look().processes:
-        if host.now() >= until:
+    seen = look_until(host.look, lambda state: "kubeadm" not in state.processes, host, until - host.now(), POLL)
+    if "kubeadm" in seen.processes:
+        raise Refusal("process kubeadm", "still running", "no other kubeadm", "Wait for it or stop it, then run again.")
+
+
+# Repair a control plane: find what is missing, and run the phase of kubeadm that creates it
+
+LABEL = str(CONTROL_PLANE_TAINT["key"])
+RUNS = {"ActiveState": "active", "UnitFileState": "enabled"}
+NODE_WAIT = 60.0
+KUBELET_START = 20.0
+CA_KEY = f"{PKI}/ca.key"
+REPAIR_POLL = 1.0
+# what kubeadm writes on a host with systemd-resolved (`mutateResolverConfig` in cmd/kubeadm/app/componentconfigs/kubelet_unix.go)
+RESOLVED = "resolvConf: /run/systemd/resolve/resolv.conf"
+_SYSTEM = "/api/v1/namespaces/kube-system"
+# objects that kubeadm creates in the cluster: their API paths, and the phase
+OBJECTS = (
+    ((f"{_SYSTEM}/configmaps/kubeadm-config",), ("upload-config", "kubeadm")),
+    ((f"{_SYSTEM}/configmaps/kubelet-config",), ("upload-config", "kubelet")),
+    (("/api/v1/namespaces/kube-public/configmaps/cluster-info",), ("bootstrap-token",)),
+    ((f"{_SYSTEM}/configmaps/kube-proxy", "/apis/apps/v1/namespaces/kube-system/daemonsets/kube-proxy"), ("addon", "kube-proxy")),
+)
+
+
+class Repair:
+    """Repairs what is missing and records it. In check mode it only records."""
+
+    def __init__(self, wanted: Wanted, host: NodeHost, standing: NodeFiles, *, check: bool) -> None:
+        self._wanted, self._host, self._check = wanted, host, check
+        self._moved = changed_identity(standing, wanted)
+        self._kubeadm, self._kubelet = Kubeadm(host.commands), Kubelet(host.commands)
+        self.done: list[str] = []
+
+    def host_side(self) -> None:
+        """Repair files and the kubelet's service."""
+        self._refuse_losses()
+        refuse_unreadable_secrets(self._wanted.cluster, self._host.files)
+        self._write_missing_files()
+        if not self._moved and self._host.files.read(CONFIGURATION) != self._wanted.text:
+            self.done.append(f"{CONFIGURATION}: rewritten; the running cluster was changed only by the other repairs listed here")
+            if not self._check:
+                self._host.write({CONFIGURATION: self._wanted.text}, new_mode=0o600)
+        for piece in damaged(self._host.files):
+            self._make(piece)
+        self._renew_kubelets_credentials()
+        state = self._settled_kubelet()
+        wrong = [f"{key} {state.get(key)}" for key, value in RUNS.items() if state.get(key) != value]
+        if wrong:
+            self.done.append(f"kubelet: {', '.join(wrong)}; enabled and started")
+            if not self._check:
+                self._kubelet.enable_and_start()
+
+    def cluster_side(self, api: Api) -> None:
+        """Repair objects that kubeadm creates in the cluster. The API server must be ready."""
+        for paths, phase in OBJECTS:
+            missing = [path for path in paths if api.get(path) is None]
+            if missing:
+                self._note(f"{', '.join(path.rpartition('/')[2] for path in missing)}: was missing in the cluster", phase)
+                self._run(phase)
+        self._keep_the_key_in_upgrades(api)
+        self._resolver_of_this_host_alone(api)
+        node = api.get(f"/api/v1/nodes/{self._wanted.name}")
+        if node is None:
+            self.done.append(f"Node {self._wanted.name}: was missing; registered by a restart of the kubelet")
+            if self._check:
+                return
+            node = self._registered_again(api)
+        self._labels_and_taints(api, node)
+
+    def _renew_kubelets_credentials(self) -> None:
+        """A kubelet renews its client certificate itself, unless its host was off until it had expired: then it cannot start."""
+        try:
+            certificate = first_certificate(self._host.files.read(KUBELET_CERTIFICATE) or "")
+            end = not_after(certificate) if certificate is not None else None
+        except ValueError:
+            return  # the kubelet reports it
+        if end is None or end.timestamp() >= self._host.unix_time():
+            return
+        found = f"expired on {end:%Y-%m-%dT%H:%M:%SZ}"
+        if not self._host.files.exists(CA_KEY):
             raise Refusal(
-                "process kubeadm", "still running", "to end first", "Wait for it, or end it, then run again: what it has made is taken up."
+                KUBELET_CERTIFICATE,
+                f"{found}, and no {CA_KEY} to issue another one",
+                "a valid certificate",
+                f"Issue one from your CA, with CN system:node:{self._wanted.name} and O system:nodes, write it and its key into that file, "
+                "then run again.",
             )
-        host.sleep(POLL)
+        phase = ("kubeconfig", "kubelet")
+        self._note(f"{KUBELET_CERTIFICATE}: {found}", phase)
+        if not self._check:
+            # kubeadm keeps an existing file
+            self._host.write({KUBELET_CONF: None, KUBELET_CERTIFICATE: None})
+            self._run(phase)
+            self._kubelet.restart()
+
+    def _keep_the_key_in_upgrades(self, api: Api) -> None:
+        """kubeadm's upgrade writes the API server's manifest from this ConfigMap: without the key, Secrets could not be read any more.
+
+        An older cluster gets the key if its manifest is written again, as after a restore.
+        """
+        if self._moved or not encrypts(self._host.files):
+            return
+        stored = str(((api.get(f"{_SYSTEM}/configmaps/kubeadm-config") or {}).get("data") or {}).get("ClusterConfiguration", ""))
+        if stored and ENCRYPTION not in stored:
+            phase = ("upload-config", "kubeadm")
+            self._note("ConfigMap kube-system/kubeadm-config: did not name the key that Secrets are encrypted with", phase)
+            self._run(phase)
+
+    def _resolver_of_this_host_alone(self, api: Api) -> None:
+        """Keep this host's resolver out of the configuration that workers get: kubeadm adds it on each host with systemd-resolved."""
+        text = str(((api.get(f"{_SYSTEM}/configmaps/kubelet-config") or {}).get("data") or {}).get("kubelet", ""))
+        lines = text.splitlines(keepends=True)
+        others = [line for line in lines if line.strip() != RESOLVED]
+        if others == lines or "resolvConf" in document_of(self._wanted.documents, "KubeletConfiguration"):
+            return
+        self.done.append(f"ConfigMap kube-system/kubelet-config: `{RESOLVED}` removed, so that each host uses its own resolver")
+        if not self._check:
+            api.set_data("kubelet-config", {"kubelet": "".join(others)})
+
+    def _write_missing_files(self) -> None:
+        missing = {} if self._moved else missing_files(self._wanted.cluster, self._host.files)
+        self.done += [f"{path}: was missing; written for the API server" for path in missing]
+        if missing and not self._check:
+            self._host.write(missing, new_mode=0o600)
+
+    def _settled_kubelet(self) -> dict[str, str]:
+        """Return the state of the kubelet's unit, after waiting for its start, as when the host boots."""
+        return look_until(self._kubelet.state, lambda state: not _is_starting(state), self._host, KUBELET_START, REPAIR_POLL)
+
+    def _refuse_losses(self) -> None:
+        gone = lost(self._host.files)
+        if "member" not in self._host.files.entries(ETCD_DATA):
+            gone.append(f"{ETCD_DATA}/member")
+        if gone:
+            raise Refusal(
+                "this control plane",
+                f"{', '.join(gone)} missing or incomplete",
+                "its CAs, keys and etcd's data, which cannot be recreated",
+                "Restore them from a backup with restore.yml, or discard the cluster with `kubeadm reset` on this host and run again.",
+            )
+
+    def _make(self, piece: Piece) -> None:
+        files = self._host.files
+        broken = [path for path in piece.paths if files.exists(path)]
+        what = "was incomplete" if broken and len(piece.paths) == 1 else "was missing"
+        self._note(
+            f"{', '.join(path for path in piece.paths if len(piece.paths) == 1 or not files.read(path)) or piece.paths[0]}: {what}",
+            piece.phase,
+        )
+        if self._check:
+            return
+        if piece.phase[0] in ("certs", "kubeconfig"):
+            # kubeadm keeps an existing file, or rejects it
+            self._host.write(dict.fromkeys(broken))
+        self._run(piece.phase)
+        if piece.paths == (KUBELET_CONF,):
+            self._run(("kubelet-finalize", "enable-client-cert-rotation"))
+
+    def _labels_and_taints(self, api: Api, node: Mapping[str, Any]) -> None:
+        is_marked = LABEL in node["metadata"].get("labels", {})
+        is_tainted = any(taint.get("key") == LABEL for taint in node["spec"].get("taints") or [])
+        wants_taint = bool(self._wanted.init["nodeRegistration"].get("taints", [CONTROL_PLANE_TAINT]))
+        if not is_marked or (wants_taint and not is_tainted):
+            self._note(f"Node {self._wanted.name}: was not marked as control plane", ("mark-control-plane",))
+            self._run(("mark-control-plane",))
+        if is_tainted and not wants_taint:
+            self.done.append(f"Node {self._wanted.name}: its taint {LABEL} is removed, so that ordinary Pods may run on it")
+            if not self._check:
+                api.taint(self._wanted.name, f"{LABEL}-")
+
+    def _registered_again(self, api: Api) -> dict[str, Any]:
+        self._kubelet.restart()
+        path = f"/api/v1/nodes/{self._wanted.name}"
+        node: Optional[dict[str, Any]] = look_until(lambda: api.get(path), bool, self._host, NODE_WAIT, REPAIR_POLL)
+        if not node:
+            raise Refusal(
+                f"Node {self._wanted.name}",
+                f"not registered {NODE_WAIT:g} s after the kubelet's restart",
+                "to be registered",
+                "See `journalctl -u kubelet` on the host.",
+            )
+        return node
+
+    def _note(self, what: str, phase: tuple[str, ...]) -> None:
+        if self._moved:
+            raise Refusal(
+                what,
+                f"a plan that the cluster was not created from: {'; '.join(self._moved)}",
+                "the plan that it was created from, to recreate this",
+                "Restore the plan and run again.",
+            )
+        self.done.append(f"{what}; recreated by `kubeadm init phase {' '.join(phase)}`")
+
+    def _run(self, phase: tuple[str, ...]) -> None:
+        if not self._check:
+            self._kubeadm.phase(*phase)
+
+
+def _is_starting(state: Mapping[str, str]) -> bool:
+    return state.get("ActiveState") == "activating" or is_queued(state)

@@ -1,61 +1,63 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Makes a host a member: looks, waits for what may come, lets kubeadm join, and looks again. Everything that it touches is passed in."""
+"""Make a host a member of the cluster: read, plan, join, verify."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Optional
+from typing import Any, Optional
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.clock import Clock
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Commands
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.host_state import HostFiles
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.web_client import Answer, WebClient
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.join import (
+from .._host.commands import Commands
+from .._host.files import HostFiles
+from .._host.mark import MARKER, Mark, read_mark
+from .._host.web import Answer, WebClient
+from .._refusal import Refusal
+from .._waiting import Clock, look_until
+from .configuration import node_addresses
+from .join import (
+    BOOTSTRAP_CONF,
+    CA_CERTIFICATE,
+    CLUSTER_INFO,
+    KUBELET_CONF,
     Cluster,
+    ClusterInfo,
+    Kubeconfig,
     Node,
     Registration,
     Standing,
     Step,
+    Token,
     is_ready,
     join_configuration,
     join_failure,
     plan_membership,
-    refuse_namesake,
-)
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.join_discovery import (
-    CLUSTER_INFO,
-    ClusterInfo,
-    Token,
     read_cluster_info,
+    read_kubeconfig,
+    read_token,
     refuse_bad_token,
+    refuse_namesake,
     refuse_other_authority,
     refuse_version_skew,
 )
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.join_identity import (
-    BOOTSTRAP_CONF,
-    CA_CERTIFICATE,
-    KUBELET_CONF,
-    Kubeconfig,
-    read_kubeconfig,
-)
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.mark import MARKER, Mark, read_mark
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.state import digest
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.tools import Kubelet, is_queued
-from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+from .state import Kubelet, digest, is_queued
+
+# Read the host, wait, run kubeadm join, and verify. All I/O is passed in.
 
 KUBELET_CONFIG = "/var/lib/kubelet/config.yaml"
 API_SERVER_POD = "/etc/kubernetes/manifests/kube-apiserver.yaml"
 KUBELET_HEALTH = "http://127.0.0.1:10248/healthz"
 UNDER_WAY = ("active", "activating", "reloading")
+_RESOLVER = re.compile(r"""^resolvConf: ["']?(/[^"'\s]+)""", re.MULTILINE)
 POLL = 0.5
 LONGEST_WAIT_TO_SETTLE = 20.0
 LONGEST_WAIT_FOR_API_SERVER = 15.0
 LONGEST_WAIT_FOR_SIGNATURE = 20.0
 LONGEST_WAIT_FOR_NODE_TO_LAPSE = 120.0
-"""Seconds. A Node is called not ready 50 s after its kubelet has fallen silent, unless the controller manager is told otherwise."""
+"""Seconds. A Node becomes not ready 50 s after its kubelet stops reporting, unless the controller manager is configured otherwise."""
 
 
 Replace = Callable[[Mapping[str, Optional[str]]], None]
@@ -63,7 +65,7 @@ Replace = Callable[[Mapping[str, Optional[str]]], None]
 
 @dataclass(frozen=True)
 class Host:
-    """What the host is reached through."""
+    """I/O of the host."""
 
     commands: Commands
     files: HostFiles
@@ -74,7 +76,7 @@ class Host:
 
 @dataclass(frozen=True)
 class Wish:
-    """What is asked for. token: None if there is none. timeout: seconds for the join itself."""
+    """What a task asks for. token: None if there is none. timeout: seconds for the join itself."""
 
     cluster: Cluster
     node: Node
@@ -88,7 +90,7 @@ class Wish:
 
 
 def look(host: Host, wish: Wish) -> Standing:
-    """One look at the host, and one question to the API server if it has credentials for it."""
+    """Read the host, and ask the API server about the Node if there are credentials."""
     files = host.files
     conf = read_kubeconfig(files.read(KUBELET_CONF))
     mark = read_mark(files.read(MARKER))
@@ -99,6 +101,7 @@ def look(host: Host, wish: Wish) -> Standing:
         bootstrap_conf=read_kubeconfig(files.read(BOOTSTRAP_CONF)),
         authority=files.read(CA_CERTIFICATE),
         has_kubelet_config=files.exists(KUBELET_CONFIG),
+        lost_resolver=_lost_resolver(files),
         is_control_plane=files.exists(API_SERVER_POD),
         is_active=unit.get("ActiveState") in UNDER_WAY,
         is_enabled=unit.get("UnitFileState") in ("enabled", "enabled-runtime", "static", "linked", "alias"),
@@ -108,21 +111,21 @@ def look(host: Host, wish: Wish) -> Standing:
 
 
 def refuse_unreachable(host: Host, wish: Wish) -> None:
-    """Refuses an API server that this host does not reach, and software here that it does not support."""
+    """Reject an API server that does not answer this host, and versions here that it does not support."""
     url = f"https://{wish.cluster.endpoint}"
-    until = host.clock.now() + LONGEST_WAIT_FOR_API_SERVER
-    while (answer := host.web.get(f"{url}/version")).status == 0 and host.clock.now() < until:
-        host.clock.sleep(2 * POLL)
+    answer = look_until(
+        lambda: host.web.get(f"{url}/version"), lambda got: got.status != 0, host.clock, LONGEST_WAIT_FOR_API_SERVER, 2 * POLL
+    )
     if answer.status == 0:
         raise Refusal(
             f"API server {url}, asked from {wish.node.name}",
             answer.problem,
             "an answer",
-            f"Look whether the control plane is on and kube-apiserver runs there, and whether its firewall lets {wish.node.name} through "
+            f"Check that the control plane is on, that kube-apiserver runs there, and that its firewall allows {wish.node.name} "
             f"to port {wish.cluster.endpoint.rpartition(':')[2]}/tcp.",
         )
     version = str(answer.body.get("gitVersion") or "")
-    # anonymous requests may be denied: then kubeadm is the one to judge
+    # anonymous requests may be denied: then kubeadm checks the versions
     if version:
         kubelet = host.commands.run(["kubelet", "--version"], timeout=20.0).stdout.strip().rpartition(" ")[2]
         kubeadm = host.commands.run(["kubeadm", "version", "--output", "short"], timeout=20.0).stdout.strip()
@@ -130,7 +133,7 @@ def refuse_unreachable(host: Host, wish: Wish) -> None:
 
 
 def carry_out(host: Host, wish: Wish, step: Step) -> None:
-    """Does what the step says, up to a kubelet that is healthy."""
+    """Carry out the step, and wait until the kubelet is healthy."""
     if step.needs_token:
         info = _discover(host, wish)
         _wait_for_namesake(host, wish, info.authority)
@@ -140,7 +143,9 @@ def carry_out(host: Host, wish: Wish, step: Step) -> None:
             _clean(host, wish)
         _join(host, wish)
         host.replace({MARKER: replace(mark, installed=True, ca=digest(host.files.read(CA_CERTIFICATE))).as_text()})
-    elif step.action in ("start", "restart"):
+    elif step.action in ("start", "restart", "reconfigure"):
+        if step.action == "reconfigure":
+            host.commands.run(["kubeadm", "upgrade", "node", "phase", "kubelet-config"], timeout=wish.timeout)
         host.commands.run(["systemctl", "reset-failed", "kubelet"], check=False)
         host.commands.run(["systemctl", "restart", "kubelet"])
     host.commands.run(["systemctl", "enable", "kubelet"])
@@ -149,21 +154,27 @@ def carry_out(host: Host, wish: Wish, step: Step) -> None:
 
 
 def confirm(host: Host, wish: Wish) -> Standing:
-    """The host after a step, given the time that a registration takes. Refuses what did not hold."""
-    until = host.clock.now() + wish.patience
-    while True:
+    """Return the host's state after a step, after waiting for its registration. Raises Refusal if a problem remains."""
+
+    def look_at_it() -> tuple[Standing, Step]:
         standing = look(host, wish)
-        left = plan_membership(standing, wish.cluster, wish.node.name)
-        if left.action == "none":
-            return standing
-        if host.clock.now() >= until:
-            raise Refusal(
-                f"host {wish.node.name}",
-                f"that it still {left.reason}, {wish.patience:g} s after that was seen to",
-                f"a member of {wish.cluster.name}",
-                "See `journalctl -u kubelet` on the host.",
-            )
-        host.clock.sleep(POLL)
+        return standing, plan_membership(standing, wish.cluster, wish.node.name)
+
+    standing, left = look_until(look_at_it, lambda seen: seen[1].action == "none", host.clock, wish.patience, POLL)
+    if left.action != "none":
+        raise Refusal(
+            f"host {wish.node.name}",
+            f"a problem that remains {wish.patience:g} s after the repair: it {left.reason}",
+            f"a member of {wish.cluster.name}",
+            "See `journalctl -u kubelet` on the host.",
+        )
+    return standing
+
+
+def _lost_resolver(files: HostFiles) -> str:
+    """Return the kubelet's ``resolvConf`` if that file is missing, as where the control plane's was handed to all hosts."""
+    named = _RESOLVER.search(files.read(KUBELET_CONFIG) or "")
+    return named[1] if named and not files.exists(named[1]) else ""
 
 
 def _unit(commands: Commands) -> dict[str, str]:
@@ -171,18 +182,21 @@ def _unit(commands: Commands) -> dict[str, str]:
 
 
 def _settled_kubelet(host: Host) -> tuple[dict[str, str], bool]:
-    """The kubelet's unit and whether it is healthy, given the time that it takes to start, as on a host that has just been woken."""
-    until = host.clock.now() + LONGEST_WAIT_TO_SETTLE
-    while True:
-        unit, is_serving = _unit(host.commands), host.web.get(KUBELET_HEALTH).status == 200
-        is_starting = unit.get("ActiveState") in UNDER_WAY or is_queued(unit)
-        if is_serving or not is_starting or host.clock.now() >= until:
-            return unit, is_serving
-        host.clock.sleep(POLL)
+    """Return the state of the kubelet's unit and whether it is healthy, after waiting for its start, as after a wake-up."""
+
+    def is_settled(seen: tuple[dict[str, str], bool]) -> bool:
+        unit, is_serving = seen
+        return is_serving or not (unit.get("ActiveState") in UNDER_WAY or is_queued(unit))
+
+    return look_until(lambda: (_unit(host.commands), _is_healthy(host)), is_settled, host.clock, LONGEST_WAIT_TO_SETTLE, POLL)
+
+
+def _is_healthy(host: Host) -> bool:
+    return host.web.get(KUBELET_HEALTH).status == 200
 
 
 def _registration(host: Host, conf: Optional[Kubeconfig], wish: Wish) -> Registration:
-    """What the API server says of the Node, asked with the kubelet's own credentials."""
+    """Return the API server's answer about the Node, with the kubelet's own credentials."""
     if conf is None or not conf.authority or not conf.client_certificate or not wish.cluster.endpoint:
         return "unknown"
     if not host.files.exists(conf.client_certificate):
@@ -198,13 +212,13 @@ def _registration(host: Host, conf: Optional[Kubeconfig], wish: Wish) -> Registr
 
 
 def _discover(host: Host, wish: Wish) -> ClusterInfo:
-    """cluster-info, verified; a new token's signature comes a moment after the token."""
+    """Return the verified cluster-info; the signature of a new token appears a moment after the token."""
     token = wish.token
     if token is None:
         raise Refusal(
             f"host {wish.node.name}",
             "no token",
-            "a token, as the host has to join",
+            "a token to join with",
             "Pass `token` of what vmstation.cluster.kubeadm_join_token returned.",
         )
     url = f"https://{wish.cluster.endpoint}"
@@ -224,23 +238,23 @@ def _discover(host: Host, wish: Wish) -> ClusterInfo:
 
 
 def _wait_for_namesake(host: Host, wish: Wish, authority: str) -> None:
-    """kubeadm joins no host whose Node is still called ready, as that of a host is which was reset a moment ago."""
+    """Wait until the Node is not ready: kubeadm does not join a host whose Node is, as just after a reset."""
     began = host.clock.now()
     while True:
         answer = _ask_with_token(host.web, wish, authority)
         waited = host.clock.now() - began
         found = answer.body if answer.status == 200 else None
         refuse_namesake(found, wish.node, wish.cluster)
-        # no Node, or no permission to see one; without an answer kubeadm has the last word
+        # no Node, or no permission to read it; without an answer kubeadm decides
         if not is_ready(found) and (answer.status != 0 or waited >= LONGEST_WAIT_FOR_API_SERVER):
             return
         if _unit(host.commands).get("ActiveState") in UNDER_WAY:
-            # it keeps the Node ready, with the credentials that it has read before they were lost
+            # it keeps the Node ready, with credentials that it read before they were lost
             host.commands.run(["systemctl", "stop", "kubelet"])
         if waited >= LONGEST_WAIT_FOR_NODE_TO_LAPSE:
             raise Refusal(
                 f"Node {wish.node.name} of {wish.cluster.name}",
-                f"still ready {waited:g} s after this host has lost its membership",
+                f"still ready {waited:g} s after this host lost its membership",
                 "a Node that is not ready, to join the host again",
                 f"Remove it: `kubectl delete node {wish.node.name}`, then run again.",
             )
@@ -253,7 +267,7 @@ def _ask_with_token(web: WebClient, wish: Wish, authority: str) -> Answer:
 
 
 def _clean(host: Host, wish: Wish) -> None:
-    """Takes away what a former membership or half a join left; the container runtime and the CNI configuration stay."""
+    """Remove what a former membership or an incomplete join left; the container runtime and the CNI configuration stay."""
     host.commands.run(
         ["kubeadm", "reset", "--force", "--cri-socket", wish.node.cri_socket, "--ignore-preflight-errors=all"], timeout=wish.timeout
     )
@@ -263,7 +277,7 @@ def _join(host: Host, wish: Wish) -> None:
     if wish.token is None:
         return
     configuration = join_configuration(wish.node, wish.cluster, wish.token, wish.timeout)
-    # the token goes through a pipe: in no file, in no argument
+    # pass the token through a pipe: not in a file, not in an argument
     done = host.commands.run(
         ["kubeadm", "join", "--config", "/dev/stdin"], stdin=configuration, timeout=wish.timeout + wish.patience, check=False
     )
@@ -272,15 +286,82 @@ def _join(host: Host, wish: Wish) -> None:
 
 
 def _wait_for_kubelet(host: Host, wish: Wish) -> None:
-    until = host.clock.now() + wish.patience
-    while host.web.get(KUBELET_HEALTH).status != 200:
-        if host.clock.now() >= until:
-            asked = ["journalctl", "--unit=kubelet", "--no-pager", "--lines=5", "--output=cat"]
-            journal = host.commands.run(asked, timeout=20.0, check=False).stdout.split("\n")
-            raise Refusal(
-                f"kubelet of {wish.node.name}",
-                f"not healthy {wish.patience:g} s after its start; it says: {' | '.join(line for line in journal if line)}",
-                f"an answer at {KUBELET_HEALTH}",
-                "Correct what it names; `journalctl -u kubelet` on the host has more.",
-            )
-        host.clock.sleep(POLL)
+    if not look_until(lambda: _is_healthy(host), bool, host.clock, wish.patience, POLL):
+        asked = ["journalctl", "--unit=kubelet", "--no-pager", "--lines=5", "--output=cat"]
+        journal = host.commands.run(asked, timeout=20.0, check=False).stdout.split("\n")
+        raise Refusal(
+            f"kubelet of {wish.node.name}",
+            f"not healthy {wish.patience:g} s after its start; its log: {' | '.join(line for line in journal if line)}",
+            f"an answer at {KUBELET_HEALTH}",
+            "Correct what it names; `journalctl -u kubelet` on the host has more.",
+        )
+
+
+# The worker's membership: read, plan, apply, verify
+
+LOCK = "/run/vmstation-kubeadm.lock"
+
+Detached = Callable[[Callable[[], None]], None]
+
+
+@dataclass(frozen=True)
+class Ways:
+    """How a step is run: ``alone`` excludes a second run, ``detached`` lets it finish if its run is killed."""
+
+    alone: Callable[[str, float], AbstractContextManager[None]]
+    detached: Detached
+
+
+def read_wish(options: Mapping[str, Any], predict: bool) -> Wish:
+    """Validate the options of kubeadm_worker. In check mode, endpoint and hashes may be empty: there may be no control plane yet."""
+    endpoint, hashes = options["api_server_endpoint"], options["ca_cert_hashes"]
+    if not predict and not (endpoint and hashes):
+        raise Refusal(
+            "api_server_endpoint and ca_cert_hashes",
+            "empty",
+            "the cluster's address and the pins of its CA",
+            "Pass what vmstation.cluster.kubeadm_join_token returned for the control plane.",
+        )
+    if options["timeout"] < 1:
+        raise Refusal("timeout", str(options["timeout"]), "at least 1 second", "Pass 180, for example.")
+    name = options["name"].lower()
+    addresses = node_addresses(options["plan"], options["addresses"], name)
+    node = Node(name, addresses, options["cri_socket"], options["ignore_preflight_errors"], options["kubelet_extra_args"])
+    token = read_token(options["token"]) if options["token"] else None
+    return Wish(Cluster(options["cluster_name"], endpoint, hashes), node, token, float(options["timeout"]))
+
+
+def ensure_membership(host: Host, wish: Wish, ways: Ways, predict: bool) -> Step:
+    """Make the host a member, or predict the step; return it."""
+    if predict:
+        step = _judged(host, wish, predict)
+    else:
+        # a join whose run was killed may still be running
+        with ways.alone(LOCK, 2 * wish.timeout):
+            step = _judged(host, wish, predict)
+            if step.action != "none":
+                ways.detached(lambda: carry_out(host, wish, step))
+                confirm(host, wish)
+    return step
+
+
+def _judged(host: Host, wish: Wish, predict: bool) -> Step:
+    step = plan_membership(look(host, wish), wish.cluster, wish.node.name)
+    # in check mode there may be no control plane yet, or no packages on this host
+    if wish.cluster.endpoint and (not predict or all(map(host.commands.has, ("kubelet", "kubeadm")))):
+        refuse_unreachable(host, wish)
+    return step
+
+
+def result(step: Step, wish: Wish) -> dict[str, Any]:
+    """Return the module's result."""
+    name, changed = wish.node.name, step.action != "none"
+    before, after = (f"{name} {said}\n" for said in (step.reason, f"is a member of {wish.cluster.name}"))
+    return {
+        "changed": changed,
+        "node": name,
+        "action": step.action,
+        "reason": f"{name} {step.reason}",
+        "needs_token": step.needs_token,
+        "diff": {"before": before, "after": after} if changed else {"before": "", "after": ""},
+    }

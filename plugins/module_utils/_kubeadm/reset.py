@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What of a cluster is on a host. Only what Kubernetes and Calico made is listed, told by the names that they give it."""
+"""Remains of Kubernetes and Calico on a host, identified by the names that they use."""
 
 from __future__ import annotations
 
@@ -12,8 +12,76 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional, Union
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.mark import MARKER
-from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+from .._firewall.iptables_rules import words_of
+from .._host.mark import MARKER
+from .._refusal import Refusal
+
+# iptables chains of Kubernetes and Calico, and one transaction that removes only these
+#
+# kube-proxy and kubelet use the prefix KUBE-, Calico's Felix cali-; Felix marks its rules in other chains by a comment.
+
+OURS = ("KUBE-", "cali-")
+_FELIX = re.compile(r"cali:\S+")
+
+
+def ours_in(saved: str) -> tuple[str, ...]:
+    """Return a line for each such chain, and each such rule in another chain, in iptables-save output."""
+    found = []
+    for table, line in _lines(saved):
+        if _is_chain(line):
+            found.append(f"chain {_name(line)} of table {table}")
+        elif _is_rule_elsewhere(line):
+            found.append(f"rule `{line}` of table {table}")
+    return tuple(found)
+
+
+def removal(saved: str) -> str:
+    """Return the input of iptables-restore --noflush that removes them; empty if there is nothing."""
+    tables: dict[str, tuple[list[str], list[str]]] = {}
+    for table, line in _lines(saved):
+        rules, chains = tables.setdefault(table, ([], []))
+        if _is_chain(line):
+            chains.append(_name(line))
+        elif _is_rule_elsewhere(line):
+            rules.append(f"-D{line[len('-A') :]}")
+    text = ""
+    for table, (rules, chains) in tables.items():
+        if rules or chains:
+            lines = [*rules, *(f"-F {chain}" for chain in chains), *(f"-X {chain}" for chain in chains)]
+            text += "\n".join([f"*{table}", *lines, "COMMIT", ""])
+    return text
+
+
+def _lines(saved: str) -> list[tuple[str, str]]:
+    table, found = "", []
+    for line in saved.splitlines():
+        if line.startswith("*"):
+            table = line[1:].strip()
+        elif line.startswith((":", "-A ")):
+            found.append((table, line))
+    return found
+
+
+def _is_chain(line: str) -> bool:
+    return line.startswith(":") and _name(line).startswith(OURS)
+
+
+def _name(line: str) -> str:
+    return line[1:].split(" ", 1)[0]
+
+
+def _is_rule_elsewhere(line: str) -> bool:
+    if not line.startswith("-A "):
+        return False
+    words = words_of(line)
+    if words[1].startswith(OURS):
+        return False
+    pairs = list(zip(words, words[1:]))
+    jumps = any(option in ("-j", "-g") and target.startswith(OURS) for option, target in pairs)
+    return jumps or any(option == "--comment" and _FELIX.fullmatch(text) for option, text in pairs)
+
+
+# Remains of a cluster on a host: only what Kubernetes and Calico created, identified by name
 
 Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
@@ -33,24 +101,25 @@ PATHS = (
     "/var/log/calico",
     "/var/log/pods",
     "/var/log/containers",
+    "/var/log/kubernetes/audit",
     "/usr/libexec/kubernetes/kubelet-plugins",
     "/var/log/vmstation-kubeadm-init.log",
     "/var/log/vmstation-kubeadm-upgrade.log",
     "/run/vmstation-kubectl",
-    # runs that were killed; each holds the cluster's keys
+    # left by runs that were killed; each holds the cluster's keys
     "/var/lib/vmstation/backup",
     "/var/lib/vmstation/restore",
     "/var/lib/vmstation-images",
-    KUBERNETES,  # last: it holds the mark
+    KUBERNETES,  # last: it holds the marker file
 )
-"""What kubeadm, kubelet, etcd, Calico and our own modules write. Monitoring and applications keep their data elsewhere."""
+"""What kubeadm, kubelet, etcd, Calico and our own modules write. Monitoring and applications store their data elsewhere."""
 
 CACHES = {
     "/var/lib/cni/results": ("k8s-pod-network-", "cni-loopback-"),
     "/var/lib/cni/cache/results": ("k8s-pod-network-", "cni-loopback-"),
     "/var/lib/cni/networks": ("k8s-pod-network",),
 }
-"""Directories of libcni -> how the entries of our networks begin."""
+"""Directories of libcni -> prefixes of the entries of our networks."""
 
 DIRECTORIES = (
     PLUGINS,
@@ -60,17 +129,18 @@ DIRECTORIES = (
     "/var/lib/cni/cache",
     "/var/lib/cni/networks",
     "/var/lib/cni",
+    "/var/log/kubernetes",
     "/usr/libexec/kubernetes",
     "/run/nodeagent",
     "/var/lib/vmstation",
 )
-"""Made on the way to what is removed, and removed where nothing else is in them; the deepest first.
+"""Parent directories of what is removed; removed only if empty, deepest first.
 
-/etc/cni/net.d is containerd's own: it watches that directory, and its CRI service ends when the directory goes.
+/etc/cni/net.d stays: containerd watches that directory, and its CRI service fails without it.
 """
 
 INSTALLED_PLUGINS = ("bandwidth", "calico", "calico-ipam", "flannel", "host-local", "install", "loopback", "portmap", "tuning")
-"""What Calico's CNI container copies. What a package has brought is that package's."""
+"""What Calico's CNI container copies. Plugins from a package stay."""
 
 MOUNTS_BELOW = (KUBELET, "/run/calico")
 NETWORK_NAMESPACES = "/run/netns"
@@ -87,7 +157,7 @@ _EVIDENCE = ("admin.conf", "super-admin.conf", "kubelet.conf", "bootstrap-kubele
 
 @dataclass(frozen=True)
 class Route:
-    """A route that Calico made. words: what `ip route del` takes after the family."""
+    """A route that Calico created. words: the arguments of `ip route del` after the family."""
 
     family: int
     words: tuple[str, ...]
@@ -98,10 +168,10 @@ class Route:
 
 @dataclass(frozen=True)
 class Remains:
-    """What of a cluster is on a host.
+    """The remains of a cluster on a host.
 
-    mark: the cluster that the mark names; None: there is none. evidence: files that only a cluster's host has.
-    chains: program that saves a family's tables -> its chains and rules, as lines to show. mounts: the deepest first.
+    mark: the cluster that the marker file names; None: there is none. evidence: files that only a cluster host has.
+    chains: program that saves a family's tables -> its chains and rules, as lines. mounts: deepest first.
     """
 
     mark: Optional[str] = None
@@ -120,7 +190,7 @@ class Remains:
     units: Sequence[str] = ()
 
     def lines(self) -> list[str]:
-        """A line for each thing."""
+        """Return a line for each item."""
         found = ["running kubelet"] if self.kubelet_is_active else []
         found += [f"container {name[:13]}" for name in self.containers]
         found += [f"mount {path}" for path in self.mounts]
@@ -136,7 +206,7 @@ class Remains:
 
 
 def refuse_others(remains: Remains, cluster: str, host: str, force: bool) -> None:
-    """Refuses a host of another cluster, and, unless forced, one whose cluster this collection has not made."""
+    """Reject a host of another cluster and, unless forced, one whose cluster this collection did not create."""
     if remains.mark is not None and remains.mark != cluster:
         raise Refusal(
             f"host {host}",
@@ -147,14 +217,14 @@ def refuse_others(remains: Remains, cluster: str, host: str, force: bool) -> Non
     if remains.mark is None and remains.evidence and not force:
         raise Refusal(
             f"host {host}",
-            f"a cluster that vmstation.cluster has not made: {', '.join(remains.evidence)}, and no {MARKER}",
+            f"a cluster that vmstation.cluster did not create: {', '.join(remains.evidence)}, and no {MARKER}",
             f"a host of {cluster}, or of none",
-            "Look what it is. If it may go, pass `force: true` (playbooks/reset.yml: `-e reset_force=true`).",
+            "Find out what it is. If you want to remove it, pass `force: true` (playbooks/reset.yml: `-e reset_force=true`).",
         )
 
 
 def is_evidence(name: str) -> bool:
-    """Whether a file of /etc/kubernetes is one that only a cluster's host has."""
+    """Return whether a file of /etc/kubernetes exists only on a cluster host."""
     return name in _EVIDENCE
 
 
@@ -163,7 +233,7 @@ def interfaces_of(names: Collection[str]) -> tuple[str, ...]:
 
 
 def mounts_below(mountinfo: str, directories: Sequence[str]) -> tuple[str, ...]:
-    """The mounts below the directories, the deepest first; those that are the directories themselves are the owner's."""
+    """Return the mounts below the directories, deepest first. A mount at a directory itself is the user's own."""
     points = [_unescaped(line.split()[4]) for line in mountinfo.splitlines() if len(line.split()) > 4]
     below = [point for point in points if any(point.startswith(f"{directory}/") for directory in directories)]
     return tuple(sorted(below, key=lambda point: point.count("/"), reverse=True))
@@ -174,7 +244,7 @@ def _unescaped(field_: str) -> str:
 
 
 def routes_of(text: str, family: int, networks: Sequence[str]) -> Iterator[Route]:
-    """Calico's routes into the pods' networks, out of `ip -json route show table all`."""
+    """Return Calico's routes into the pod networks, from `ip -json route show table all`."""
     pods = [ipaddress.ip_network(network) for network in networks]
     for entry in _objects(text):
         if str(entry.get("protocol")) not in _ROUTE_MAKERS:
@@ -196,14 +266,14 @@ def _within(inner: Network, outer: Network) -> bool:
 
 
 def addresses_of_tunnel(text: str, networks: Sequence[str]) -> tuple[str, ...]:
-    """The addresses out of the pods' networks in `ip -json address show dev tunl0`, with their prefix length."""
+    """Return the pod network addresses in `ip -json address show dev tunl0`, with their prefix length."""
     pods = [ipaddress.ip_network(network) for network in networks]
     found = [(str(info.get("local")), info.get("prefixlen")) for entry in _objects(text) for info in entry.get("addr_info") or () if info]
     return tuple(f"{local}/{length}" for local, length in found if any(ipaddress.ip_address(local) in pod for pod in pods))
 
 
 def tables_of(text: str) -> tuple[tuple[str, str], ...]:
-    """kube-proxy's and Calico's tables in `nft --json list tables`."""
+    """Return kube-proxy's and Calico's tables in `nft --json list tables`."""
     try:
         entries = json.loads(text).get("nftables", ())
         found = [(str(one["table"]["family"]), str(one["table"]["name"])) for one in entries if "table" in one]

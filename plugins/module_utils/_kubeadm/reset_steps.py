@@ -1,28 +1,31 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Looks for what of a cluster is on a host, and removes it in an order that may be interrupted anywhere. What it touches is passed in."""
+"""Remove a node from its host, in an order that may be interrupted at any point."""
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Optional
+from typing import Any, Optional
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._ctr import calls_to_remove, ctr
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Commands
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.host_state import HostFiles
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.trees import Trees
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm import reset
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.mark import MARKER, read_mark
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.reset import Remains, Route
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.reset_chains import ours_in, removal
+from .._ctr import calls_to_remove, ctr
+from .._host.commands import Commands
+from .._host.files import HostFiles, Trees
+from .._host.mark import MARKER, read_mark
+from .._refusal import Refusal
+from . import reset
+from .join_steps import LOCK, Ways
+from .reset import Remains, Route, ours_in, refuse_others, removal
+
+# Find the remains of a cluster and remove them. All I/O is passed in.
 
 FILTERS = ("iptables", "ip6tables")
 KINDS = ("nft", "legacy")
 
-# a pod's network is taken down by what its configuration names; Calico's plugin would ask an API server that is gone
+# the CNI configuration's plugin removes a pod's network; Calico's would ask an API server that no longer exists
 NO_PLUGIN = {"cniVersion": "0.3.1", "name": "k8s-pod-network", "plugins": [{"type": "loopback"}]}
 KUBEADM_SECONDS = 300.0
 
@@ -31,7 +34,7 @@ Replace = Callable[[Mapping[str, Optional[str]]], None]
 
 @dataclass(frozen=True)
 class Host:
-    """What the host is reached through."""
+    """I/O of the host."""
 
     commands: Commands
     files: HostFiles
@@ -41,7 +44,7 @@ class Host:
 
 @dataclass(frozen=True)
 class Wish:
-    """What is to be removed. networks: the pods'. force: also a cluster that this collection has not made."""
+    """What to remove. networks: the pod networks. force: also a cluster that this collection did not create."""
 
     cluster: str
     host: str
@@ -51,7 +54,7 @@ class Wish:
 
 
 def look(host: Host, wish: Wish) -> Remains:
-    """One look at the host."""
+    """Read the remains on the host."""
     commands, files = host.commands, host.files
     mark = read_mark(files.read(MARKER))
     has_ip = commands.has("ip")
@@ -74,7 +77,7 @@ def look(host: Host, wish: Wish) -> Remains:
 
 
 def remove(host: Host, wish: Wish, remains: Remains) -> None:
-    """Takes away what was found, the mark last. What is gone meanwhile is no error: the look that follows tells what is left."""
+    """Remove what was found, the marker file last. Items that are already gone are no error: the next read shows what is left."""
     commands = host.commands
     if remains.kubelet_is_active or remains.containers:
         commands.run(["systemctl", "stop", "kubelet"], timeout=120.0, check=False)
@@ -114,7 +117,7 @@ def _containerd(wish: Wish) -> str:
 
 
 def _remove_containers(commands: Commands, wish: Wish) -> None:
-    """What kubeadm has left, or all of them on a host without kubeadm. containerd forgets what it knew of their pods when it starts."""
+    """Remove containers that kubeadm left, or all without kubeadm. A restart makes containerd forget their pods."""
     left = _containers(commands, wish)
     for name in left:
         for argv in calls_to_remove(_containerd(wish), name):
@@ -124,7 +127,7 @@ def _remove_containers(commands: Commands, wish: Wish) -> None:
 
 
 def _unmount(host: Host) -> None:
-    """A mount that is in use goes when its last user does; either way nothing below it can be removed by mistake."""
+    """Unmount lazily what is in use: it goes with its last user, and nothing below it can be removed by mistake."""
     for point in reset.mounts_below(host.files.read("/proc/self/mountinfo") or "", reset.MOUNTS_BELOW):
         if host.commands.run(["umount", point], check=False).status != 0:
             host.commands.run(["umount", "--lazy", point], check=False)
@@ -159,7 +162,7 @@ def _remove_rules(commands: Commands) -> None:
 
 
 def _filters(commands: Commands) -> list[str]:
-    """Programs with rules of their own, each with its -save and -restore. Where there are two kinds, the plain name is one of them."""
+    """Return programs with their own rules and -save and -restore commands. If nft and legacy exist, the plain name is one of them."""
     found = []
     for program in FILTERS:
         kinds = [f"{program}-{kind}" for kind in KINDS if commands.has(f"{program}-{kind}-save")]
@@ -192,7 +195,10 @@ def _units(commands: Commands) -> tuple[str, ...]:
 
 
 def _paths(host: Host) -> list[str]:
-    """What there is to remove, the mark's directory last. A directory that has to stay, such as a mount point, counts until it is empty."""
+    """Return the paths to remove, the marker's directory last.
+
+    A directory that has to stay, such as a mount point, counts until it is empty.
+    """
     files = host.files
     found = [
         f"{directory}/{name}" for directory, starts in reset.CACHES.items() for name in files.entries(directory) if name.startswith(starts)
@@ -207,7 +213,7 @@ def _paths(host: Host) -> list[str]:
 
 
 def _empty_without(host: Host, gone: Sequence[str], points: frozenset[str]) -> list[str]:
-    """Directories in which nothing is left but what goes, without those that a package owns."""
+    """Return directories that are empty after the removal, except those that a package owns."""
     empty: list[str] = []
     for directory in reset.DIRECTORIES:
         leads_elsewhere = directory in points or host.files.target(directory) is not None
@@ -224,7 +230,7 @@ def _mount_points(files: HostFiles) -> frozenset[str]:
 
 
 def _plugins(host: Host) -> list[str]:
-    """Calico's CNI plugins, without those that a package owns."""
+    """Return Calico's CNI plugins, except those that a package owns."""
     there = [f"{reset.PLUGINS}/{name}" for name in reset.INSTALLED_PLUGINS if name in host.files.entries(reset.PLUGINS)]
     if f"{reset.PLUGINS}/calico" not in there:
         return []
@@ -237,8 +243,60 @@ def _is_packaged(host: Host, path: str) -> bool:
 
 
 def _output(commands: Commands, argv: Sequence[str]) -> str:
-    """What a program prints; nothing on a host that does not have it, or where there is nothing to show."""
+    """Return a program's output; empty if the host does not have it or it fails."""
     if not commands.has(argv[0]):
         return ""
     done = commands.run(argv, timeout=60.0, check=False)
     return done.stdout if done.status == 0 else ""
+
+
+# The reset: read, plan, apply, verify
+
+LOCK_SECONDS = 600.0
+
+
+def read_wish(options: Mapping[str, Any]) -> Wish:
+    """Validate the options of kubeadm_reset."""
+    for index, network in enumerate(options["pod_networks"]):
+        try:
+            ipaddress.ip_network(network)
+        except ValueError:
+            raise Refusal(f"pod_networks[{index}]", repr(network), "a network", "Pass `pod_cidr` of the network plan.") from None
+    if not options["cri_socket"].startswith("unix:///"):
+        raise Refusal("cri_socket", repr(options["cri_socket"]), "unix:// and a path", "Pass unix:///run/containerd/containerd.sock.")
+    return Wish(options["cluster_name"], options["name"], options["cri_socket"], options["pod_networks"], options["force"])
+
+
+def ensure_removed(host: Host, wish: Wish, ways: Ways, predict: bool) -> tuple[Remains, Remains]:
+    """Return what was there, and what is left."""
+    if predict:
+        found = look(host, wish)
+        refuse_others(found, wish.cluster, wish.host, wish.force)
+        return found, Remains()
+    with ways.alone(LOCK, LOCK_SECONDS):
+        found = look(host, wish)
+        refuse_others(found, wish.cluster, wish.host, wish.force)
+        if found.lines():
+            ways.detached(lambda: remove(host, wish, found))
+        return found, look(host, wish)
+
+
+def result(found: Remains, left: Remains) -> dict[str, Any]:
+    """Return the module's result."""
+    gone = [line for line in found.lines() if line not in left.lines()]
+    return {
+        "changed": bool(gone),
+        "removed": gone,
+        "leftovers": left.lines(),
+        "diff": {"before": "".join(f"{line}\n" for line in found.lines()), "after": "".join(f"{line}\n" for line in left.lines())},
+    }
+
+
+def refuse_leftovers(left: Remains, wish: Wish) -> None:
+    if left.lines():
+        raise Refusal(
+            f"host {wish.host}",
+            f"{len(left.lines())} left over: {'; '.join(left.lines())}",
+            "nothing left of the cluster",
+            "Find out what still uses it, then run again.",
+        )

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bootstrap tokens that this collection makes for one run and removes after it."""
+"""Bootstrap tokens that this collection creates for one run and removes afterwards."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.clock import Clock
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Commands, Completed
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.host_state import HostFiles
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.join_identity import public_key_hashes, read_kubeconfig
-from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+from .._host.commands import Commands, Completed
+from .._host.files import HostFiles
+from .._refusal import Refusal
+from .._waiting import Clock
+from .join import public_key_hashes, read_kubeconfig
 
 DESCRIPTION = "vmstation.cluster: lets workers join during one run"
-"""What our tokens are told by from others."""
+"""Identifies our tokens."""
 
 _TOKEN = re.compile(r"^[a-z0-9]{6}\.[a-z0-9]{16}$", re.M)
 _TTL = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 LONGEST_TTL = 24 * 3600
 
-PATIENCE, PAUSE = 60.0, 2.0  # seconds for an API server that has just started, or has much to do
+PATIENCE, PAUSE = 60.0, 2.0  # seconds for an API server that has just started or is busy
 _MAY_PASS = (
     "Client.Timeout",
     "context deadline exceeded",
@@ -40,7 +40,7 @@ _MAY_PASS = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """token: empty unless one was made. removed: the names of tokens of ours that were there, no secrets."""
+    """token: empty unless one was created. removed: the IDs of our tokens that existed, without secrets."""
 
     changed: bool
     endpoint: str = ""
@@ -51,7 +51,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Wish:
-    """state: present is a new token of ours and no other one of ours, absent is no token of ours. kubeconfig: an administrator's."""
+    """state: present leaves one new token of ours, absent none. kubeconfig: an administrator's."""
 
     state: Literal["present", "absent"]
     ttl: str
@@ -59,7 +59,7 @@ class Wish:
 
 
 def refuse_ttl(text: str) -> None:
-    """Refuses a time that kubeadm would not understand, and none, which kubeadm takes for eternity."""
+    """Reject a time that kubeadm does not understand, and zero, which means no expiry."""
     found = _TTL.fullmatch(text)
     seconds = sum(int(part or 0) * unit for part, unit in zip(found.groups(), (3600, 60, 1))) if found else 0
     if not 0 < seconds <= LONGEST_TTL:
@@ -68,7 +68,7 @@ def refuse_ttl(text: str) -> None:
 
 @dataclass(frozen=True)
 class Host:
-    """What the control plane is reached through."""
+    """I/O of the control plane."""
 
     commands: Commands
     files: HostFiles
@@ -76,7 +76,7 @@ class Host:
 
 
 def ensure_tokens(host: Host, wish: Wish, predict: bool) -> Outcome:
-    """What is wished, and which cluster this is."""
+    """Create or remove tokens, and return the cluster's endpoint and CA hashes."""
     refuse_ttl(wish.ttl)
     state, kubeconfig = wish.state, wish.kubeconfig
     conf = read_kubeconfig(host.files.read(kubeconfig))
@@ -86,7 +86,7 @@ def ensure_tokens(host: Host, wish: Wish, predict: bool) -> Outcome:
     if conf is None or not conf.endpoint or not hashes:
         raise Refusal(
             f"kubeconfig {kubeconfig}",
-            "no such file" if conf is None else "no server, or no certificate authority",
+            "no such file" if conf is None else "no server, or no CA certificate",
             "an administrator's kubeconfig of the cluster",
             "Run this on the control plane, after `kubeadm init` (role control_plane).",
         )
@@ -99,13 +99,13 @@ def ensure_tokens(host: Host, wish: Wish, predict: bool) -> Outcome:
         made = _kubeadm(host, wish, "create", "--ttl", wish.ttl, "--description", DESCRIPTION)
         found = _TOKEN.search(made.stdout)
         if found is None:
-            raise Refusal("`kubeadm token create`", "no token in its output", "a token", "Run it by hand on the control plane.")
+            raise Refusal("`kubeadm token create`", "no token in its output", "a token", "Run it manually on the control plane.")
         token = found[0]
     return Outcome(bool(ours) or state == "present", conf.endpoint, hashes, token, ours)
 
 
 def _kubeadm(host: Host, wish: Wish, *words: str) -> Completed:
-    """`kubeadm token`, again and again while the API server cannot answer. A token made twice is removed with the other."""
+    """Run `kubeadm token` and retry while the API server cannot answer. A token created twice is removed with the other."""
     argv = ["kubeadm", "token", *words, "--kubeconfig", wish.kubeconfig]
     until = host.clock.now() + PATIENCE
     while True:
@@ -119,7 +119,7 @@ def _kubeadm(host: Host, wish: Wish, *words: str) -> Completed:
 
 
 def read_tokens(text: str) -> Iterator[tuple[str, str]]:
-    """Name and description of each token in what `kubeadm token list` prints as JSON: one object after the other."""
+    """Yield name and description of each token in the JSON output of `kubeadm token list`: objects that follow one another."""
     decoder = json.JSONDecoder()
     rest = text.lstrip()
     while rest:
@@ -127,10 +127,10 @@ def read_tokens(text: str) -> Iterator[tuple[str, str]]:
             entry, end = decoder.raw_decode(rest)
             yield _name(entry["token"]), str(entry.get("description", ""))
         except (ValueError, KeyError, TypeError):
-            # not a word of it: it may hold a secret
+            # show none of the text: it may contain a secret
             raise Refusal(
                 "output of `kubeadm token list`",
-                "text that is no token in JSON",
+                "text that is not a token in JSON",
                 "an object for each token",
                 "Run it on the control plane.",
             ) from None

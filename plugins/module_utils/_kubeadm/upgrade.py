@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""kubeadm's part of an upgrade: what of this host still has another release, and kubeadm run until nothing has.
+"""kubeadm's part of an upgrade: find what on this host has another release, and run kubeadm until nothing has.
 
-Facts: `kubeadm upgrade apply` and `kubeadm upgrade node` may be run again at any time
+`kubeadm upgrade apply` and `kubeadm upgrade node` may be run again at any time
 (https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-upgrade/). The former changes one static Pod after the other, then
 kubeadm's ConfigMap, then kube-proxy; it renews the certificates of what it changes.
 """
@@ -15,30 +15,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._installation.release import release_of
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.host_state import HostFiles
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.control_plane import Stuck, wait_until_ready
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.diagnosis import diagnose
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.host import NodeHost
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.mark import Role
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.pieces import damaged
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.state import COMPONENTS, MANIFESTS, read_node_files
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.tools import Api, Kubeadm, errors_of
-from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+from .._host.files import HostFiles
+from .._host.mark import Role
+from .._refusal import Refusal
+from .._versions import configured_version, image_tag, release_of
+from .control_plane import Stuck, diagnose, wait_until_ready
+from .host import NodeHost
+from .state import COMPONENTS, MANIFESTS, Api, Kubeadm, damaged, errors_of, read_node_files
 
 LOG = "/var/log/vmstation-kubeadm-upgrade.log"
-# DNS is the role dns', and so are its Corefile and its plugins
+# the role dns manages DNS, its Corefile and its plugins
 SKIPPED = "addon/coredns"
 ACCEPTED = ("CoreDNSMigration", "CoreDNSUnsupportedPlugins")
 _SYSTEM = "/api/v1/namespaces/kube-system/configmaps"
 _PROXY = "/apis/apps/v1/namespaces/kube-system/daemonsets/kube-proxy"
-_CONFIGURED = re.compile(r"^kubernetesVersion:\s*(\S+)\s*$", re.MULTILINE)
 _KUBELET = re.compile(r"v\d+\.\d+\.\d+\S*")
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a task asks for. release: as in v1.36.4. timeout: seconds for kubeadm, and before it until the API server is ready."""
+    """What a task asks for. release: like v1.36.4. timeout: seconds for kubeadm, and before it until the API server is ready."""
 
     role: Role
     cluster: str
@@ -67,7 +63,7 @@ class Outcome:
 
 
 def read_request(options: Mapping[str, Any], *, check: bool) -> Request:
-    """The module's options."""
+    """Validate the module's options."""
     if release_of(options["release"]) is None:
         raise Refusal("release", repr(options["release"]), "a whole release such as 1.36.4", "Set node_kubernetes_release to one.")
     if options["role"] == "control_plane" and not options["address"]:
@@ -84,10 +80,10 @@ def read_request(options: Mapping[str, Any], *, check: bool) -> Request:
 
 
 def ensure(request: Request, host: NodeHost) -> Outcome:
-    """Let kubeadm upgrade what of this host has another release. Raises Refusal; what it has done stays, and the next run goes on."""
+    """Run kubeadm upgrade if a part has another release. Raises Refusal; the next run continues."""
     if request.check:
         return _ensure(request, host)
-    # a kubeadm whose run was killed is waited for
+    # wait for a kubeadm whose run was killed
     with host.lock(request.timeout):
         return _ensure(request, host)
 
@@ -114,13 +110,13 @@ def _refuse_others(request: Request, host: NodeHost) -> None:
     if situation != "complete":
         what = request.role.replace("_", " ")
         raise Refusal(
-            "this host", f"no {what} of {request.cluster} that stands ({situation})", f"a {what} of {request.cluster}",
-            "Run site.yml with the release that the cluster has now, and upgrade it then.",
+            "this host", f"no working {what} of {request.cluster} ({situation})", f"a {what} of {request.cluster}",
+            "Run site.yml with the release that the cluster has now, then upgrade it.",
         )  # fmt: skip
 
 
 def _releases(request: Request, host: NodeHost) -> dict[str, str]:
-    """What kubeadm upgrades here, and its release now. A worker's is told by its kubelet, which is replaced after kubeadm."""
+    """Return the releases of what kubeadm upgrades here. A worker's is that of its kubelet, replaced after kubeadm."""
     if request.role == "worker":
         found = _KUBELET.search(host.commands.run(["kubelet", "--version"], timeout=30.0).stdout)
         return {"kubelet": found[0] if found else ""}
@@ -130,16 +126,15 @@ def _releases(request: Request, host: NodeHost) -> dict[str, str]:
     api = Api(host.commands, request.address, host.sleep)
     wait_until_ready(api, host, 0.0 if request.check else request.timeout)
     stored = ((api.get(f"{_SYSTEM}/kubeadm-config") or {}).get("data") or {}).get("ClusterConfiguration", "")
-    configured = _CONFIGURED.search(stored)
-    parts["kubeadm-config"] = configured[1] if configured else ""
+    parts["kubeadm-config"] = configured_version(stored) or ""
     proxy = api.get(_PROXY)
     if proxy is not None:
-        parts["kube-proxy"] = str(proxy["spec"]["template"]["spec"]["containers"][0]["image"]).rpartition(":")[2]
+        parts["kube-proxy"] = image_tag(str(proxy["spec"]["template"]["spec"]["containers"][0]["image"]))
     return parts
 
 
 def _make_lost_manifests(host: NodeHost) -> None:
-    """An upgrade that lost its power between two moves has taken a manifest away and not put the next one there."""
+    """Recreate manifests: after a power loss during an upgrade, one may be moved away and not replaced yet."""
     for piece in damaged(host.files):
         if piece.paths[0].startswith(MANIFESTS):
             Kubeadm(host.commands).phase(*piece.phase)
@@ -162,13 +157,13 @@ def _upgrade(request: Request, host: NodeHost) -> None:
         raise Refusal(
             f"kubeadm upgrade {words[0]}",
             "; ".join(errors_of(answer)) or f"exit status {answer.status}",
-            "to come to its end",
-            f"Correct what it names, then run again: what it has done is taken up. {LOG} on the host has all that it said.",
+            "to finish without errors",
+            f"Correct what it names, then run again: the next run continues from there. {LOG} on the host has its whole output.",
         )
 
 
 def told(refusal: Refusal, host: NodeHost) -> Refusal:
-    """The refusal of a kubeadm that was run, with what the host says about it."""
+    """Add a diagnosis of the host to the error of a kubeadm run."""
     if not refusal.subject.startswith("kubeadm upgrade"):
         return refusal
     return Stuck(refusal, {"kubeadm_output": (host.files.read(LOG) or "").splitlines(), "diagnosis": diagnose(host.commands, host.files)})

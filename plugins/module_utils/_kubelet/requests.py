@@ -1,0 +1,153 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Judge the requests of kubelets for a server certificate.
+
+The signer issues what is approved (https://kubernetes.io/docs/reference/access-authn-authz/certificate-signing-requests/#kubernetes-signers).
+So a kubelet, or a process that has its key, gets a certificate for its own name and addresses only.
+"""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .._conditions import condition
+from .._refusal import Refusal
+from .._x509 import elements
+
+SIGNER = "kubernetes.io/kubelet-serving"
+PREFIX, GROUP = "system:node:", "system:nodes"
+USAGES = frozenset({"digital signature", "key encipherment", "server auth"})
+NEEDED_USAGES = frozenset({"digital signature", "server auth"})
+
+_PEM = re.compile(r"\s*-----BEGIN CERTIFICATE REQUEST-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE REQUEST-----\s*")
+_COMMON_NAME, _ORGANIZATION = b"\x55\x04\x03", b"\x55\x04\x0a"
+_ATTRIBUTES, _DNS, _ADDRESS = 0xA0, 0x82, 0x87
+_EXTENSIONS = bytes.fromhex("2a864886f70d01090e")  # extensionRequest of PKCS #9
+_ALTERNATIVE_NAMES = b"\x55\x1d\x11"
+
+# node name -> its addresses, canonical
+Nodes = Mapping[str, frozenset[str]]
+
+
+def nodes_of(hosts: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Return the addresses of each node, canonical. Raises Refusal for an invalid one."""
+    found: dict[str, list[str]] = {}
+    for index, host in enumerate(hosts):
+        address = host.get("address")
+        try:
+            listed = [str(ipaddress.ip_address(str(one))) for one in (address if isinstance(address, (list, tuple)) else [address])]
+        except ValueError:
+            raise Refusal(
+                f"nodes[{index}].address", repr(address), "IPv4 or IPv6 addresses", "Correct `address` in the inventory."
+            ) from None
+        found[str(host["name"]).lower()] = sorted(listed)
+    return found
+
+
+def as_nodes(addresses: Mapping[str, Iterable[str]]) -> Nodes:
+    return {name: frozenset(several) for name, several in addresses.items()}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The contents of a certificate request (RFC 2986). other: what it asks for beyond names and addresses."""
+
+    names: tuple[tuple[bytes, str], ...]
+    dns: tuple[str, ...]
+    addresses: tuple[str, ...]
+    other: tuple[str, ...]
+
+
+def is_pending(request: Mapping[str, Any]) -> bool:
+    return not any(condition(request, kind) for kind in ("Approved", "Denied", "Failed"))
+
+
+def objection(request: Mapping[str, Any], nodes: Nodes) -> str:
+    """Return why a CertificateSigningRequest must not be approved; empty if it may be."""
+    return next(_objections(request, nodes), "")
+
+
+def _objections(request: Mapping[str, Any], nodes: Nodes) -> Iterator[str]:
+    spec = request["spec"]
+    user, usages = str(spec.get("username", "")), {str(usage) for usage in spec.get("usages") or ()}
+    name = user[len(PREFIX) :]
+    if spec.get("signerName") != SIGNER:
+        yield f"signer {spec.get('signerName')}, not {SIGNER}"
+    if not user.startswith(PREFIX) or GROUP not in (spec.get("groups") or ()):
+        yield f"requested by {user or 'no user'}, which is no kubelet"
+    if name not in nodes:
+        yield f"node {name} is not in the inventory"
+    if not NEEDED_USAGES <= usages <= USAGES:
+        yield f"usages {', '.join(sorted(usages)) or 'none'}"
+    try:
+        subject = subject_of(str(spec.get("request", "")))
+    except ValueError as error:
+        yield f"not a certificate request ({error})"
+        return
+    if sorted(subject.names) != [(_COMMON_NAME, user), (_ORGANIZATION, GROUP)]:
+        yield f"subject {', '.join(value for _kind, value in subject.names) or 'empty'}, not {user} of {GROUP}"
+    yield from subject.other
+    if not subject.dns and not subject.addresses:
+        yield "neither a name nor an address"
+    allowed = nodes.get(name, frozenset())
+    for found in (*(one for one in subject.dns if one != name), *(one for one in subject.addresses if one not in allowed)):
+        yield f"{found}, but in the inventory the node has the name {name} and the addresses {', '.join(sorted(allowed)) or 'none'}"
+
+
+def subject_of(encoded: str) -> Subject:
+    """Parse ``spec.request``. Raises ValueError for anything but one certificate request."""
+    pem = _PEM.fullmatch(base64.b64decode(encoded, validate=True).decode("ascii"))
+    if not pem:
+        raise ValueError("no PEM block CERTIFICATE REQUEST")
+    ((_tag, whole),) = elements(base64.b64decode("".join(pem[1].split()), validate=True))
+    (_sequence, content), *_signature = elements(whole)
+    information = elements(content)
+    if len(information) < 3:
+        raise ValueError("truncated")
+    names = [part for _set, several in elements(information[1][1]) for _sequence, part in elements(several)]
+    dns: list[str] = []
+    addresses: list[str] = []
+    other: list[str] = []
+    for tag, attributes in information[3:]:
+        for _sequence, attribute in elements(attributes) if tag == _ATTRIBUTES else ():
+            (_oid, kind), *values = elements(attribute)
+            if kind != _EXTENSIONS:
+                other.append(f"an attribute {kind.hex()}")
+                continue
+            for kind, value in _extensions(values):
+                if kind == _ALTERNATIVE_NAMES:
+                    _sort_names(value, dns, addresses, other)
+                else:
+                    other.append(f"an extension {kind.hex()}")
+    return Subject(tuple(map(_name, names)), tuple(dns), tuple(addresses), tuple(other))
+
+
+def _name(part: bytes) -> tuple[bytes, str]:
+    (_oid, kind), (_string, value) = elements(part)
+    return kind, value.decode("utf-8")
+
+
+def _extensions(values: list[tuple[int, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    for _set, several in values:
+        for _sequence, extensions in elements(several):
+            for _one, extension in elements(extensions):
+                # the flag `critical` may stand between
+                (_oid, kind), *_critical, (_octets, value) = elements(extension)
+                yield kind, value
+
+
+def _sort_names(value: bytes, dns: list[str], addresses: list[str], other: list[str]) -> None:
+    ((_tag, names),) = elements(value)
+    for kind, name in elements(names):
+        if kind == _DNS:
+            dns.append(name.decode("ascii"))
+        elif kind == _ADDRESS and len(name) in (4, 16):
+            addresses.append(str(ipaddress.ip_address(name)))
+        else:
+            other.append(f"a name of another kind ({kind & 0x1F})")
