@@ -1,11 +1,10 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What site.yml leaves on the three hosts, seen by testinfra on each and by packets between them."""
+"""The state of the three hosts after site.yml, read by testinfra on each host and by packets between them."""
 
 from __future__ import annotations
 
-import os
 import re
 from itertools import permutations
 
@@ -13,33 +12,16 @@ import pytest
 import testinfra
 
 from tests.lab import SPECIFIED_HOSTS, HostSpec
+from tests.lab.verifying import connect, reached
 
-SSH = "-o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no -o LogLevel=ERROR -o ControlMaster=auto -o ControlPersist=60s"
-
-# Which of a host's ports its neighbours reach. Nothing listens on many of them: an answer is a refusal too.
+# Which ports of a host its neighbours reach. Nothing listens on many of them, so a refused connection counts as reached.
 NODE = dict.fromkeys([22, 9091, 9100, 10249, 10250], True)
 CONTROL_PLANE = {**NODE, **dict.fromkeys([2381, 6443, 10257, 10259, 30000, 32767], True)}
 WORKER = {**NODE, 30300: True, **dict.fromkeys([2381, 6443, 10257, 10259], False)}
-# 179 is for BGP, which the lab's VXLAN does without
+# 179 is the port of BGP, which VXLAN in the lab does not use
 STALE = {179: False, 8472: False, 10251: False, 10252: False, 29999: False, 32768: False}
 
-PROBE = """
-import errno, socket, sys
-for port in sys.argv[2:]:
-    try:
-        socket.create_connection((sys.argv[1], int(port)), 2).close()
-        heard = True
-    except OSError as error:
-        heard = error.errno == errno.ECONNREFUSED
-    print(port, heard)
-"""
 SYSCTLS = ("net.ipv4.ip_forward", "net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables")
-
-
-def connect(spec: HostSpec) -> testinfra.host.Host:
-    key = os.environ["VMSTATION_LAB_KEY"]
-    path = os.path.join(os.environ["ANSIBLE_SSH_CONTROL_PATH_DIR"], "testinfra-%h")
-    return testinfra.get_host(f"ssh://root@{spec.address}", ssh_identity_file=key, ssh_extra_args=f"{SSH} -o ControlPath={path}")
 
 
 @pytest.fixture(scope="module", params=SPECIFIED_HOSTS, ids=lambda spec: spec.name)
@@ -60,7 +42,7 @@ def test_it_carries_the_address_and_the_mac_of_the_specification(host: testinfra
 def test_containerd_runs_now_and_after_a_boot(host: testinfra.host.Host) -> None:
     assert host.service("containerd").is_running
     assert host.service("containerd").is_enabled
-    # crictl and kubelet would find the CRI plugin switched off by Debian's own configuration
+    # Debian's default configuration disables the CRI plugin, which crictl and kubelet need
     assert re.search(r"io\.containerd\.grpc\.v1\s+cri\s+\S+\s+ok\b", host.check_output("ctr plugins ls"))
 
 
@@ -85,10 +67,9 @@ def test_its_own_firewall_is_still_the_one_in_force(host: testinfra.host.Host, s
 )
 def test_neighbours_reach_what_the_plan_needs_and_nothing_else(sender: HostSpec, target: HostSpec) -> None:
     expected = {**(WORKER if target.sleeps else CONTROL_PLANE), **STALE}
-    # 2379 is for the control plane alone
+    # only the control plane itself may reach 2379
     expected[2379] = False
-    output = connect(sender).check_output("python3 -c %s %s " + " ".join(map(str, expected)), PROBE, target.address)
-    assert {int(port): heard == "True" for port, heard in (line.split() for line in output.splitlines())} == expected
+    assert reached(sender, target, expected) == expected
 
 
 def test_the_tunnel_of_the_pods_leads_to_both_neighbours(host: testinfra.host.Host, spec: HostSpec) -> None:
