@@ -7,15 +7,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: check_report
-short_description: Tell what checks returned as one report
+short_description: Combine the results of checks into one report
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Makes one report of the results of many checks. A line for each thing that was looked at has a mark, what was found, and the next step.
-  - With O(directory) it also writes the report as JSON, as JUnit XML, and as one HTML page that shows the hosts and the links between them.
-    The page needs no network and no script. C(docs/check-report.md) describes all three.
-  - A check that came to no judgement is an error, and what could not be read is unknown. Neither is ever taken for well.
-  - It asks no host and no cluster. All that it knows stands in its options.
+  - Combines the results of many checks into one report. The line for each checked object has its status, what was found, and the next step.
+  - With O(directory), it also writes the report as JSON, as JUnit XML, and as one HTML page that shows the hosts and the links between
+    them. The page needs no network and no script. C(docs/check-report.md) describes these formats.
+  - A check that could not complete is an error, and what could not be read is unknown. Neither counts as ok.
+  - It connects to no host and no cluster. It uses only its options.
 attributes:
   platform:
     platforms: posix
@@ -35,30 +35,41 @@ options:
     suboptions:
       group:
         description:
-          - The group of the report that it belongs to.
+          - The group of the report for this result.
         type: str
         required: true
-        choices: [plan, hosts, firewall, nodes, calico, dns, services, pod_network, drift]
+        choices: [plan, hosts, firewall, nodes, control_plane, certificates, api, workloads, storage, monitoring, calico, dns, services,
+          pod_network, drift]
       check:
         description:
-          - The name of the module that made it, without its collection.
+          - The name of the module that returned the result, without its collection.
         type: str
         required: true
       host:
         description:
-          - The host that it is about, or an empty string.
+          - The host that the result is about, or an empty string.
         type: str
         default: ""
       result:
         description:
-          - What the module returned, that of a failed or unreachable task too. An empty one stands for a check that did not run.
+          - What the module returned, also if the task failed or the host was unreachable. An empty result means that the check did not run.
         type: dict
         required: true
   plan:
     description:
-      - The network plan.
+      - The network plan. Without it, the report shows no networks and no planned Services.
     type: dict
-    required: true
+    default: {}
+  unchecked:
+    description:
+      - The groups that were selected but need a network plan, if there is none. If the list is not empty, the report has one error that
+        names them.
+    type: list
+    elements: str
+    default: []
+    choices: [plan, hosts, firewall, nodes, control_plane, certificates, api, workloads, storage, monitoring, calico, dns,
+      services, pod_network, drift]
+    version_added: 0.2.0
   nodes:
     description:
       - The hosts of the cluster, as P(vmstation.cluster.cluster_hosts#filter) returns them.
@@ -68,12 +79,12 @@ options:
     suboptions:
       name:
         description:
-          - The host's name.
+          - The name of the host.
         type: str
         required: true
       address:
         description:
-          - Its address, or a list of them.
+          - The address of the host, or a list of addresses.
         type: raw
       mac:
         description:
@@ -89,14 +100,13 @@ options:
         type: bool
   asleep:
     description:
-      - Names of O(nodes) that are asleep.
+      - The names of the hosts in O(nodes) that are asleep.
     type: list
     elements: str
     default: []
-  ports:
+  derived:
     description:
-      - The openings of each role, as RV(vmstation.cluster.network_plan_check#module:derived.ports) has them.
-      - Without them, those of a result of M(vmstation.cluster.network_plan_check) in O(results).
+      - What follows from the plan, as in RV(vmstation.cluster.network_plan_check#module:derived). The report shows its ports.
     type: dict
   cluster:
     description:
@@ -105,22 +115,34 @@ options:
     default: cluster
   generated_at:
     description:
-      - When the checks ran, as the report is to say it, such as V(2026-11-23T22:00:00Z).
+      - The time of the checks, for the report, such as V(2026-11-23T22:00:00Z).
     type: str
     required: true
   directory:
     description:
-      - Where to write C(report.json), C(report.xml) and C(report.html). It is made if it is missing.
-      - Each file is replaced whole. Without this option nothing is written.
+      - The directory for C(report.json), C(report.xml), C(report.html) and, since release 0.2.0, C(report.prom), which node_exporter reads.
+        It is created if it is missing.
+      - Each file is replaced atomically. Without this option, nothing is written.
     type: path
+  verbose:
+    description:
+      - Whether RV(lines) has a line for each object. If V(false), everything that is ok is one line for each group, and many warnings about
+        one list are one line.
+    type: bool
+    default: false
+  page:
+    description:
+      - The report as HTML. Do not set it. The action plugin renders it on the controller, where Jinja2 is.
+    type: str
+    default: ""
 extends_documentation_fragment:
   - vmstation.cluster.attributes
 """
 
 EXAMPLES = r"""
-- name: Tell what the checks saw
+- name: Report the results of all checks
   vmstation.cluster.check_report:
-    results: "{{ hostvars | vmstation.cluster.check_results(ansible_play_hosts_all, ['calico', 'dns']) }}"
+    results: "{{ hostvars | vmstation.cluster.check_results(ansible_play_hosts_all, ['calico'], checks) }}"
     plan: "{{ network_plan }}"
     nodes: "{{ hostvars | vmstation.cluster.cluster_hosts(groups) }}"
     asleep: "{{ hostvars | vmstation.cluster.asleep_hosts }}"
@@ -128,9 +150,12 @@ EXAMPLES = r"""
     directory: ~/check
   delegate_to: localhost
   run_once: true
-  register: told
+  register: summary
+  vars:
+    checks:
+      - {check: calico_check, groups: [calico], result: calico}
 
-- name: Tell what one check saw
+- name: Report the result of one check
   vmstation.cluster.check_report:
     results:
       - {group: plan, check: network_plan_check, result: "{{ network }}"}
@@ -144,17 +169,28 @@ report:
   description: The report. C(docs/check-report.schema.json) describes it.
   returned: success
   type: dict
-  sample: {schema: vmstation.cluster/check-report/1, worst: ok, verdict: 26 as planned, lines: []}
+  sample: {schema: vmstation.cluster/check-report/1, outcome: healthy, worst: ok, verdict: 26 match the plan, lines: []}
 lines:
-  description: The report as lines of text, the verdict last.
+  description: The report as lines of text, with the verdict last.
   returned: success
   type: list
   elements: str
   sample:
-    - "ok  Nodes  node homelab  ready, and takes Pods"
-    - "vmstation: 26 as planned"
+    - "ok  Nodes  node homelab  ready, and accepts Pods"
+    - "vmstation: 26 match the plan"
+outcome:
+  description:
+    - V(broken) if anything is an error. V(unknown) if there is no error, and something essential could not be read. Otherwise V(healthy).
+  returned: success
+  type: str
+  sample: healthy
+message:
+  description: The outcome and the number of lines with each status, in one sentence.
+  returned: success
+  type: str
+  sample: "vmstation is healthy: 1 warning, 25 match the plan"
 worst:
-  description: The worst mark, V(ok), V(asleep), V(warning), V(unknown) or V(error).
+  description: The worst status, V(ok), V(asleep), V(warning), V(unknown) or V(error).
   returned: success
   type: str
   sample: warning
@@ -163,63 +199,31 @@ files:
   returned: success
   type: list
   elements: str
-  sample: [/root/check/report.json, /root/check/report.xml, /root/check/report.html]
+  sample: [/root/check/report.json, /root/check/report.xml, /root/check/report.html, /root/check/report.prom]
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.report_files import write_reports
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 from ansible_collections.vmstation.cluster.plugins.module_utils._report import build
-from ansible_collections.vmstation.cluster.plugins.module_utils._report.document import document
-from ansible_collections.vmstation.cluster.plugins.module_utils._report.forms import forms
-from ansible_collections.vmstation.cluster.plugins.module_utils._report.groups import TITLES
-from ansible_collections.vmstation.cluster.plugins.module_utils._report.table import table
-
-ARGUMENTS = {
-    "results": {
-        "type": "list",
-        "elements": "dict",
-        "required": True,
-        "options": {
-            "group": {"type": "str", "required": True, "choices": list(TITLES)},
-            "check": {"type": "str", "required": True},
-            "host": {"type": "str", "default": ""},
-            "result": {"type": "dict", "required": True},
-        },
-    },
-    "plan": {"type": "dict", "required": True},
-    "nodes": {
-        "type": "list",
-        "elements": "dict",
-        "required": True,
-        "options": {
-            "name": {"type": "str", "required": True},
-            "address": {"type": "raw"},
-            "mac": {"type": "str"},
-            "role": {"type": "str"},
-            "sleeps": {"type": "bool"},
-        },
-    },
-    "asleep": {"type": "list", "elements": "str", "default": []},
-    "ports": {"type": "dict"},
-    "cluster": {"type": "str", "default": "cluster"},
-    "generated_at": {"type": "str", "required": True},
-    "directory": {"type": "path"},
-}
+from ansible_collections.vmstation.cluster.plugins.module_utils._report.forms import document, forms, table
+from ansible_collections.vmstation.cluster.plugins.module_utils._report.io import write_reports
+from ansible_collections.vmstation.cluster.plugins.module_utils._report.model import ARGUMENTS
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    module = AnsibleModule(argument_spec={**ARGUMENTS, "page": {"type": "str", "default": ""}}, supports_check_mode=True)
     report = build.report(module.params)
     directory = module.params["directory"]
     try:
-        diffs = write_reports(directory, forms(report), predict=module.check_mode) if directory else []
+        diffs = write_reports(directory, forms(report, module.params["page"]), predict=module.check_mode) if directory else []
     except Refusal as refusal:
         module.fail_json(msg=str(refusal))
     module.exit_json(
         changed=bool(diffs),
         report=document(report),
-        lines=table(report),
+        lines=table(report, verbose=module.params["verbose"]),
+        outcome=report.outcome,
+        message=report.message,
         worst=report.worst,
         files=[one["after_header"] for one in diffs],
         diff=diffs,

@@ -7,22 +7,24 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cluster_drift_check
-short_description: Compare the network plan with what the cluster really runs with
+short_description: Compare the network plan with the running cluster
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Puts each value of the network plan beside the same value of the running cluster, wherever it stands there, and reports where the two
-    differ. It answers whether somebody has changed the plan without the cluster, or the cluster without the plan.
-  - It reads kubeadm's ConfigMaps C(kubeadm-config), C(kubelet-config) and C(kube-proxy), the flags of the static Pods of the API server
-    and the controller manager, the API server's version, ServiceCIDR objects, the DNS Service, other Services that pass for it, the
-    Corefile, Calico's IP pools, and Node objects with their addresses, their kubelets' versions and whether they are cordoned.
-  - With O(kubelets) it also asks each kubelet for the configuration that it really runs with, all at once, through the API server's
-    C(/api/v1/nodes/NAME/proxy/configz). That needs the permission to C(get nodes/proxy). A node of O(asleep), and one whose kubelet has
-    fallen silent, is not asked.
-  - Hosts that are no node, and nodes that are no host of the inventory, are found.
-  - It changes nothing. But for one request for each kubelet, the number of requests does not grow with the number of nodes.
-  - What the API server does not permit to read is V(unknown) and a finding of severity C(warning) that names the missing permission, and
-    the rest is compared. When the API server does not answer at all, the task fails.
+  - Compares each value of the network plan with all places of the running cluster that contain it, and reports the differences. It shows
+    whether the plan was changed without the cluster, or the cluster without the plan.
+  - Reads the ConfigMaps C(kubeadm-config), C(kubelet-config) and C(kube-proxy), the flags of the static Pods of the API server and the
+    controller manager, the version of the API server, ServiceCIDR objects, the DNS Service, other Services that claim to be the DNS
+    Service, the Corefile, Calico's IP pools, and Node objects with their addresses, kubelet versions and whether they are cordoned.
+  - With O(kubelets), it also requests from each kubelet its running configuration, all at the same time, through the API server's
+    C(/api/v1/nodes/NAME/proxy/configz). This requires the permission C(get nodes/proxy). Nodes in O(asleep) and nodes whose kubelet stopped
+    posting its status are skipped.
+  - If kubeadm did not make the cluster, its ConfigMaps and static Pods are not compared. With another pod network than Calico, IP pools are
+    not compared. RV(looked_at) says so. A DNS cache on each node, at a link-local address in C(clusterDNS), is no difference.
+  - Hosts that are not nodes, and nodes that are not in the inventory, are reported.
+  - This module changes nothing. Except for one request for each kubelet, the number of requests does not grow with the number of nodes.
+  - What the API server does not allow to read is V(unknown) and a finding of severity C(unknown) that names the missing permission. The
+    rest is compared. If the API server does not answer at all, the task fails.
 attributes:
   platform:
     platforms: all
@@ -34,19 +36,20 @@ options:
     required: true
   nodes:
     description:
-      - The hosts of the cluster, as P(vmstation.cluster.cluster_hosts#filter) returns them. Other keys than these do not count.
+      - The hosts of the cluster, as P(vmstation.cluster.cluster_hosts#filter) returns them. Other keys are ignored.
     type: list
     elements: dict
     required: true
     suboptions:
       name:
         description:
-          - The host's name. In lower case it is the name of its node.
+          - The name of the host. In lower case it is the name of its node.
         type: str
         required: true
       address:
         description:
-          - Its address, or a list of one of each family. Those of the families of pods and Services must be the C(InternalIP) of its node.
+          - The address of the host, or a list of one of each IP version. For the IP versions of pods and Services, it must be the
+            C(InternalIP) of the node.
         type: raw
         required: true
       mac:
@@ -63,18 +66,24 @@ options:
         type: bool
   asleep:
     description:
-      - Names of O(nodes) that are asleep. Their kubelets are not asked, and they may be cordoned.
+      - The names of the hosts in O(nodes) that are asleep. Their kubelets are skipped, and they may be cordoned.
     type: list
     elements: str
     default: []
   kubelets:
     description:
-      - Whether each kubelet is asked for its real configuration.
+      - Whether to request the running configuration of each kubelet.
+    type: bool
+    default: true
+  nat_outgoing:
+    description:
+      - Whether traffic of Pods to addresses outside the cluster uses the address of their node, as C(calico_nat_outgoing) of the role
+        calico.
     type: bool
     default: true
   timeout:
     description:
-      - Seconds that the kubelets may take to answer, all of them together. What one has not answered by then is V(unknown).
+      - The maximum time in seconds for all kubelets together to answer. Values of kubelets that have not answered by then are V(unknown).
     type: float
     default: 15
 extends_documentation_fragment:
@@ -101,7 +110,7 @@ EXAMPLES = r"""
   run_once: true
   register: drift
 
-- name: Show what differs, and what is not known
+- name: Show the differences and the unknown values
   ansible.builtin.debug:
     msg: "{{ drift.compared | rejectattr('equal', 'sameas', true) }}"
   delegate_to: localhost
@@ -110,33 +119,33 @@ EXAMPLES = r"""
 
 RETURN = r"""
 findings:
-  description: Everything that differs, in the order of RV(compared), then everything that could not be read.
+  description: All differences, in the order of RV(compared), then everything that could not be read.
   returned: when the API server answered
   type: list
   elements: dict
   contains:
     rule:
-      description: The truth that does not hold.
+      description: The rule that is violated.
       type: str
       returned: always
       sample: kubelets_run_as_planned
     severity:
-      description: C(error) or C(warning).
+      description: C(error) or C(warning), or C(unknown) for what could not be read.
       type: str
       returned: always
       sample: error
     subject:
-      description: The thing that differs, or that could not be read.
+      description: The object that differs or that could not be read.
       type: str
       returned: always
       sample: node homelab
     found:
-      description: Where in it, and what is there.
+      description: The field of the object and its value.
       type: str
       returned: always
       sample: "kubelet's clusterDNS: 10.96.0.10"
     expected:
-      description: What the plan says.
+      description: The value of the plan.
       type: str
       returned: always
       sample: 10.233.0.3
@@ -145,55 +154,99 @@ findings:
       type: str
       returned: always
       sample: >-
-        When ConfigMap kube-system/kubelet-config is as planned, run on homelab: `kubeadm upgrade node phase kubelet-config` and
-        `systemctl restart kubelet`. Pods that run keep the old one until they are made anew.
-compared:
-  description: Every value that was compared, control plane first, then kubelets, kube-proxy, DNS, IP pools, and node by node.
+        When ConfigMap kube-system/kubelet-config matches the plan, run on homelab: `kubeadm upgrade node phase kubelet-config` and
+        `systemctl restart kubelet`. Running Pods keep the old one until they are recreated.
+    hosts:
+      description:
+        - The hosts that the finding is about, two for the connection between them. Empty for the cluster, and for the host that the
+          module runs on.
+      type: list
+      elements: str
+      returned: always
+      sample: []
+looked_at:
+  description: What the check looked at, also where it found nothing.
   returned: when the API server answered
   type: list
   elements: dict
   contains:
     subject:
-      description: The thing that has the value.
+      description: The object that was checked.
+      type: str
+      returned: always
+      sample: plan and cluster
+    facts:
+      description: What was seen, in a few words.
+      type: str
+      returned: always
+      sample: "57 values are the same"
+    state:
+      description: V(ok), V(asleep), or the worst severity of the findings about the object, V(warning), V(unknown) or V(error).
+      type: str
+      returned: always
+      sample: ok
+    hosts:
+      description: The hosts that it is about, as in RV(findings).
+      type: list
+      elements: str
+      returned: always
+      sample: []
+failure:
+  description: The parts of the error message, with the keys C(subject), C(found), C(expected) and C(fix).
+  returned: when the task fails before it has a result
+  type: dict
+  sample:
+    subject: kubeconfig ~/.kube/config
+    found: no file of this name that can be read
+    expected: a kubeconfig
+    fix: Name the right file.
+compared:
+  description: All values that were compared, in the order of control plane, kubelets, kube-proxy, DNS, IP pools, and nodes.
+  returned: when the API server answered
+  type: list
+  elements: dict
+  contains:
+    subject:
+      description: The object that has the value.
       type: str
       returned: always
       sample: ConfigMap kube-system/kubeadm-config
     source:
-      description: Where in it.
+      description: The field of the object.
       type: str
       returned: always
       sample: networking.serviceSubnet
     planned:
-      description: What the plan says. Lists are one text, with commas.
+      description: The value of the plan. A list is one text, separated by commas.
       type: str
       returned: always
       sample: 10.96.0.0/12
     live:
-      description: What is there; C(nothing) when there is none, C(unknown) when it could not be read.
+      description: The value in the cluster. C(nothing) if there is none, C(unknown) if it could not be read.
       type: str
       returned: always
       sample: 10.96.0.0/12
     equal:
       description:
-        - Whether the two are the same, a boolean, or the text V(unknown). Of a kubelet that sleeps it is V(unknown) without a finding.
+        - Whether both values are equal, a boolean, or the text V(unknown). For a kubelet on a node that is asleep it is V(unknown), without
+          a finding.
       type: raw
       returned: always
       sample: true
 api_calls:
-  description: How many requests the API server was sent, those to kubelets among them.
+  description: The number of requests to the API server, including those to kubelets.
   returned: when the API server answered
   type: int
   sample: 20
 """
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.vmstation.cluster.plugins.module_utils._drift.judge import as_data, compare_all, findings
-from ansible_collections.vmstation.cluster.plugins.module_utils._drift.look import look
-from ansible_collections.vmstation.cluster.plugins.module_utils._drift.wanted import read_wanted
-from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_dicts, failure_message, failures
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster import KubernetesApi, read_yaml
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.kubeconfig import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.kubelets import KubeletVisitor
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api import KubernetesApi, read_yaml
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.kubeconfig import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
+from ansible_collections.vmstation.cluster.plugins.module_utils._drift.io import KubeletVisitor
+from ansible_collections.vmstation.cluster.plugins.module_utils._drift.judge import as_data, compare_all, findings, looked_at
+from ansible_collections.vmstation.cluster.plugins.module_utils._drift.model import look, read_wanted
+from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_result, failure_message, failures
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 from ansible_collections.vmstation.cluster.plugins.module_utils._site.hosts import CLUSTER_HOSTS_ARGUMENTS
 
@@ -202,6 +255,7 @@ ARGUMENTS = {
     "plan": {"type": "dict", "required": True},
     **CLUSTER_HOSTS_ARGUMENTS,
     "kubelets": {"type": "bool", "default": True},
+    "nat_outgoing": {"type": "bool", "default": True},
     "timeout": {"type": "float", "default": 15},
     "fail_on": {"type": "str", "choices": ["error", "warning", "never"], "default": "error"},
 }
@@ -214,11 +268,13 @@ def main() -> None:
     try:
         wanted = read_wanted(module.params)
         cluster = KubernetesApi(module.params["kubeconfig"], module.params["context"])
-        compared = compare_all(wanted, look(wanted, cluster, KubeletVisitor(cluster.read), read_yaml))
+        seen = look(wanted, cluster, KubeletVisitor(cluster.read), read_yaml)
+        compared = compare_all(wanted, seen)
     except Refusal as refusal:
-        module.fail_json(msg=str(refusal))
+        module.fail_json(**refusal.as_result())
     found = findings(compared)
-    result = {"changed": False, "findings": as_dicts(found), "compared": as_data(compared), "api_calls": cluster.calls}
+    everything = as_result(found, looked_at(compared, found, seen))
+    result = {"changed": False, **everything, "compared": as_data(compared), "api_calls": cluster.calls}
     failing = failures(found, module.params["fail_on"])
     if failing:
         module.fail_json(msg=failure_message(failing), **result)

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: local_storage_check
-short_description: Judge whether the directories of a host are there, mounted, filled, and have room
+short_description: Check that directories of a host exist, are mounted, are not empty, and have free space
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Judges the directories that workloads are to keep data in, or to read it from, before anything is applied. All problems of all
-    directories are found in one run.
-  - A disk that is not mounted leaves an empty directory behind. O(paths[].mounted) and O(paths[].not_empty) tell that from a library.
-  - Room is what is free for users other than root (C(f_bavail) of statvfs(3)). Where a directory does not exist yet, it is judged at its
-    nearest parent that exists.
-  - Which file system a directory is on is read from C(/proc/self/mountinfo), after the directory was looked at, so that one that is mounted
-    on demand is there.
-  - A file system that does not answer within O(timeout), such as NFS without its server, is a finding, and the others are judged.
+  - Checks the directories that workloads write data to or read data from, before anything is applied. All problems of all directories are
+    reported in one run.
+  - If a disk is not mounted, an empty directory remains. O(paths[].mounted) and O(paths[].not_empty) detect this.
+  - Free space is the space for users other than root (C(f_bavail) of statvfs(3)). If a directory does not exist yet, its nearest existing
+    parent is checked.
+  - The file system of a directory is read from C(/proc/self/mountinfo) after the directory was accessed, so that a file system that is
+    mounted on demand is included.
+  - A file system that does not answer within O(timeout), such as NFS without its server, is a finding, and the others are checked.
 attributes:
   platform:
     platforms: linux
@@ -32,45 +32,59 @@ options:
     suboptions:
       path:
         description:
-          - The directory, in full.
+          - The absolute path of the directory.
         type: str
         required: true
       must_exist:
         description:
-          - Whether it must exist. What exists and is no directory is a finding in any case.
+          - Whether the directory must exist. If something else than a directory exists, that is always a finding.
         type: bool
         default: false
       mounted:
         description:
-          - Whether it must be on a file system other than that of C(/), be it the mount point or below it.
+          - Whether the directory must be on a different file system than C(/), either as the mount point or below it.
         type: bool
         default: false
       not_empty:
         description:
-          - Whether something must be in it.
+          - Whether the directory must contain something.
         type: bool
         default: false
       minimum_free:
         description:
-          - How much must be free, in bytes, or with a unit such as V(2GiB) or V(500MB). Known are B, KiB, MiB, GiB and TiB, powers of 1024,
-            and KB, MB, GB and TB, powers of 1000.
+          - The minimum free space, in bytes or with a unit such as V(2GiB) or V(500MB). The units B, KiB, MiB, GiB and TiB are powers of
+            1024, KB, MB, GB and TB are powers of 1000.
         type: str
       minimum_free_inodes:
         description:
-          - How many inodes must be free. It does not count on file systems that have no fixed number of them, such as btrfs.
+          - The minimum number of free inodes. Ignored on file systems without a fixed number of inodes, such as btrfs.
         type: int
       maximum_used:
         description:
-          - The percentage of the file system that may be in use before it is a warning. What is reserved for root counts as used.
+          - The percentage of the file system that may be used before it is a warning. Space that is reserved for root counts as used.
         type: int
         default: 100
+      writable:
+        description:
+          - Whether the file system must not be mounted read-only. The kernel mounts a file system read-only after an error of its disk.
+        type: bool
+        default: false
+        version_added: 0.2.0
+  watched_elsewhere:
+    description:
+      - Directories whose file systems another check watches. O(paths[].maximum_used) is not checked on these file systems, so that a disk
+        that is nearly full is reported once.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.2.0
   timeout:
     description:
-      - Seconds that a look at one directory may take.
+      - The maximum time in seconds to check one directory.
     type: float
     default: 10
 notes:
-  - Become root where a directory, or one above it, is closed to the user of the connection.
+  - Become root if the user of the connection cannot access a directory or one of its parents.
 extends_documentation_fragment:
   - vmstation.cluster.attributes
   - vmstation.cluster.attributes.read_only
@@ -78,7 +92,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Require a library that is mounted, and room for what is kept
+- name: Require a mounted library and free space
   vmstation.cluster.local_storage_check:
     paths:
       - {path: /srv/media, must_exist: true, mounted: true, not_empty: true}
@@ -89,13 +103,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 findings:
-  description: Everything that is not as it must be.
+  description: Everything that violates a rule.
   returned: when the options could be read
   type: list
   elements: dict
   contains:
     rule:
-      description: The truth that does not hold.
+      description: The rule that is violated.
       type: str
       returned: always
       sample: directories_are_mounted
@@ -105,7 +119,7 @@ findings:
       returned: always
       sample: error
     subject:
-      description: What was judged.
+      description: The object that was checked.
       type: str
       returned: always
       sample: directory /srv/media
@@ -124,36 +138,80 @@ findings:
       type: str
       returned: always
       sample: >-
-        Mount it (`findmnt --target /srv/media` tells what is there now), with a line in /etc/fstab that lasts; or do not ask for a mount,
+        Mount it (`findmnt --target /srv/media` shows what is there now), with a line in /etc/fstab that lasts; or do not ask for a mount,
         if the root file system is where it belongs.
+    hosts:
+      description:
+        - The hosts that the finding is about, two for the connection between them. Empty for the cluster, and for the host that the
+          module runs on.
+      type: list
+      elements: str
+      returned: always
+      sample: []
+looked_at:
+  description: What the check looked at, also where it found nothing.
+  returned: when the options could be read
+  type: list
+  elements: dict
+  contains:
+    subject:
+      description: The object that was checked.
+      type: str
+      returned: always
+      sample: directory /srv/monitoring
+    facts:
+      description: What was seen, in a few words.
+      type: str
+      returned: always
+      sample: "exists; 212 GiB free"
+    state:
+      description: V(ok), V(asleep), or the worst severity of the findings about the object, V(warning), V(unknown) or V(error).
+      type: str
+      returned: always
+      sample: ok
+    hosts:
+      description: The hosts that it is about, as in RV(findings).
+      type: list
+      elements: str
+      returned: always
+      sample: []
+failure:
+  description: The parts of the error message, with the keys C(subject), C(found), C(expected) and C(fix).
+  returned: when the task fails before it has a result
+  type: dict
+  sample:
+    subject: directories
+    found: an empty list
+    expected: a directory
+    fix: Name one.
 paths:
-  description: What was seen of each directory that answered, in the order of O(paths).
+  description: The state of each directory that answered, in the order of O(paths).
   returned: when the options could be read
   type: list
   elements: dict
   contains:
     path:
-      description: As in O(paths[].path), without superfluous slashes and dots.
+      description: The path as in O(paths[].path), without superfluous slashes and dots.
       type: str
       returned: always
       sample: /var/lib/vmstation/jellyfin/config
     exists:
-      description: Whether there is something of this name.
+      description: Whether something exists at this path.
       type: bool
       returned: always
       sample: false
     nearest:
-      description: Itself or its nearest parent that exists, links followed. The five values that follow are of its file system.
+      description: The directory or its nearest existing parent, with links resolved. The next five values are those of its file system.
       type: str
       returned: always
       sample: /var/lib
     device:
-      description: The device, as the kernel calls it, or an empty string.
+      description: The device as the kernel names it, or an empty string.
       type: str
       returned: always
       sample: /dev/sda1
     mount_point:
-      description: Where it is mounted, or an empty string.
+      description: The mount point, or an empty string.
       type: str
       returned: always
       sample: /
@@ -163,37 +221,37 @@ paths:
       returned: always
       sample: ext4
     free:
-      description: Bytes that are free for users other than root.
+      description: The free space in bytes for users other than root.
       type: int
       returned: always
       sample: 64424509440
     free_inodes:
-      description: Inodes that are free for them, or V(null) where they are not counted.
+      description: The free inodes for users other than root, or V(null) if the file system does not count them.
       type: int
       returned: always
       sample: 15728640
     owner:
-      description: The number of its owner, or V(null) if it does not exist.
+      description: The numeric ID of the owner, or V(null) if the directory does not exist.
       type: int
       returned: always
       sample: 1000
     group:
-      description: The number of its group, or V(null) if it does not exist.
+      description: The numeric ID of the group, or V(null) if the directory does not exist.
       type: int
       returned: always
       sample: 1000
     mode:
-      description: Its mode, or V(null) if it does not exist.
+      description: The mode of the directory, or V(null) if it does not exist.
       type: str
       returned: always
       sample: "0750"
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_dicts, failure_message, failures
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.storage import LocalStorage
+from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_result, failure_message, failures
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
-from ansible_collections.vmstation.cluster.plugins.module_utils._storage import judge, look, model
+from ansible_collections.vmstation.cluster.plugins.module_utils._storage import judge
+from ansible_collections.vmstation.cluster.plugins.module_utils._storage.io import LocalStorage
 
 ARGUMENTS = {
     "paths": {
@@ -208,8 +266,10 @@ ARGUMENTS = {
             "minimum_free": {"type": "str"},
             "minimum_free_inodes": {"type": "int"},
             "maximum_used": {"type": "int", "default": 100},
+            "writable": {"type": "bool", "default": False},
         },
     },
+    "watched_elsewhere": {"type": "list", "elements": "str", "default": []},
     "timeout": {"type": "float", "default": 10},
     "fail_on": {"type": "str", "choices": ["error", "warning", "never"], "default": "error"},
 }
@@ -218,11 +278,12 @@ ARGUMENTS = {
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
-        seen = look.look(model.request(module.params), LocalStorage(model.seconds(module.params)))
+        storage = LocalStorage(judge.seconds(module.params))
+        seen = judge.look(judge.request(module.params), storage, module.params["watched_elsewhere"])
     except Refusal as refusal:
-        module.fail_json(msg=str(refusal))
+        module.fail_json(**refusal.as_result())
     found = judge.judge(seen)
-    result = {"changed": False, "findings": as_dicts(found), "paths": judge.as_data(seen)}
+    result = {"changed": False, **as_result(found, judge.looked_at(seen)), "paths": judge.as_data(seen)}
     failing = failures(found, module.params["fail_on"])
     if failing:
         module.fail_json(msg=failure_message(failing), **result)

@@ -1,4 +1,4 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the checks have seen, told as one report: a table, JSON, JUnit, and a page with a picture. No I/O."""
+"""Render the results of the checks: a text table, JSON, JUnit XML, and an HTML page with a picture."""

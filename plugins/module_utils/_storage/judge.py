@@ -1,24 +1,165 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The findings about directories, and the result as plain data."""
+"""Directories: findings about those that programs need, and which of the missing ones are made."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Optional, Union
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.storage import Place
-from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
-from ansible_collections.vmstation.cluster.plugins.module_utils._storage.model import Seen, Wanted
-from ansible_collections.vmstation.cluster.plugins.module_utils._storage.mounts import NOT_YET_MOUNTED
-from ansible_collections.vmstation.cluster.plugins.module_utils._storage.sizes import show_size
+from .._findings import Finding, LookedAt, state_of
+from .._refusal import Refusal
+from .._sizes import read_size, show_size
+from .io import DirectoryMaker, Place, Storage
+
+# Which file system a path is on, from the kernel's list of mounts (proc_pid_mountinfo(5)).
+
+_ESCAPED = re.compile(r"\\([0-7]{3})")
+# waits for an access, and then mounts the real one over it
+NOT_YET_MOUNTED = "autofs"
+
+
+@dataclass(frozen=True)
+class Mount:
+    """What is mounted. device: as the kernel calls it, such as /dev/sdb1 or nas:/films."""
+
+    point: str
+    file_system: str
+    device: str
+
+
+def read_mounts(text: str) -> list[Mount]:
+    """Every mount of the list, in its order: of two at the same point, the later one covers the other."""
+    found = []
+    for line in text.splitlines():
+        before, separator, after = line.partition(" - ")
+        fields, kind = before.split(), after.split()
+        if separator and len(fields) > 4 and len(kind) > 1:
+            found.append(Mount(_plain(fields[4]), kind[0], _plain(kind[1])))
+    return found
+
+
+def mount_of(path: str, mounts: Iterable[Mount]) -> Optional[Mount]:
+    """The mount that an absolute path without links is on; None if the list does not show it."""
+    best: Optional[Mount] = None
+    for mount in mounts:
+        below = path == mount.point or path.startswith(mount.point.rstrip("/") + "/")
+        if below and (best is None or len(mount.point) >= len(best.point)):
+            best = mount
+    return best
+
+
+def _plain(escaped: str) -> str:
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 8)), escaped)
+
+
+# What is asked of directories, and what was seen of them.
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a directory must be. mounted: on a file system other than that of ``/``. minimum_free: in bytes; 0 means any.
+
+    maximum_used: of the file system, in percent. writable: its file system must not be mounted read-only.
+    """
+
+    path: str
+    must_exist: bool = False
+    mounted: bool = False
+    not_empty: bool = False
+    minimum_free: int = 0
+    minimum_free_inodes: int = 0
+    maximum_used: int = 100
+    writable: bool = False
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A directory as it is. place: a Refusal if it could not be looked at. is_watched: another check covers how full its disk is."""
+
+    wanted: Wanted
+    place: Union[Place, Refusal]
+    mount: Optional[Mount] = None
+    is_watched: bool = False
+
+
+def request(params: Mapping[str, Any]) -> tuple[Wanted, ...]:
+    """The module's option ``paths``, read."""
+    return tuple(_wanted(f"paths[{index}]", entry) for index, entry in enumerate(params["paths"]))
+
+
+def seconds(params: Mapping[str, Any]) -> float:
+    given = float(params["timeout"])
+    if given <= 0:
+        raise Refusal("timeout", f"{given:g}", "a number of seconds above 0", "Remove it for the default of 10 seconds.")
+    return given
+
+
+def _wanted(subject: str, entry: Mapping[str, Any]) -> Wanted:
+    path = str(entry["path"])
+    if not path.startswith("/"):
+        raise Refusal(f"{subject}.path", repr(path), "a path that begins with /", "Write the full path.")
+    inodes = int(entry["minimum_free_inodes"] or 0)
+    if inodes < 0:
+        raise Refusal(f"{subject}.minimum_free_inodes", str(inodes), "a number of inodes", "Remove it to require none.")
+    used = int(entry["maximum_used"])
+    if not 0 < used <= 100:
+        raise Refusal(f"{subject}.maximum_used", str(used), "a percentage from 1 to 100", "Remove it to allow any.")
+    minimum = entry["minimum_free"]
+    return Wanted(
+        # exactly two slashes at the beginning would stay
+        "/" + posixpath.normpath(path).lstrip("/"),
+        bool(entry["must_exist"]),
+        bool(entry["mounted"]),
+        bool(entry["not_empty"]),
+        read_size(f"{subject}.minimum_free", minimum) if minimum is not None else 0,
+        inodes,
+        used,
+        bool(entry["writable"]),
+    )
+
+
+# Looks once at every directory that is checked.
+
+
+def look(wanted: Sequence[Wanted], storage: Storage, watched_elsewhere: Iterable[str] = ()) -> list[Seen]:
+    """The directories, in the order of what is wanted. A directory that cannot be looked at does not keep the others from it."""
+    found = [(one, _place(one, storage)) for one in wanted]
+    # after the looks: they are what makes the system mount a file system that is mounted on demand
+    mounts = read_mounts(storage.mounts())
+    watched = [mount for path in watched_elsewhere if (mount := mount_of(path, mounts))]
+    seen = [Seen(one, place, None if isinstance(place, Refusal) else mount_of(place.nearest, mounts)) for one, place in found]
+    return [replace(one, is_watched=one.mount in watched) for one in seen]
+
+
+def _place(wanted: Wanted, storage: Storage) -> Union[Place, Refusal]:
+    try:
+        return storage.place(wanted.path)
+    except Refusal as refusal:
+        return refusal
+
+
+# The findings about directories, and the result as plain data.
 
 
 def judge(seen: Iterable[Seen]) -> list[Finding]:
     """Every finding, in the order of the directories."""
     return [finding for one in seen for finding in _of(one)]
+
+
+def looked_at(seen: Iterable[Seen]) -> list[LookedAt]:
+    """One for each directory."""
+    return [LookedAt(f"directory {one.wanted.path}", _facts(one.place), state_of(_of(one))) for one in seen]
+
+
+def _facts(place: Union[Place, Refusal]) -> str:
+    if isinstance(place, Refusal):
+        return "no answer"
+    return f"{'exists' if place.exists else 'does not exist yet'}; {place.free // 1024**3} GiB free"
 
 
 def as_data(seen: Iterable[Seen]) -> list[dict[str, Any]]:
@@ -48,27 +189,33 @@ def _of(seen: Seen) -> Iterator[Finding]:
         yield _finding("directories_answer", wanted, place.found, place.required, place.next_step)
         return
     if place.exists and not place.is_directory:
-        yield _finding(
-            "paths_are_directories", wanted, "something that is no directory", "a directory", "Move it away, or correct the path."
-        )
+        yield _finding("paths_are_directories", wanted, "not a directory", "a directory", "Move it away, or correct the path.")
         return
     if wanted.must_exist and not place.exists:
-        found = f"no such directory; there is {place.nearest}"
-        yield _finding("directories_exist", wanted, found, "a directory", "Make it, or mount what is to be there, or correct the path.")
+        found = f"no such directory; {place.nearest} exists"
+        yield _finding("directories_exist", wanted, found, "a directory", "Create it, or mount its file system, or correct the path.")
     elif wanted.mounted and not _is_mounted(seen):
         yield _finding(
             "directories_are_mounted",
             wanted,
             f"a directory of {_file_system(seen)}: nothing is mounted there",
             "a directory on a file system of its own",
-            f"Mount it (`findmnt --target {wanted.path}` tells what is there now), with a line in /etc/fstab that lasts; or do not ask for "
-            "a mount, if the root file system is where it belongs.",
+            f"Mount it (`findmnt --target {wanted.path}` shows what is there now), with a line in /etc/fstab; or do not require "
+            "a mount, if it belongs on the root file system.",
         )
     elif wanted.not_empty and place.is_empty:
-        fix = "Put there what belongs there, or correct the path; where a disk is to be mounted, mount it."
+        fix = "Copy the files there, or correct the path; if a disk belongs there, mount it."
         yield _finding(
-            "directories_are_not_empty", wanted, "an empty directory" if place.exists else "no such directory", "something in it", fix
+            "directories_are_not_empty",
+            wanted,
+            "an empty directory" if place.exists else "no such directory",
+            "a directory with files",
+            fix,
         )
+    if wanted.writable and place.is_read_only:
+        remount = f"mount -o remount,rw {_mount_point(seen)}"
+        fix = f"See `dmesg`, because an error of a disk does this. Correct it and /etc/fstab, then `{remount}`."
+        yield _finding("directories_are_writable", wanted, f"mounted read-only, on {_file_system(seen)}", "writable", fix)
     yield from _of_room(seen, place)
 
 
@@ -76,13 +223,13 @@ def _of_room(seen: Seen, place: Place) -> Iterator[Finding]:
     wanted = seen.wanted
     where = f"on {_file_system(seen)}"
     usage = f"du --one-file-system --human-readable --max-depth=2 {_mount_point(seen)}"
-    fix = f"Free some (`{usage}` tells what takes it), or choose another directory."
+    fix = f"Free some (`{usage}` shows what uses it), or choose another directory."
     if place.free < wanted.minimum_free:
         yield _finding(
             "directories_have_room", wanted, f"{show_size(place.free)} free {where}", f"{show_size(wanted.minimum_free)} at least", fix
         )
     used = 100 - place.free * 100 // place.size if place.size else 0
-    if used > wanted.maximum_used:
+    if used > wanted.maximum_used and not seen.is_watched:
         found, expected = f"{used} % of {show_size(place.size)} in use {where}", f"{wanted.maximum_used} % at most"
         yield Finding("file_systems_are_not_nearly_full", "warning", f"directory {wanted.path}", found, expected, fix)
     if wanted.minimum_free_inodes and place.free_inodes is not None and place.free_inodes < wanted.minimum_free_inodes:
@@ -110,3 +257,104 @@ def _mount_point(seen: Seen) -> str:
 
 def _finding(rule: str, wanted: Wanted, found: str, expected: str, fix: str) -> Finding:
     return Finding(rule, "error", f"directory {wanted.path}", found, expected, fix)
+
+
+Step = Literal["create", "claim", "keep"]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """owner, group: numbers; None: those of who runs this. for_owner: it has to be the owner's, or empty, if it is there."""
+
+    path: str
+    mode: int = 0o755
+    owner: Optional[int] = None
+    group: Optional[int] = None
+    for_owner: bool = False
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One directory, what is there, and what is done about it."""
+
+    wish: Wish
+    place: Place
+    step: Step
+
+    def before(self) -> str:
+        place = self.place
+        return f"{place.mode:04o} {place.owner}:{place.group}" if place.exists and place.mode is not None else "absent"
+
+    def after(self) -> str:
+        wish = self.wish
+        if self.step == "keep":
+            return self.before()
+        owner, group = ("its user" if one is None else str(one) for one in (wish.owner, wish.group))
+        return f"{wish.mode:04o} {owner}:{group}"
+
+
+def read_wishes(params: Mapping[str, Any]) -> tuple[Wish, ...]:
+    return tuple(_wish(f"directories[{index}]", entry) for index, entry in enumerate(params["directories"]))
+
+
+def plan(wishes: Iterable[Wish], storage: Storage) -> list[Planned]:
+    """What is done about each. All that cannot be is one Refusal, before anything is touched."""
+    planned, refused = [], []
+    for wish in wishes:
+        try:
+            place = storage.place(wish.path)
+            planned.append(Planned(wish, place, _step(wish, place)))
+        except Refusal as refusal:
+            refused.append(refusal)
+    if len(refused) > 1:
+        # each is a sentence of its own
+        raise Refusal(
+            f"{len(refused)} directories",
+            "; ".join(f"{one.subject}: {one.found}" for one in refused),
+            "; ".join(sorted({one.required for one in refused})),
+            " ".join(sorted({one.next_step for one in refused})),
+        )
+    if refused:
+        raise refused[0]
+    return planned
+
+
+def carry_out(planned: Sequence[Planned], maker: DirectoryMaker) -> None:
+    for one in planned:
+        if one.step != "keep":
+            maker.make(one.wish.path, one.wish.mode, one.wish.owner, one.wish.group)
+
+
+def _wish(subject: str, entry: Mapping[str, Any]) -> Wish:
+    path = str(entry["path"])
+    if not path.startswith("/"):
+        raise Refusal(f"{subject}.path", repr(path), "a path that begins with /", "Write the full path.")
+    if entry["for_owner"] and entry["owner"] is None:
+        raise Refusal(f"{subject}.owner", "none", "a user's number, with for_owner", "Set the owner of the data.")
+    try:
+        mode = int(entry["mode"], 8)
+    except ValueError:
+        mode = -1
+    if not 0 <= mode <= 0o7777:
+        raise Refusal(f"{subject}.mode", repr(entry["mode"]), "an octal number, such as 0750", "Write it in quotation marks.")
+    return Wish(path, mode, entry["owner"], entry["group"], bool(entry["for_owner"]))
+
+
+def _step(wish: Wish, place: Place) -> Step:
+    if not place.exists:
+        return "create"
+    subject = f"directory {wish.path}"
+    if not place.is_directory:
+        raise Refusal(subject, "not a directory", "a directory", "Move it away, or choose another path.")
+    # the kubelet gives a volume's directory a group and a mode of its own
+    if not wish.for_owner or place.owner == wish.owner:
+        return "keep"
+    if not place.is_empty:
+        whom = f"{wish.owner}:{wish.group}" if wish.group is not None else str(wish.owner)
+        raise Refusal(
+            subject,
+            f"files in it, and user {place.owner} as its owner",
+            f"a directory that is missing, empty, or owned by user {wish.owner}, the owner of the data",
+            f"Choose another directory. Only if its files are that program's: `chown --recursive {whom} {wish.path}`.",
+        )
+    return "claim"
