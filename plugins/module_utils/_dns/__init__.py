@@ -1,4 +1,4 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The DNS of the cluster: its Corefile written and judged, its place in the cluster, its answers. No I/O."""
+"""DNS of the cluster: its Corefile, its objects in the cluster, and its answers."""

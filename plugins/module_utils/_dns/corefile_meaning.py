@@ -1,25 +1,52 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rules of what a Corefile does in this cluster."""
+"""Rules for what a Corefile does in this cluster, and where it forwards queries."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from ipaddress import collapse_addresses, ip_network
-from typing import Optional
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, collapse_addresses, ip_address, ip_network
+from typing import Optional, Union
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._dns.model import (
-    HEALTH_PORT,
-    METRICS_PORT,
-    PORT,
-    READY_PORT,
-    DnsPlan,
-    Fault,
-    Network,
-)
-from ansible_collections.vmstation.cluster.plugins.module_utils._dns.syntax import Corefile, Option, Plugin, Server, is_variable
-from ansible_collections.vmstation.cluster.plugins.module_utils._dns.upstream import Upstream, upstream
+from .model import HEALTH_PORT, METRICS_PORT, PORT, READY_PORT, DnsPlan, Fault, Network
+from .syntax import Corefile, Option, Plugin, Server, is_variable
+
+# Upstreams of `forward`
+
+RESOLV_CONF = "/etc/resolv.conf"
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """address: None for a file, or for what CoreDNS takes for one. transport: dns, tls, ..."""
+
+    written: str
+    transport: str
+    address: Optional[Union[IPv4Address, IPv6Address]]
+
+    @property
+    def is_resolv_conf(self) -> bool:
+        return self.address is None and self.written == RESOLV_CONF
+
+
+def upstream(written: str) -> Upstream:
+    transport, separator, rest = written.partition("://")
+    if not separator:
+        transport, rest = "dns", written
+    found = re.fullmatch(
+        r"\[(?P<bracketed>[^]]*)\](?::[0-9]+)?|(?P<v4>[0-9.]+)(?::[0-9]+)?|(?P<bare>[0-9A-Fa-f:.]+)", rest.partition("%")[0]
+    )
+    text = next((group for group in found.groups() if group), "") if found else ""
+    try:
+        return Upstream(written, transport, ip_address(text))
+    except ValueError:
+        return Upstream(written, transport, None)
+
+
+# Rules for what a Corefile does in this cluster
 
 _OCTETS, _NIBBLES = 4, 32
 
@@ -34,7 +61,7 @@ def the_cluster_domain_is_served(corefile: Corefile, plan: DnsPlan) -> Iterator[
         yield Fault(
             "",
             f"no server block for {plan.domain} on port {PORT}",
-            f"one for it or for the root zone, such as .:{PORT}",
+            f"a server block for it or for the root zone, such as .:{PORT}",
             "Add it: the DNS Service sends queries to this port.",
         )
         return
@@ -66,7 +93,7 @@ def reverse_zones_are_served(corefile: Corefile, plan: DnsPlan) -> Iterator[Faul
 
 
 def reverse_zones_fall_through(corefile: Corefile, _plan: DnsPlan) -> Iterator[Fault]:
-    """What is no address of a pod or Service must reach the upstream."""
+    """Queries for addresses outside of pods and Services must reach the upstream."""
     for server in corefile.servers:
         for plugin in server.every("kubernetes"):
             passed = [argument for option in plugin.every("fallthrough") for argument in option.arguments or (".",)]
@@ -128,12 +155,12 @@ def upstreams_are_addresses(corefile: Corefile, _plan: DnsPlan) -> Iterator[Faul
                 _line(plugin),
                 f"upstream {one.written}",
                 "an IP address",
-                "Write its address: CoreDNS resolves no names here, and takes this one for a file.",
+                "Write its address: CoreDNS resolves no names here and treats this one as a file.",
             )
 
 
 def upstreams_do_not_depend_on_the_node(corefile: Corefile, plan: DnsPlan) -> Iterator[Fault]:
-    """A node's resolv.conf differs from that of others, and may name 127.0.0.53, which in a Pod is the Pod itself."""
+    """A node's resolv.conf may differ from other nodes', and may name 127.0.0.53, which is the Pod itself in a Pod."""
     for plugin, one in _upstreams(corefile):
         if one.is_resolv_conf:
             yield Fault(
@@ -171,17 +198,17 @@ def names_outside_are_forwarded(corefile: Corefile, plan: DnsPlan) -> Iterator[F
         yield Fault(
             f"{server or ''}",
             "no forward for the root zone",
-            "names outside the cluster to be asked of an upstream",
+            "names outside the cluster to be forwarded to an upstream",
             f"Add `forward . {' '.join(plan.upstreams)}` to the server block of the root zone.",
         )
 
 
 def loops_are_detected(corefile: Corefile, _plan: DnsPlan) -> Iterator[Fault]:
-    yield from _beside_forward(corefile, "loop", "a loop that is noticed at the start")
+    yield from _beside_forward(corefile, "loop", "loop detection at the start")
 
 
 def answers_are_cached(corefile: Corefile, _plan: DnsPlan) -> Iterator[Fault]:
-    yield from _beside_forward(corefile, "cache", "answers that are kept for a while", "cache 30")
+    yield from _beside_forward(corefile, "cache", "cached answers", "cache 30")
 
 
 def errors_are_logged(corefile: Corefile, _plan: DnsPlan) -> Iterator[Fault]:
@@ -190,7 +217,7 @@ def errors_are_logged(corefile: Corefile, _plan: DnsPlan) -> Iterator[Fault]:
 
 def changes_are_taken_up(corefile: Corefile, _plan: DnsPlan) -> Iterator[Fault]:
     if corefile.servers and not corefile.every("reload") and not corefile.imported:
-        yield Fault("", "no plugin reload", "changes of the ConfigMap to be taken up by themselves", "Add `reload`.")
+        yield Fault("", "no plugin reload", "automatic reload of a changed ConfigMap", "Add `reload`.")
 
 
 def _probe(corefile: Corefile, name: str, port: int, why: str) -> Iterator[Fault]:
@@ -200,7 +227,7 @@ def _probe(corefile: Corefile, name: str, port: int, why: str) -> Iterator[Fault
     if corefile.imported or any(is_variable(word) for plugin in plugins for word in plugin.arguments):
         return
     found = f"{plugins[0]} in line {plugins[0].line}" if plugins else f"no plugin {name}"
-    yield Fault("", found, f"{name} on port {port}: {why}", f"Write `{name}` with no address.")
+    yield Fault("", found, f"{name} on port {port}: {why}", f"Write `{name}` without an address.")
 
 
 def _beside_forward(corefile: Corefile, name: str, expected: str, text: str = "") -> Iterator[Fault]:
@@ -221,12 +248,12 @@ def _bare(name: str) -> str:
 
 
 def _covers(zone: str, name: str) -> bool:
-    """Whether a name is in a zone; both without the final dot."""
+    """Return whether a name is in a zone; both without the final dot."""
     return zone in {"", name} or name.endswith(f".{zone}")
 
 
 def _server_of(corefile: Corefile, name: str) -> Optional[Server]:
-    """The server block that answers for a name: that with the longest zone."""
+    """Return the server block for a name: the one with the longest matching zone."""
     held = [
         (len(zone.name), -at, server)
         for at, server in enumerate(corefile.servers)
@@ -241,7 +268,7 @@ def _zones_of(plugin: Plugin, server: Server) -> list[str]:
 
 
 def _reverse_network(name: str) -> Optional[Network]:
-    """The network whose names are in this zone: of `244.10.in-addr.arpa` 10.244.0.0/16, and of `10.96.0.0/12` itself."""
+    """Return the network of a reverse zone: 10.244.0.0/16 for `244.10.in-addr.arpa`; a CIDR like `10.96.0.0/12` stays itself."""
     try:
         if "/" in name:
             return ip_network(name)

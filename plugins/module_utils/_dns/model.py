@@ -1,19 +1,19 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What of a network plan the DNS needs."""
+"""The network plan's DNS settings, and the Corefile for them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Union
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._findings import failures
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.ranges import extra_service_ranges
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.reading import read_cluster
-from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+from .._network_plan.ranges import extra_service_ranges
+from .._network_plan.reading import read_needed
+from .._refusal import Refusal
+
+# The parts of a network plan that DNS needs
 
 Network = Union[IPv4Network, IPv6Network]
 
@@ -25,7 +25,7 @@ _FIELDS = ("dns_service_ip", "dns_domain", "upstream_dns", "pod_cidr", "service_
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing for which a rule does not hold. where: a part of the subject, or nothing. fix: the next step."""
+    """One violation of a rule. where: a part of the subject, or empty. fix: the next step."""
 
     where: str
     found: str
@@ -35,7 +35,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class DnsPlan:
-    """addresses: those of the DNS Service. upstreams: whom to ask for names outside. networks: of pods and Services."""
+    """addresses: of the DNS Service. upstreams: DNS servers for external names. networks: of pods and Services."""
 
     domain: str
     addresses: tuple[str, ...]
@@ -44,14 +44,8 @@ class DnsPlan:
 
 
 def dns_plan(plan: object) -> DnsPlan:
-    """The plan, read; a plan that does not say what DNS needs is refused."""
-    if not isinstance(plan, Mapping):
-        raise Refusal("network_plan", type(plan).__name__, "a mapping", "Pass the variable network_plan.")
-    cluster, findings = read_cluster(plan)
-    for finding in failures(findings, "error"):
-        if finding.subject.removeprefix("network_plan.").startswith(_FIELDS):
-            raise Refusal(finding.subject, finding.found, finding.expected, finding.fix)
-    read = cluster.plan
+    """Return the plan's DNS settings. Raises Refusal if one is missing or invalid."""
+    read = read_needed(plan, _FIELDS).plan
     absent = [name for name in _FIELDS if not getattr(read, name)]
     if absent:
         raise Refusal(
@@ -64,3 +58,38 @@ def dns_plan(plan: object) -> DnsPlan:
         upstreams=tuple(str(one) for one in read.upstream_dns or ()),
         networks=tuple(ip_network(str(one)) for one in every),
     )
+
+
+# The Corefile for a plan
+
+# Why these lines are needed:
+#   health    lameduck: a terminating Pod still answers while the nodes remove it from their rules
+#   ready     the endpoint of the readiness probe; without it no Pod is ever Ready
+#   forward   the plan's upstreams: resolv.conf differs between nodes, and may name 127.0.0.53
+#   reload    applies a changed ConfigMap without a restart
+_TEMPLATE = """\
+.:{port} {{
+    errors
+    health {{
+        lameduck 5s
+    }}
+    ready
+    kubernetes {domain} in-addr.arpa ip6.arpa {{
+        pods insecure
+        fallthrough in-addr.arpa ip6.arpa
+        ttl 30
+    }}
+    prometheus :{metrics}
+    forward . {upstreams} {{
+        max_concurrent 1000
+    }}
+    cache 30
+    loop
+    reload
+    loadbalance
+}}
+"""
+
+
+def corefile(plan: DnsPlan) -> str:
+    return _TEMPLATE.format(port=PORT, domain=plan.domain, metrics=METRICS_PORT, upstreams=" ".join(plan.upstreams))

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads a Corefile into its server blocks, as CoreDNS splits it.
+"""Parse a Corefile into its server blocks, as CoreDNS does.
 
-https://coredns.io/manual/toc/#configuration. A word ends at white space or at `#`, or stands in double quotes. `{` and `}` are words
-of their own. A plugin goes to the end of its line, or of the block that it opens.
+https://coredns.io/manual/toc/#configuration. A word ends at white space or `#`, or is in double quotes. `{` and `}` are words of their
+own. A plugin ends with its line, or with the block that it opens.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import NoReturn, Optional
 
 DEFAULT_PORTS = {"dns": 53, "tls": 853, "quic": 853, "grpc": 443, "https": 443, "https3": 443}
 IMPORT = "import"
-DEEPEST_IMPORT = 20
+MOST_WORDS = 100_000
 
 
 @dataclass(frozen=True)
 class Word:
-    """last_line differs from line where a quoted word has line breaks."""
+    """last_line differs from line if a quoted word contains line breaks."""
 
     text: str
     line: int
@@ -41,7 +41,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Plugin(Option):
-    """A plugin of a server block, with the options of its own block."""
+    """A plugin of a server block, with the options in its own block."""
 
     options: tuple[Option, ...] = ()
 
@@ -54,7 +54,7 @@ class Plugin(Option):
 
 @dataclass(frozen=True)
 class Zone:
-    """What a server block answers for. name: without the final dot, so that the root is empty; or a network in CIDR notation."""
+    """A zone of a server block. name: without the final dot, so the root is empty; or a network in CIDR notation."""
 
     written: str
     name: str
@@ -79,7 +79,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Corefile:
-    """imported: files that it imports and that are not here to be read."""
+    """imported: files that it imports and that cannot be read here."""
 
     servers: tuple[Server, ...]
     imported: tuple[str, ...] = ()
@@ -89,7 +89,7 @@ class Corefile:
 
 
 class Unreadable(Exception):
-    """Where the text stops being a Corefile."""
+    """The position where the text is not a valid Corefile."""
 
     def __init__(self, line: int, found: str, expected: str) -> None:
         super().__init__(f"line {line}: {found}")
@@ -99,7 +99,7 @@ class Unreadable(Exception):
 
 
 def is_variable(text: str) -> bool:
-    """Whether CoreDNS puts a variable of its environment here, so that the text says little."""
+    """Return whether CoreDNS inserts an environment variable here, so that the value is unknown."""
     return "{$" in text or "{%" in text
 
 
@@ -135,7 +135,7 @@ def _line_end(text: str, position: int) -> int:
 
 
 def _quoted(text: str, position: int, line: int) -> tuple[str, int]:
-    """The value of a quoted word and the position behind it. Only quotation marks can be escaped."""
+    """Return the value of a quoted word and the position after it. Only quotation marks can be escaped."""
     value = []
     while position < len(text):
         char = text[position]
@@ -150,7 +150,7 @@ def _quoted(text: str, position: int, line: int) -> tuple[str, int]:
         else:
             value.append(char)
             position += 1
-    raise Unreadable(line, "a quotation mark that is not closed", 'a second "')
+    raise Unreadable(line, "an unclosed quotation mark", 'a second "')
 
 
 class _Parser:
@@ -159,7 +159,6 @@ class _Parser:
         self._at = 0
         self._snippets: dict[str, list[Word]] = {}
         self._imported: list[str] = []
-        self._expansions = 0
 
     def corefile(self) -> Corefile:
         servers = []
@@ -198,25 +197,25 @@ class _Parser:
             self._at += 1
         line = self._words[self._at - 1].line if self._at else 1
         if goes_on:
-            self._fail(line, "no zone before {" if not keys else "a comma with no zone behind it", "a zone such as .:53")
+            self._fail(line, "no zone before {" if not keys else "a comma without a zone after it", "a zone such as .:53")
         return keys
 
     def _snippet(self, name: str, line: int) -> None:
         if not self._is("{"):
-            self._fail(line, f"snippet ({name}) without a block", "{ behind its name")
+            self._fail(line, f"snippet ({name}) without a block", "{ after its name")
         start, depth = self._at + 1, 0
         while self._at < len(self._words):
             depth += self._is("{") - self._is("}")
             self._at += 1
             if depth == 0:
                 if name in self._snippets:
-                    self._fail(line, f"a second snippet ({name})", "one of each name")
+                    self._fail(line, f"a second snippet ({name})", "unique snippet names")
                 self._snippets[name] = self._words[start : self._at - 1]
                 return
         self._fail(line, f"the block of snippet ({name}), opened here, is not closed", "a } for each {")
 
     def _plugins(self, opened: Optional[Word]) -> Iterator[Plugin]:
-        """The plugins of a server block; opened: None for the one that has no braces and goes to the end of the text."""
+        """Yield the plugins of a server block; opened: None for a block without braces, which ends with the text."""
         while self._at < len(self._words):
             if self._is("}"):
                 if opened is None:
@@ -242,13 +241,13 @@ class _Parser:
             word = self._word()
             first = self._is_first_of_line()
             if word.text == "{" and depth and (first or not lines):
-                self._fail(word.line, f"a {{ without an option before it, in the block of {head.text}", "one { behind the plugin")
+                self._fail(word.line, f"a {{ without an option before it, in the block of {head.text}", "one { after the plugin")
             elif word.text == "{":
                 depth += 1
             elif first and depth == 0:
                 break
             elif word.text == "}" and depth == 0:
-                self._fail(word.line, f"a }} in the line of {head.text}", "a } in a line of its own, and a { for each }")
+                self._fail(word.line, f"a }} in the line of {head.text}", "a } on its own line, and a { for each }")
             elif word.text == "}":
                 depth -= 1
             elif word.text == IMPORT and first:
@@ -267,19 +266,31 @@ class _Parser:
         return Plugin(head.text, tuple(arguments), head.line, options)
 
     def _expand(self) -> None:
-        """Put a snippet in the place of its import; note a file's name."""
+        """Replace an import by its snippet; record the name of an imported file."""
         line = self._word().line
         if self._at + 1 >= len(self._words) or self._words[self._at + 1].line != line:
             self._fail(line, "import without a name", "the name of a snippet or of a file")
         name = self._words[self._at + 1].text
-        self._expansions += 1
-        if self._expansions > DEEPEST_IMPORT:
+        if name in self._imports_of(name):
             self._fail(line, f"import of {name} within itself", "snippets that do not import each other in a circle")
-        # as if the snippet stood in the line of its import: its own lines count from there
+        # the snippet's words keep their own line numbers
         body = self._snippets.get(name, [])
         if name not in self._snippets:
             self._imported.append(name)
         self._words[self._at : self._at + 2] = body
+        if len(self._words) > MOST_WORDS:
+            self._fail(line, f"more than {MOST_WORDS} words, with the import of {name}", "fewer imports of snippets in snippets")
+
+    def _imports_of(self, name: str) -> set[str]:
+        """The snippets that a snippet imports, and those that they import."""
+        found: set[str] = set()
+        waiting = [name]
+        while waiting:
+            body = self._snippets.get(waiting.pop(), [])
+            imported = {after.text for word, after in zip(body, body[1:]) if word.text == IMPORT} - found
+            found |= imported
+            waiting += imported
+        return found
 
     def _is(self, text: str) -> bool:
         return self._at < len(self._words) and self._words[self._at].text == text
@@ -288,7 +299,7 @@ class _Parser:
         return self._words[self._at]
 
     def _is_first_of_line(self) -> bool:
-        # after an import lines go backwards, too
+        # after an import, line numbers may decrease
         return self._at == 0 or self._words[self._at - 1].last_line != self._words[self._at].line
 
     def _fail(self, line: int, found: str, expected: str) -> NoReturn:
@@ -296,7 +307,7 @@ class _Parser:
 
 
 def zone(written: str, line: int) -> Zone:
-    """A key of a server block: `[SCHEME://]ZONE[:PORT]`."""
+    """Parse a key of a server block: `[SCHEME://]ZONE[:PORT]`."""
     transport, separator, rest = written.partition("://")
     if not separator:
         transport, rest = "dns", written
@@ -306,6 +317,6 @@ def zone(written: str, line: int) -> Zone:
     if not colon or not (port.isascii() and port.isdigit()):
         name, port = rest, ""
     labels = name.rstrip(".").split(".") if name != "." else ["root"]
-    if name.endswith(":") or not all(0 < len(label) < 64 for label in labels) or (port and int(port) > 65535):
-        raise Unreadable(line, f"{written} in the place of a zone", "a zone, and a colon and a port or nothing, such as .:53")
+    if name.endswith(":") or not all(0 < len(label) < 64 for label in labels) or len(port) > 5 or int(port or 0) > 65535:
+        raise Unreadable(line, f"{written} instead of a zone", "a zone with an optional colon and port, such as .:53")
     return Zone(written, name.rstrip(".").lower(), int(port) if port else DEFAULT_PORTS[transport], transport)

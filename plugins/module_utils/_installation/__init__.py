@@ -1,4 +1,4 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Judges where Kubernetes is installed from, and tells what containerd lacks of its images. No I/O."""
+"""Check where Kubernetes is installed from, and find the images that containerd lacks."""

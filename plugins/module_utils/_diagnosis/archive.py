@@ -1,23 +1,26 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What stands in the archive: the files with their names, and an index that says what is there and what could not be had."""
+"""The diagnosis archive: its files, its index, and what could not be collected."""
 
 from __future__ import annotations
 
 import json
+import os.path
 import posixpath
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.bounds import fit
-from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.model import Entry
-from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.objects import redact_object
-from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.redaction import redact
-from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.tables import table
-from ansible_collections.vmstation.cluster.plugins.module_utils._storage.sizes import show_size
+from .._host.directories import Archives
+from .._refusal import Refusal
+from .._site.hosts import registered
+from .._sizes import show_size
+from .cluster import table
+from .model import Entry, entry_of, fit, redact, share
+
+# What is in the archive: the files with their names, and an index of what is there and what could not be had.
 
 TIME = "%Y%m%dT%H%M%SZ"
 INDEX, INDEX_FOR_PROGRAMS = "index.txt", "index.json"
@@ -107,9 +110,8 @@ def _index_for_programs(heading: str, entries: Sequence[Entry]) -> str:
 
 
 def _of_document(name: str, data: object) -> Entry:
-    cleaned, redactions = redact_object(data) if isinstance(data, dict) else (data, 0)
-    text, more = redact(json.dumps(cleaned, indent=1, sort_keys=True, default=str) + "\n")
-    return Entry(f"controller/{name}.json", "complete", "the controller", text, redactions=redactions + more)
+    text, redactions = redact(json.dumps(data, indent=1, sort_keys=True, default=str) + "\n")
+    return Entry(f"controller/{name}.json", "complete", "the controller", text, redactions=redactions)
 
 
 def _with_names_of_their_own(entries: Iterable[Entry]) -> list[Entry]:
@@ -126,3 +128,92 @@ def _with_names_of_their_own(entries: Iterable[Entry]) -> list[Entry]:
             taken.add(name)
         named.append(replace(entry, name=name))
     return named
+
+
+# Writes the archive, and says where it is and what is missing in it.
+
+UNFINISHED = ".unfinished"
+MOST_LINES = 20
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to archive, and where. room: bytes of all texts together."""
+
+    entries: Sequence[Entry]
+    documents: Mapping[str, Any]
+    cluster: str
+    directory: str
+    room: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was done, or would be. size: in bytes, 0 if nothing was written. lines: for a person."""
+
+    path: str
+    size: int
+    lines: list[str]
+
+
+def order(params: Mapping[str, Any]) -> Order:
+    """The module's options, read."""
+    entries = [entry_of(entry) for entry in params["entries"]]
+    directory = os.path.abspath(params["directory"])
+    return Order(entries, params["documents"], params["cluster"], directory, share(params["maximum_size"], 1))
+
+
+def archive(wanted: Order, archives: Archives, *, check_mode: bool) -> Outcome:
+    if not archives.is_directory(wanted.directory):
+        raise Refusal("directory", f"no directory {wanted.directory}", "a directory for the archive", "Make it, or choose another.")
+    name = archive_name(wanted.cluster, archives.now(TIME))
+    held = contents(wanted.entries, wanted.documents, f"{name}: what hosts and cluster said, without secrets", wanted.room)
+    path = f"{wanted.directory}/{name}.tar.gz"
+    size = 0 if check_mode else archives.write_texts({f"{name}/{file}": text for file, text in held.files.items()}, path, path + UNFINISHED)
+    return Outcome(path, size, _lines(path, size, held))
+
+
+def _lines(path: str, size: int, held: Contents) -> list[str]:
+    redactions = sum(entry.redactions for entry in held.entries)
+    written = f"{show_size(size)}, " if size else ""
+    head = f"{path}: {written}{len(held.files)} files, {redactions} secrets masked"
+    missing = [f"missing: {one}" for one in held.missing]
+    more = [f"missing: {len(missing) - MOST_LINES} more, which index.txt names"] if len(missing) > MOST_LINES else []
+    return [head, *missing[:MOST_LINES], *more]
+
+
+# Where the plays of diagnose.yml have registered what host and cluster said.
+
+CLUSTER, HOST = "diagnosis_cluster", "diagnosis_host"
+"""The variables of diagnose.yml: of the one host that asked for all, and of each."""
+
+
+def entries_of(hostvars: object, hosts: Iterable[str], asleep: Collection[str], versions: Mapping[str, str]) -> list[dict[str, Any]]:
+    """All entries, below a directory for the cluster and one for each host. Who has said nothing is an entry that says why."""
+    names = list(hosts)
+    if not isinstance(hostvars, Mapping):
+        raise Refusal(
+            "diagnosis_entries", repr(hostvars), "the variable hostvars", "Write `hostvars | vmstation.cluster.diagnosis_entries(...)`."
+        )
+    seen = {name: registered(hostvars, name) for name in names}
+    cluster: Mapping[str, Any] = next((seen[name][CLUSTER] for name in names if CLUSTER in seen[name]), {})
+    entries = [_of_versions(versions), *_below("cluster", "the Kubernetes API", cluster)]
+    for name in names:
+        if name in asleep:
+            entries.append({"name": f"hosts/{name}", "status": "asleep", "asked": f"host {name}", "note": "asleep, and left so"})
+        else:
+            entries += _below(f"hosts/{name}", f"host {name}", seen[name].get(HOST) or {})
+    return entries
+
+
+def _of_versions(versions: Mapping[str, str]) -> dict[str, Any]:
+    text = "".join(f"{program} {version}\n" for program, version in versions.items())
+    return {"name": "controller/versions.txt", "status": "complete", "asked": "the controller", "text": text}
+
+
+def _below(directory: str, asked: str, result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    if "entries" in result:
+        return [{**entry, "name": f"{directory}/{entry['name']}"} for entry in result["entries"]]
+    # what a program has said on its way down may quote anything
+    note, redactions = redact(" ".join(str(result.get("msg") or "it was not asked").split()))
+    return [{"name": directory, "status": "failed", "asked": asked, "note": note, "redactions": redactions}]
