@@ -1,4 +1,4 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The idle watch: suspends workers that nobody uses, and wakes them for those who ask for what runs there."""
+"""The idle watch: suspends unused workers, and wakes them when a client connects to what runs there."""

@@ -1,34 +1,134 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What runs on a worker when the control plane's idle watch knocks: it answers two words, and refuses every other.
-
-Who counts as somebody who uses the host. A TCP connection does that reaches the host or one of its Pods, unless
-
-- it began at the host itself or in one of its Pods: kubelet's probes, and what Pods ask of each other. Who uses those Pods from elsewhere
-  is seen there;
-- it comes from a Pod that the watch names, of namespaces whose Pods ask all others by themselves, as Prometheus does;
-- it comes from a node to a port of the host that the cluster itself needs: kubelet, metrics, BGP;
-- no packet has passed for as long as a host must be idle: conntrack remembers for days who has just gone away.
-
-Everything else is somebody, tunnel addresses and addresses of nodes among it: that is where a client comes from whom another node's
-NodePort has answered.
-"""
+"""The guard on a worker: answers two commands of the idle watch, and rejects all others."""
 
 from __future__ import annotations
 
+import ipaddress
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Callable, Optional
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._idle import readings
-from ansible_collections.vmstation.cluster.plugins.module_utils._idle.readings import Flow
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Commands
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.port_facts import PORT_FACTS
-from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+from .._host.commands import Commands
+from .._network_plan.ports import PORT_FACTS
+from .._refusal import Refusal
+
+# Reads what a host's own tools report about those who use it. Addresses are canonical, IPv4 in IPv6's notation as IPv4.
+
+# A flow with data that is not acknowledged, and one that is sent again, has this many seconds left, whatever it had before
+# (net.netfilter.nf_conntrack_tcp_timeout_unacknowledged, ..._max_retrans): it may have moved just now.
+UNACKNOWLEDGED = 300
+
+# Calico gives the interface of each Pod on a node a name that begins so, and a route of its own
+POD_INTERFACE = "cali"
+
+# who's `(host)` of a session that came over the network; a display, a tmux or a mosh looks otherwise
+_REMOTE = re.compile(r"\([0-9A-Za-z][0-9A-Za-z_.:%@-]*\)$")
+_SSHD = re.compile(r'"sshd')
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A TCP connection as conntrack knows it: who began it, and whom it reaches, behind any translation of addresses.
+
+    left: seconds until conntrack forgets it.
+    """
+
+    source: str
+    source_port: int
+    destination: str
+    port: int
+    left: int
+
+    def is_silent(self, quiet: float, longest: int) -> bool:
+        """Whether no packet has passed for ``quiet`` seconds. longest: the seconds that a packet gives a flow."""
+        return self.left > UNACKNOWLEDGED and longest - self.left >= quiet
+
+
+def address_of(text: str) -> str:
+    """An address without brackets and zone."""
+    try:
+        found = ipaddress.ip_address(text.strip("[]").partition("%")[0])
+    except ValueError:
+        raise Refusal("an address", repr(text), "an IPv4 or IPv6 address", "Report this to the authors of vmstation.cluster.") from None
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return str(mapped or found)
+
+
+def flows(conntrack: str) -> Iterator[Flow]:
+    """Lines of ``conntrack -L -p tcp --state ESTABLISHED -o extended``: what began, then how it is answered."""
+    for line in conntrack.splitlines():
+        words = line.split()
+        pairs = [word.partition("=")[::2] for word in words if "=" in word]
+        sources = [value for name, value in pairs if name == "src"]
+        ports = [int(value) for name, value in pairs if name == "sport"]
+        if "ESTABLISHED" not in words or len(sources) != 2 or len(ports) != 2:
+            raise _unread("conntrack", line)
+        left = words[words.index("ESTABLISHED") - 1]
+        yield Flow(address_of(sources[0]), ports[0], address_of(sources[1]), ports[1], int(left))
+
+
+def ssh_peers(ss: str) -> list[tuple[str, int]]:
+    """The other ends of connections that an SSH server holds: lines of ``ss -Htnp state established``."""
+    peers = []
+    for line in ss.splitlines():
+        if not _SSHD.search(line):
+            continue
+        words = line.split()
+        host, _colon, port = words[3].rpartition(":")
+        peers.append((address_of(host), int(port)))
+    return peers
+
+
+def local_sessions(who: str) -> list[str]:
+    """Logins at the host itself, in a tmux or over mosh. Those over SSH are known by their connections."""
+    return [" on ".join(line.split()[:2]) for line in who.splitlines() if line.strip() and not _REMOTE.search(line.strip())]
+
+
+def own_addresses(ip_json_address: str) -> frozenset[str]:
+    return frozenset(
+        address_of(entry["local"]) for link in _json(ip_json_address) for entry in link.get("addr_info", ()) if "local" in entry
+    )
+
+
+def own_pods(*ip_json_routes: str) -> frozenset[str]:
+    """The addresses of this node's Pods: those with a route to an interface of theirs."""
+    return frozenset(
+        address_of(route["dst"].partition("/")[0])
+        for routes in ip_json_routes
+        for route in _json(routes)
+        if route.get("dev", "").startswith(POD_INTERFACE)
+    )
+
+
+def _json(text: str) -> list[dict[str, Any]]:
+    return list(json.loads(text or "[]"))
+
+
+def _unread(tool: str, line: str) -> Refusal:
+    return Refusal(f"output of {tool}", repr(line), "a readable line", "Report this to the authors of vmstation.cluster.")
+
+
+# What runs on a worker when the control plane's idle watch knocks: it answers two words, and rejects every other.
+#
+# Who counts as a user of the host. A TCP connection does that reaches the host or one of its Pods, unless
+#
+# - it began at the host itself or in one of its Pods: kubelet's probes, and what Pods ask of each other. Who uses those Pods from
+# elsewhere
+#   is seen there;
+# - it comes from a Pod that the watch names, of namespaces whose Pods ask all others by themselves, as Prometheus does;
+# - it comes from a node to a port of the host that the cluster itself needs: kubelet, metrics, BGP;
+# - no packet has passed for as long as a host must be idle: conntrack remembers for days who has just gone away.
+#
+# Everything else is a client, tunnel addresses and addresses of nodes among it: that is where a client comes from whom another node's
+# NodePort has answered.
 
 WORDS = ("status", "sleep")
+# of a worker's answer
+MOST_VISITORS, LONGEST_VISITOR = 50, 200
 UNITS = ("poweroff.target", "suspend.target", "hibernate.target")
 LONGEST = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established"
 CLUSTER_PORTS = frozenset(
@@ -38,7 +138,7 @@ CLUSTER_PORTS = frozenset(
 
 @dataclass(frozen=True)
 class Knock:
-    """What somebody asks. command: the words as SSH brings them. connection: SSH_CONNECTION. asked: a Question as JSON."""
+    """A request. command: the words as SSH brings them. connection: SSH_CONNECTION. asked: a Question as JSON."""
 
     command: str
     connection: str
@@ -47,7 +147,7 @@ class Knock:
 
 @dataclass(frozen=True)
 class Question:
-    """quiet: seconds without a packet after which a connection is nobody's. pods, nodes: addresses, see above."""
+    """quiet: seconds without a packet after which a connection counts as unused. pods, nodes: addresses, see above."""
 
     quiet: float
     pods: frozenset[str]
@@ -77,7 +177,7 @@ class Status:
 
 
 def answer(knock: Knock, unit: str, commands: Commands, read_text: Callable[[str], Optional[str]]) -> dict[str, Any]:
-    """A Status as data. After ``sleep``, ``told`` says whether the host was told to start ``unit``: only if nobody is there."""
+    """A Status as data. After ``sleep``, ``told`` is whether the host was asked to start ``unit``: only if no client is there."""
     if knock.command not in WORDS:
         raise Refusal("what was asked", repr(knock.command), " or ".join(WORDS), "Nothing else is answered with this key.")
     if unit not in UNITS:
@@ -90,30 +190,35 @@ def answer(knock: Knock, unit: str, commands: Commands, read_text: Callable[[str
 
 
 def read_status(data: Mapping[str, Any]) -> Status:
-    lists = {name: tuple(str(one) for one in data[name]) for name in ("sessions", "ssh", "clients")}
+    """A worker's answer. It goes into this host's journal: what is not printable is quoted, and of what is long a part is left out."""
+    lists = {name: tuple(_printable(str(one)) for one in data[name][:MOST_VISITORS]) for name in ("sessions", "ssh", "clients")}
     return Status(float(data["uptime"]), float(data["load"]), **lists)
+
+
+def _printable(text: str) -> str:
+    return text[:LONGEST_VISITOR] if text.isprintable() else repr(text[:LONGEST_VISITOR])
 
 
 def _question(asked: str) -> Question:
     try:
         data = json.loads(asked)
-        return Question(
-            float(data["quiet"]), frozenset(map(readings.address, data["pods"])), frozenset(map(readings.address, data["nodes"]))
-        )
+        return Question(float(data["quiet"]), frozenset(map(address_of, data["pods"])), frozenset(map(address_of, data["nodes"])))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Refusal("the question", f"no JSON of ours ({error})", "quiet, pods and nodes", "Run the role idle_watch again.") from error
+        raise Refusal(
+            "the question", f"not the guard's JSON ({error})", "quiet, pods and nodes", "Run the role idle_watch again."
+        ) from error
 
 
 def _look(question: Question, connection: str, commands: Commands, read_text: Callable[[str], Optional[str]]) -> Status:
     caller, caller_port = [*connection.split(), "", ""][:2]
-    own = (readings.address(caller), int(caller_port))
-    peers = readings.ssh_peers(commands.run(["ss", "-Htnp", "state", "established"]).stdout)
-    seen = list(readings.flows(commands.run(["conntrack", "-L", "-p", "tcp", "--state", "ESTABLISHED", "-o", "extended"]).stdout))
+    own = (address_of(caller), int(caller_port))
+    peers = ssh_peers(commands.run(["ss", "-Htnp", "state", "established"]).stdout)
+    seen = list(flows(commands.run(["conntrack", "-L", "-p", "tcp", "--state", "ESTABLISHED", "-o", "extended"]).stdout))
     if own not in {(flow.source, flow.source_port) for flow in seen}:
         found = f"not the connection from {caller} that asks"
-        raise Refusal("conntrack", found, "every connection", "Nobody can say who uses the host: leave it out (`sleeps: false`).")
-    addresses = readings.own_addresses(commands.run(["ip", "-json", "address"]).stdout)
-    pods = readings.own_pods(*(commands.run(["ip", "-json", family, "route"]).stdout for family in ("-4", "-6")))
+        raise Refusal("conntrack", found, "every connection", "The users of the host cannot be determined: exclude it (`sleeps: false`).")
+    addresses = own_addresses(commands.run(["ip", "-json", "address"]).stdout)
+    pods = own_pods(*(commands.run(["ip", "-json", family, "route"]).stdout for family in ("-4", "-6")))
     longest = int(read_text(LONGEST) or 0)
     clients = {
         f"{flow.source} of {flow.destination} port {flow.port}"
@@ -125,7 +230,7 @@ def _look(question: Question, connection: str, commands: Commands, read_text: Ca
     return Status(
         uptime=float((read_text("/proc/uptime") or "").split()[0]),
         load=float((read_text("/proc/loadavg") or "").split()[1]),
-        sessions=tuple(readings.local_sessions(commands.run(["who"]).stdout)),
+        sessions=tuple(local_sessions(commands.run(["who"]).stdout)),
         ssh=tuple(sorted({host for host, port in peers if (host, port) != own})),
         clients=tuple(sorted(clients)),
     )

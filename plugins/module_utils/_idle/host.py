@@ -14,21 +14,17 @@ import sys
 import time
 from collections.abc import Sequence
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._idle.configuration import read_configuration
-from ansible_collections.vmstation.cluster.plugins.module_utils._idle.guard import Knock, answer
-from ansible_collections.vmstation.cluster.plugins.module_utils._idle.places import CONFIGURATION
-from ansible_collections.vmstation.cluster.plugins.module_utils._idle.standing import Host
-from ansible_collections.vmstation.cluster.plugins.module_utils._idle.watch import run
-from ansible_collections.vmstation.cluster.plugins.module_utils._idle.world import World
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.clock import SystemClock
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import HostCommands
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.files import read_text, remove_empty, replace_all
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.network import HostNetwork, local_networks_of
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.own_program import archive
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.trees import LocalTrees
-from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
-from ansible_collections.vmstation.cluster.plugins.module_utils._wake.broadcast import device_to_bind, outgoing_network
-from ansible_collections.vmstation.cluster.plugins.module_utils._wake.request import Request
+from .._clock import SystemClock
+from .._host.commands import HostCommands
+from .._host.files import LocalTrees, read_text, remove_empty, replace_all
+from .._host.processes import archive
+from .._programs import Host
+from .._refusal import Refusal
+from .._wake.io import HostNetwork, local_networks_of
+from .._wake.wake import Request, device_to_bind, outgoing_network
+from .files import CONFIGURATION, read_configuration
+from .guard import Knock, answer
+from .watch import World, run
 
 PACKAGE = "ansible_collections.vmstation.cluster.plugins.module_utils._idle.host"
 WATCH_ENTRY = f"from {PACKAGE} import watch\nwatch()\n"
@@ -37,7 +33,7 @@ LONGEST_QUESTION = 1 << 20
 
 
 def this_host() -> Host:
-    return Host(HostCommands(), read_text, replace_all, LocalTrees().remove, archive, sys.executable, remove_empty)
+    return Host(HostCommands(), read_text, replace_all, LocalTrees().remove, archive, sys.executable, remove_empty, os.path.lexists)
 
 
 def watch() -> None:
