@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 def ctr(address: str, *words: str, namespace: str = "k8s.io") -> list[str]:
-    """The arguments that reach the containerd which answers at ``address``. namespace: kubelet's, unless told otherwise."""
+    """The arguments that reach the containerd which answers at ``address``. namespace: kubelet's by default."""
     return ["ctr", "--address", address, "--connect-timeout", "10s", "--namespace", namespace, *words]
 
 

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class Refusal(Exception):
     """Something cannot go on.
@@ -22,6 +24,11 @@ class Refusal(Exception):
 
     def __str__(self) -> str:
         return f"{self.subject}: found {self.found}; required: {self.required}. {self.next_step}"
+
+    def as_result(self) -> dict[str, Any]:
+        """The result of a module that fails with it: the text, and the same as data, named as in a finding."""
+        failure = {"subject": self.subject, "found": self.found, "expected": self.required, "fix": self.next_step}
+        return {"msg": str(self), "failure": failure}
 
 
 class Unavailable(Refusal):

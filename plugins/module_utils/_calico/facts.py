@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the objects of the Kubernetes API say of Calico, each cut down to what is judged."""
+"""Facts about Calico from Kubernetes objects, reduced to what the rules check."""
 
 from __future__ import annotations
 
@@ -13,28 +13,34 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any, Optional
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._calico.pools import LivePool
-from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
-from ansible_collections.vmstation.cluster.plugins.module_utils._rollout.pods import is_ready, stuck
+from .._conditions import condition
+from .._refusal import Refusal
+from .._rollout.pods import is_ready, stuck
+from .documents import LivePool
 
 Object = dict[str, Any]
 
 NODE = "calico-node"
 ESTABLISHED = "Established"
-# how calico-node writes a node's addresses on its Node object, by IP version
+# annotations of the Node object with the node's addresses, by IP version
 ADDRESSES = {4: "projectcalico.org/IPv4Address", 6: "projectcalico.org/IPv6Address"}
-# and those of its tunnels, by overlay and IP version
+# and with its tunnel addresses, by overlay and IP version
 TUNNELS = {
     ("IPIP", 4): "projectcalico.org/IPv4IPIPTunnelAddr",
     ("VXLAN", 4): "projectcalico.org/IPv4VXLANTunnelAddr",
     ("VXLAN", 6): "projectcalico.org/IPv6VXLANTunnelAddr",
 }
 REFLECTOR = "projectcalico.org/RouteReflectorClusterID"
+# of a node with Flannel, which k3s runs without a DaemonSet
+FLANNEL = "flannel.alpha.coreos.com/backend-type"
 
 
 @dataclass(frozen=True)
 class Node:
-    """A Node object. addresses: those that Calico uses, by IP version. tunnels: also by overlay. is_reflector: it is not in the mesh."""
+    """A Node object. addresses: used by Calico, by IP version. tunnels: by overlay and IP version.
+
+    is_reflector: a route reflector, which is not in the mesh. has_flannel: Flannel is its pod network.
+    """
 
     name: str
     ready: Object = field(default_factory=dict)
@@ -42,11 +48,12 @@ class Node:
     addresses: Mapping[int, str] = field(default_factory=dict)
     tunnels: Mapping[tuple[str, int], str] = field(default_factory=dict)
     is_reflector: bool = False
+    has_flannel: bool = False
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How a container ended before it was started again."""
+    """How a container ended before its last restart."""
 
     at: datetime
     lasted: timedelta
@@ -55,7 +62,10 @@ class Ending:
 
 @dataclass(frozen=True)
 class Pod:
-    """The Pod of calico-node on a node. trouble: what keeps it from being ready, empty if nothing does; next_step: what to do about it."""
+    """The Pod of calico-node on a node.
+
+    trouble: why it is not ready, empty if it is; next_step: what to do about it.
+    """
 
     name: str
     namespace: str
@@ -83,7 +93,7 @@ class DaemonSet:
 
 @dataclass(frozen=True)
 class Block:
-    """A BlockAffinity: a block of addresses that a node has."""
+    """A BlockAffinity: a block of addresses assigned to a node."""
 
     cidr: str
     node: str
@@ -92,7 +102,10 @@ class Block:
 
 @dataclass(frozen=True)
 class BgpPeer:
-    """A BGPPeer. address: empty if a selector says who it is. node: empty for all nodes. is_derivable: no selector hides whom it joins."""
+    """A BGPPeer. address: empty if a selector selects the peer. node: empty for all nodes.
+
+    is_derivable: no selector hides which nodes it connects.
+    """
 
     name: str
     node: str
@@ -110,7 +123,7 @@ class Session:
 
 @dataclass(frozen=True)
 class NodeStatus:
-    """A CalicoNodeStatus. bird: the state of each daemon by IP version. established: peers' addresses. others: the other sessions."""
+    """A CalicoNodeStatus. bird: the state of each daemon by IP version. established: peers' addresses. others: other sessions."""
 
     name: str
     node: str
@@ -124,10 +137,10 @@ class NodeStatus:
 
 @dataclass
 class Facts:
-    """All that was read. None stands for a list that could not be read; unknown says why.
+    """All that was read. None: the list could not be read; ``unknown`` contains the reasons.
 
-    api_version: in which Calico's kinds are served, empty without Calico. status_version: in which CalicoNodeStatus is.
-    status_names: of all CalicoNodeStatus objects.
+    api_version: the served version of Calico's kinds, empty without Calico. status_version: that of CalicoNodeStatus.
+    status_names: names of all CalicoNodeStatus objects.
     """
 
     api_version: str = ""
@@ -150,20 +163,20 @@ class Facts:
 
     @property
     def has_mesh(self) -> bool:
-        """Whether every node has a session with every other one; so it is unless somebody has switched it off."""
+        """Whether every node has a session with every other node, which is the default."""
         return (self.bgp or {}).get("nodeToNodeMeshEnabled") is not False
 
 
 def node_of(one: Object) -> Node:
     annotations: Mapping[str, str] = one["metadata"].get("annotations") or {}
-    conditions = {condition.get("type"): condition for condition in (one.get("status") or {}).get("conditions") or ()}
     return Node(
         name=one["metadata"]["name"],
-        ready=conditions.get("Ready") or {},
-        network_unavailable=conditions.get("NetworkUnavailable") or {},
+        ready=condition(one, "Ready"),
+        network_unavailable=condition(one, "NetworkUnavailable"),
         addresses={version: plain(annotations[key]) for version, key in ADDRESSES.items() if annotations.get(key)},
         tunnels={which: plain(annotations[key]) for which, key in TUNNELS.items() if annotations.get(key)},
         is_reflector=bool(annotations.get(REFLECTOR)),
+        has_flannel=FLANNEL in annotations,
     )
 
 
@@ -186,7 +199,7 @@ def pod_of(one: Object) -> Pod:
 
 
 def pods_by_node(pods: Iterable[Pod]) -> dict[str, Pod]:
-    """One for each node; where one Pod follows another, the one that stays."""
+    """Return one Pod per node; if one replaces another, the one that is not terminating."""
     found: dict[str, Pod] = {}
     for pod in pods:
         if pod.node and (pod.node not in found or found[pod.node].is_ending):
@@ -210,9 +223,9 @@ def daemon_set_of(one: Object) -> DaemonSet:
 
 
 def block_of(one: Object) -> Optional[Block]:
-    """None for what is given up already, and for the blocks of LoadBalancers, which no node has."""
+    """Return None for a released block, and for blocks of LoadBalancers, which belong to no node."""
     spec = one.get("spec") or {}
-    # crd.projectcalico.org/v1 keeps a string, projectcalico.org/v3 a boolean
+    # a string in crd.projectcalico.org/v1, a boolean in projectcalico.org/v3
     if str(spec.get("deleted") or "").lower() == "true" or (spec.get("type") or "host") != "host":
         return None
     return Block(str(spec.get("cidr") or ""), str(spec.get("node") or ""), str(spec.get("state") or ""))
@@ -229,7 +242,7 @@ def status_of(one: Object) -> NodeStatus:
     spec, status = one.get("spec") or {}, one.get("status") or {}
     bgp, agent = status.get("bgp") or {}, status.get("agent") or {}
     peers = [*(bgp.get("peersV4") or ()), *(bgp.get("peersV6") or ())]
-    # every node names the same peers: one copy of each address is enough
+    # all nodes list the same peers: keep one copy of each address
     named = [(sys.intern(plain(str(peer.get("peerIP") or ""))), peer) for peer in peers]
     return NodeStatus(
         name=one["metadata"]["name"],
@@ -249,7 +262,7 @@ def status_of(one: Object) -> NodeStatus:
 
 @lru_cache(maxsize=1024)
 def plain(address: str) -> str:
-    """An address in its usual form, without the length of its network or a port; as it is if it is none."""
+    """Return an address in canonical form, without prefix length or port; unchanged if it cannot be parsed."""
     text = address.partition("/")[0]
     if text.startswith("["):
         text = text[1:].partition("]")[0]
@@ -262,7 +275,7 @@ def plain(address: str) -> str:
 
 
 def moment(text: object) -> Optional[datetime]:
-    """A time as the API writes it."""
+    """Parse a time as the API writes it."""
     if not isinstance(text, str) or not text:
         return None
     try:

@@ -1,16 +1,24 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Upstream's documents in, ours out: the manifest of Calico as a network plan wants it."""
+"""Adapt Calico's manifest to a network plan."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Union
+from dataclasses import dataclass, field, fields
+from typing import Any, Callable, Optional, Union
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._calico.documents import (
+from .._cluster.api import Previewer
+from .._cluster.objects import pending
+from .._network_plan.model import Plan
+from .._network_plan.ranges import pools
+from .._refusal import Refusal
+from .._versions import image_name
+from .documents import (
+    API_VERSION,
     Document,
     Manifest,
     command_of,
@@ -18,22 +26,19 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._calico.document
     edit_variable,
     environment,
     lacking,
-    put_variable,
-    remove_argument,
-)
-from ansible_collections.vmstation.cluster.plugins.module_utils._calico.pools import (
-    API_VERSION,
     modes_of,
     overlay_of,
     pool_documents,
+    put_variable,
+    read_plan,
+    remove_argument,
+    version_of,
 )
-from ansible_collections.vmstation.cluster.plugins.module_utils._calico.releases import version_of
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.model import Plan
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.ranges import pools
-from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+
+# The manifest for a network plan, made from upstream's documents
 
 METRICS_PORT = 9091
-# Prometheus scrapes Felix; all else is Calico's own default (iptablesBackend Auto finds out what a host has)
+# enable Felix metrics for Prometheus; other settings keep Calico's defaults (iptablesBackend Auto detects the host's)
 FELIX: Mapping[str, object] = {"prometheusMetricsEnabled": True, "prometheusMetricsPort": METRICS_PORT}
 _BARE, _QUOTED = "__CNI_MTU__", '"__CNI_MTU__"'
 _BIRD = {"livenessProbe": ("bird-live", "felix-live"), "readinessProbe": ("bird-ready", "felix-ready")}
@@ -42,11 +47,11 @@ _CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the manifest is to become, besides the plan.
+    """Options for the manifest beyond the plan.
 
-    mtu: of pods, or `plan` for what the plan derives, or `auto` for what Calico finds on each host. images: by the last part of upstream's
-    name, `node`. felix: fields of FelixConfiguration. node_env: variables of calico-node. awake: the hosts that never sleep.
-    sleepers: how many hosts sleep now and then.
+    mtu: of pods, or `plan` for the plan's derived MTU, or `auto` for what Calico detects on each host. images: by the last part of
+    upstream's name, `node`. felix: fields of FelixConfiguration. node_env: variables of calico-node. awake: the hosts that never sleep.
+    sleepers: how many hosts may sleep.
     """
 
     mtu: Union[int, str] = "plan"
@@ -59,7 +64,7 @@ class Wishes:
 
 @dataclass(frozen=True)
 class Parts:
-    """The documents in the order in which they are applied: definitions, then Felix' configuration (and the pools), then all else."""
+    """The documents in the order of application: definitions, Felix' configuration (and the pools), the rest."""
 
     version: str
     definitions: list[Document]
@@ -90,17 +95,17 @@ def has_family(plan: Plan, version: int) -> bool:
 
 
 def uses_bird(plan: Plan) -> bool:
-    """Felix routes the pools of VXLAN by itself; all others are routed by BIRD."""
+    """Return whether BIRD routes the pods. VXLAN pools are routed by Felix."""
     return overlay_of(plan.encapsulation or "None") != "VXLAN"
 
 
 def mtu_of(plan: Plan, wanted: Union[int, str]) -> int:
-    """0: Calico finds it out."""
+    """Return the MTU; 0: Calico detects it."""
     if wanted == "plan":
         return min(pool.mtu for pool in pools(plan))
     if wanted == "auto":
         return 0
-    # IPv6 needs 1280 (RFC 8200); 9000 is what the largest Ethernet frames carry, give or take a few
+    # IPv6 needs 1280 (RFC 8200); jumbo frames have about 9000 bytes
     lowest = 1280 if has_family(plan, 6) else 576
     if not str(wanted).isdigit() or not lowest <= int(wanted) <= 9216:
         raise Refusal("calico_mtu", repr(wanted), f"plan, auto, or a number of bytes from {lowest} to 9216", "Write calico_mtu: plan.")
@@ -111,7 +116,7 @@ def _configure(config: Document, plan: Plan, wishes: Wishes) -> None:
     data = config.get("data") or {}
     for key in ("calico_backend", "veth_mtu", "cni_network_config"):
         if not isinstance(data.get(key), str):
-            raise lacking(f"ConfigMap calico-config: {key}", "nothing", "a text to edit")
+            raise lacking(f"ConfigMap calico-config: {key}", "nothing", "a string to edit")
     data["calico_backend"] = "bird" if uses_bird(plan) else "vxlan"
     data["veth_mtu"] = str(mtu_of(plan, wishes.mtu))
     if has_family(plan, 6):
@@ -119,7 +124,7 @@ def _configure(config: Document, plan: Plan, wishes: Wishes) -> None:
 
 
 def _give_addresses(text: str, plan: Plan) -> str:
-    """Have the CNI plugin give addresses of the plan's families. Upstream's text is JSON but for one placeholder of a number."""
+    """Make the CNI plugin assign addresses of the plan's families. Upstream's text is JSON except for one number placeholder."""
     bare = _BARE in text and _QUOTED not in text
     try:
         network = json.loads(text.replace(_BARE, _QUOTED) if bare else text)
@@ -134,7 +139,7 @@ def _give_addresses(text: str, plan: Plan) -> str:
 
 
 def node_variables(plan: Plan) -> tuple[dict[str, str], dict[str, str]]:
-    """Variables of calico-node that follow from the plan: those that upstream sets and we edit, and those that we add."""
+    """Return the variables of calico-node that depend on the plan: those that upstream sets, and those that we add."""
     ipip, vxlan = modes_of(plan.encapsulation or "None")
     pools_of_ipv6 = [pool for pool in pools(plan) if pool.cidr.version == 6]
     edited = {
@@ -144,12 +149,12 @@ def node_variables(plan: Plan) -> tuple[dict[str, str], dict[str, str]]:
         "CALICO_IPV6POOL_VXLAN": modes_of(pools_of_ipv6[0].encapsulation)[1] if pools_of_ipv6 else "Never",
         "FELIX_IPV6SUPPORT": str(has_family(plan, 6)).lower(),
     }
-    # the pools are objects that we apply; calico-node would make one of 192.168.0.0/16 for a family that has none
+    # we apply the pools as objects; calico-node would create 192.168.0.0/16 for a family without one
     added = {"NO_DEFAULT_POOLS": "true"}
     for version, suffix in ((4, ""), (6, "6")):
-        networks = [str(net) for net in plan.node_cidr or () if net.version == version]
-        if has_family(plan, version) and networks:
-            added[f"IP{suffix}_AUTODETECTION_METHOD"] = f"cidr={','.join(networks)}"
+        if has_family(plan, version):
+            # kubelet's --node-ip: other interfaces may have addresses of node_cidr too, such as Wi-Fi, a virtual IP or a macvlan
+            added[f"IP{suffix}_AUTODETECTION_METHOD"] = "kubernetes-internal-ip"
     if has_family(plan, 6):
         added["IP6"] = "autodetect"
     if not has_family(plan, 4):
@@ -163,17 +168,17 @@ def _set_node_variables(node: Document, plan: Plan, wishes: Wishes) -> None:
         edit_variable(node, name, value)
     for name, value in added.items():
         put_variable(node, name, value)
-    # these make pools at the first start, which NO_DEFAULT_POOLS excludes
+    # these set the pools of the first start, which NO_DEFAULT_POOLS disables
     ours = {*edited, *added, "CALICO_IPV4POOL_CIDR", "CALICO_IPV6POOL_CIDR", "CALICO_NETWORKING_BACKEND", "NODENAME"}
     for name, wanted in wishes.node_env.items():
         if name in ours:
             required = "a variable that does not follow from the network plan"
-            raise Refusal(f"calico_node_env.{name}", str(wanted), required, "Take it out of calico_node_env, and change network_plan.")
+            raise Refusal(f"calico_node_env.{name}", str(wanted), required, "Remove it from calico_node_env, and change network_plan.")
         put_variable(node, name, str(wanted).lower() if isinstance(wanted, bool) else str(wanted))
 
 
 def _judge_without_bird(node: Document, plan: Plan) -> None:
-    """Without BIRD, a probe that asks for it never succeeds."""
+    """Remove BIRD from the probes if it does not run: such a probe would never succeed."""
     for probe, (bird, felix) in _BIRD.items():
         if not uses_bird(plan):
             remove_argument(node, probe, bird, beside=felix)
@@ -182,7 +187,7 @@ def _judge_without_bird(node: Document, plan: Plan) -> None:
 
 
 def _roll_out_beside_sleepers(daemon_set: Document, wishes: Wishes) -> None:
-    """A Pod on a host that sleeps is unavailable: it uses up maxUnavailable, and the others would never be updated."""
+    """Raise maxUnavailable by the sleeping hosts: their Pods count as unavailable, and would block updates of the others."""
     rolling = (daemon_set["spec"].get("updateStrategy") or {}).get("rollingUpdate") or {}
     if not isinstance(rolling.get("maxUnavailable"), int):
         raise lacking("DaemonSet calico-node: updateStrategy.rollingUpdate.maxUnavailable", str(rolling.get("maxUnavailable")), "a number")
@@ -190,7 +195,7 @@ def _roll_out_beside_sleepers(daemon_set: Document, wishes: Wishes) -> None:
 
 
 def _keep_awake(deployment: Document, wishes: Wishes) -> None:
-    """Have the controllers run where nobody sleeps, which is the control plane as a rule, if there is room."""
+    """Prefer hosts that never sleep for the controllers, usually the control plane."""
     pod = deployment["spec"]["template"]["spec"]
     if not any(_tolerates_the_control_plane(one) for one in pod.get("tolerations") or ()):
         raise lacking(
@@ -198,7 +203,7 @@ def _keep_awake(deployment: Document, wishes: Wishes) -> None:
         )
     if wishes.sleepers and wishes.awake:
         if "affinity" in pod:
-            raise lacking("Deployment calico-kube-controllers: affinity", json.dumps(pod["affinity"]), "none, for ours to take its place")
+            raise lacking("Deployment calico-kube-controllers: affinity", json.dumps(pod["affinity"]), "none, as the role sets its own")
         names = {"key": "kubernetes.io/hostname", "operator": "In", "values": sorted(wishes.awake)}
         preferred = [{"weight": 100, "preference": {"matchExpressions": [names]}}]
         pod["affinity"] = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}}
@@ -216,17 +221,20 @@ def _felix(manifest: Manifest, node: Document, wishes: Wishes) -> Document:
         if name not in known:
             near = sorted(one for one in known if one.lower() == str(name).lower())
             found, required = "no such field in this release", f"a field of FelixConfiguration{f', {near[0]}' if near else ''}"
-            raise Refusal(f"calico_felix.{name}", found, required, "Correct its name, or take it out.")
+            raise Refusal(f"calico_felix.{name}", found, required, "Correct its name, or remove it.")
         if str(name).upper() in set_by_variables:
             found = f"a setting that calico-node's variable {set_by_variables[str(name).upper()]} overrides"
             raise Refusal(
-                f"calico_felix.{name}", found, "a setting of its own", f"Set {set_by_variables[str(name).upper()]} in calico_node_env."
+                f"calico_felix.{name}",
+                found,
+                "a setting without such a variable",
+                f"Set {set_by_variables[str(name).upper()]} in calico_node_env.",
             )
     return {"apiVersion": API_VERSION, "kind": "FelixConfiguration", "metadata": {"name": "default"}, "spec": spec}
 
 
 def _require_pool_fields(manifest: Manifest, plan: Plan) -> None:
-    """The pools that will be applied are of this release's kind."""
+    """Check that this release's IPPool has the fields of the pools to apply."""
     known = manifest.fields_of("ippools.crd.projectcalico.org")
     for missing in sorted({name for pool in pool_documents(plan, (), True) for name in pool["spec"]} - set(known)):
         raise lacking("CustomResourceDefinition ippools.crd.projectcalico.org", f"no field {missing}", f"the field {missing}")
@@ -235,8 +243,7 @@ def _require_pool_fields(manifest: Manifest, plan: Plan) -> None:
 def _take_images(manifest: Manifest, wishes: Wishes) -> None:
     used = {}
     for one in manifest.containers():
-        name, _colon, _tag = str(one["image"]).rpartition(":")
-        short = name.rpartition("/")[2]
+        short = image_name(str(one["image"])).rpartition("/")[2]
         used[short] = one["image"]
         one["image"] = wishes.images.get(short, one["image"])
         one["imagePullPolicy"] = "IfNotPresent"
@@ -244,3 +251,122 @@ def _take_images(manifest: Manifest, wishes: Wishes) -> None:
         raise Refusal(
             f"calico_images.{stranger}", "an image that this release does not use", f"one of {', '.join(sorted(used))}", "Correct its name."
         )
+
+
+# Objects of Calico that are not applied to the cluster yet
+
+
+def outstanding(manifest: Mapping[str, Any], pools: Sequence[Document], cluster: Previewer, manager: str) -> dict[str, list[Document]]:
+    """definitions: custom resources, which must be served before their objects are applied. objects: all others."""
+    definitions = manifest["definitions"]
+    everything = [*definitions, manifest["felix"], *pools, *manifest["rest"]]
+    found = pending(everything, cluster, manager)
+    return {
+        "definitions": [one for one in definitions if one in found or not _is_served(one, cluster)],
+        "objects": [one for one in found if one not in definitions],
+    }
+
+
+def _is_served(definition: Document, cluster: Previewer) -> bool:
+    """Return whether the API server serves it, which takes some time after its creation."""
+    spec = definition["spec"]
+    versions = [one["name"] for one in spec["versions"] if one.get("served")]
+    return all(cluster.serves(f"{spec['group']}/{version}", spec["names"]["kind"]) for version in versions)
+
+
+# Options of calico_manifest and calico_preflight_check, and the result
+
+WHO = "calico_manifest"
+SUBJECT = "Calico's manifest"
+_NEXT = "Download the file again from Calico's release, or correct its checksum if you trust this one."
+_OPTIONS = ("plan", "hosts", "sha256", "sums", "known", "version", "mtu", "images", "felix", "node_env")
+MANIFEST = "manifests/calico.yaml"
+
+
+@dataclass(frozen=True)
+class Order:
+    """sha256: expected checksum of the text. sums: SHA256SUMS of its source directory. known: the checksum of each known version."""
+
+    plan: Plan
+    wishes: Wishes
+    sha256: str
+    sums: Optional[str]
+    known: Mapping[str, str]
+    version: str
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Order:
+        for stranger in sorted(set(options) - set(_OPTIONS)):
+            raise Refusal(f"{WHO}: {stranger}", "an unknown option", f"one of {', '.join(_OPTIONS)}", "Correct its name.")
+        hosts = options.get("hosts") or []
+        wishes = {one.name: options[one.name] for one in fields(Wishes) if options.get(one.name) is not None}
+        awake = tuple(str(host.get("name")) for host in hosts if not host.get("sleeps"))
+        return cls(
+            plan=read_plan(options.get("plan"), WHO),
+            wishes=Wishes(**{**wishes, "awake": awake, "sleepers": len(hosts) - len(awake)}),
+            sha256=str(options.get("sha256") or "").lower(),
+            sums=options.get("sums"),
+            known=options.get("known") or {},
+            version=str(options.get("version") or "").removeprefix("v"),
+        )
+
+    def verify(self, digest: str) -> None:
+        """Reject a text with a wrong checksum, before it is parsed."""
+        if self.sums is not None:
+            wanted = _sum_of(self.sums)
+            if digest != wanted:
+                raise Refusal(MANIFEST, f"SHA-256 {digest}", f"{wanted or 'a line for it'}, as in SHA256SUMS", _NEXT)
+        elif digest != self.sha256:
+            required = self.sha256 or f"a checksum for it; known are those of {', '.join(sorted(self.known)) or 'no version'}"
+            raise Refusal(SUBJECT, f"SHA-256 {digest}", required, _NEXT)
+
+    def verify_version(self, found: str, digest: str) -> None:
+        """Check that a directory's file of a known version is upstream's own."""
+        if self.version and found != self.version:
+            raise Refusal(SUBJECT, f"version {found}", self.version, "Set calico_version to the version of the manifest.")
+        if self.sums is not None and digest != self.known.get(found, digest):
+            raise Refusal(f"{MANIFEST} of version {found}", f"SHA-256 {digest}", f"upstream's {self.known[found]}", _NEXT)
+
+
+def _sum_of(sums: str) -> str:
+    """Return the manifest's checksum from sha256sum format: checksum, blank, blank or asterisk, path."""
+    pairs = (line.split(maxsplit=1) for line in sums.splitlines() if " " in line.strip())
+    return next((digest.lower() for digest, path in pairs if path.lstrip("*").removeprefix("./").strip() == MANIFEST), "")
+
+
+ReadDocuments = Callable[[str, str], Sequence[object]]
+
+
+def read_manifest(params: Mapping[str, Any], read_text: Callable[[str, str], str], read_documents: ReadDocuments) -> dict[str, Any]:
+    """Return the manifest for calico_preflight_check; empty if none is given."""
+    if not params["manifest"]:
+        return {}
+    options = {**params["manifest"], "plan": params["plan"]}
+    path, sums = options.pop("path"), options.pop("sums")
+    options["sums"] = read_text(sums, "SHA256SUMS") if sums else None
+    return planned(read_text(path, SUBJECT), options, read_documents)
+
+
+def planned(text: str, options: Mapping[str, Any], read_documents: ReadDocuments) -> dict[str, Any]:
+    """Return the manifest for the plan; see Order for the options."""
+    order = Order.of(options)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    order.verify(digest)
+    return to_apply(read_documents(text, SUBJECT), order, digest)
+
+
+def to_apply(documents: Sequence[object], order: Order, digest: str) -> dict[str, Any]:
+    parts = as_planned(documents, order.plan, order.wishes)
+    order.verify_version(parts.version, digest)
+    return {
+        "version": parts.version,
+        "images": sorted(_images(parts.rest)),
+        "definitions": parts.definitions,
+        "felix": parts.felix,
+        "rest": parts.rest,
+    }
+
+
+def _images(documents: Sequence[Mapping[str, Any]]) -> set[str]:
+    pods = [document["spec"]["template"]["spec"] for document in documents if "template" in (document.get("spec") or {})]
+    return {one["image"] for pod in pods for one in (*pod.get("initContainers", ()), *pod.get("containers", ()))}

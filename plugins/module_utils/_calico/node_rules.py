@@ -1,34 +1,81 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is judged of Calico on each node by itself: its Node, its Pod, its addresses and blocks."""
+"""Rules for Calico on each node: its Node, its Pod, its addresses and blocks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from ipaddress import ip_address
-from typing import Callable, Optional
+from typing import Any, Callable, Optional
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._calico.checking import Request
-from ansible_collections.vmstation.cluster.plugins.module_utils._calico.facts import NODE, TUNNELS, Block, Ending, Facts, Node, Pod
-from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.ranges import home_of, pools
-from ansible_collections.vmstation.cluster.plugins.module_utils._nodes import judge as of_nodes
+from .._cluster import nodes as of_nodes
+from .._findings import Finding
+from .._network_plan.model import Plan
+from .._network_plan.ranges import home_of, pools
+from .._refusal import Refusal
+from .documents import read_plan
+from .facts import NODE, TUNNELS, Block, Ending, Facts, Node, Pod, plain
 
-# A container that ended so lately, after so short a life, does not stand yet.
+# Options of calico_check
+
+
+@dataclass(frozen=True)
+class Request:
+    """nodes: planned addresses by host name and IP version. asleep: hosts that are asleep."""
+
+    plan: Plan
+    nodes: Mapping[str, Mapping[int, str]]
+    asleep: frozenset[str] = frozenset()
+
+
+def request(params: Mapping[str, Any]) -> Request:
+    """Validate the module's options. Kubernetes lowercases node names."""
+    return Request(
+        read_plan(params["plan"], "calico_check"),
+        {entry["name"].lower(): _addresses(index, entry) for index, entry in enumerate(params["nodes"])},
+        frozenset(name.lower() for name in params["asleep"]),
+    )
+
+
+def _addresses(index: int, entry: Mapping[str, Any]) -> dict[int, str]:
+    given = entry["address"]
+    found: dict[int, str] = {}
+    for one in given if isinstance(given, (list, tuple)) else [given]:
+        try:
+            found.setdefault(ip_address(str(one)).version, plain(str(one)))
+        except ValueError:
+            required = "an IP address, or a list of them"
+            raise Refusal(f"nodes[{index}].address", repr(one), required, f"Set the address of {entry['name']} in the inventory.") from None
+    if not found:
+        raise Refusal(
+            f"nodes[{index}].address",
+            "an empty list",
+            "an IP address, or a list of them",
+            f"Set the address of {entry['name']} in the inventory.",
+        )
+    return found
+
+
+# Rules for each node: its Node, its Pod, its addresses and blocks
+
+# A container that ended so recently, after so short a run, is not stable yet,
 RECENTLY = SHORT = timedelta(minutes=10)
-# One that has run for so long since, and three times as long as before, does.
+# unless it has now run for this long, and for three times as long as before.
 SETTLED = timedelta(minutes=2)
-# what a kubelet writes of a container that went down with its host
+# kubelet's reasons for a container that stopped with its host
 WITH_ITS_HOST = ("Unknown", "ContainerStatusUnknown")
 CONFIRMED = "confirmed"
 
 
 @dataclass(frozen=True)
 class Place:
-    """A node as it is judged. planned: its addresses by IP version, None for a node of nobody's plan. others: who has the same tunnel."""
+    """A node to check. planned: its addresses by IP version, None if it is not in the plan.
+
+    others: nodes with the same tunnel address.
+    """
 
     name: str
     node: Optional[Node]
@@ -44,7 +91,7 @@ class Place:
 
     @property
     def is_silent(self) -> bool:
-        """Whether nothing that is known of it can be of now."""
+        """Whether there is no current information about the node."""
         return self.is_asleep or self.node is None or self.node.ready.get("status") not in {"True", "False"}
 
     @property
@@ -54,7 +101,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Case:
-    """What the rules judge by. tunnels: those that a node has, by overlay and IP version."""
+    """The context of the rules. tunnels: those that each node needs, by overlay and IP version."""
 
     request: Request
     facts: Facts
@@ -63,7 +110,7 @@ class Case:
 
 
 def case_of(request: Request, facts: Facts, now: datetime) -> Case:
-    """Tunnels are those of the pools that stand: what they should be is said of the pools, and not of each node again."""
+    """Return the context. Tunnels follow from the existing pools: deviations from the plan are reported for pools, not for nodes."""
     if facts.pools is None:
         wanted = {(pool.encapsulation.replace("CrossSubnet", ""), pool.cidr.version) for pool in pools(request.plan)}
     else:
@@ -72,7 +119,7 @@ def case_of(request: Request, facts: Facts, now: datetime) -> Case:
 
 
 def places(request: Request, facts: Facts) -> list[Place]:
-    """The planned nodes in the order of the plan, then those that nobody has planned."""
+    """Return the planned nodes in the plan's order, then unplanned ones."""
     nodes, pods = facts.nodes or {}, facts.pods or {}
     blocks: dict[str, list[Block]] = {}
     for block in facts.blocks or ():
@@ -94,24 +141,24 @@ def places(request: Request, facts: Facts) -> list[Place]:
 
 
 def nodes_are_ready(place: Place, case: Case) -> Iterator[Finding]:
-    if place.is_asleep or case.facts.nodes is None:
+    if place.is_asleep or place.planned is None or case.facts.nodes is None:
         return
     conditions = [place.node.ready] if place.node and place.node.ready else []
     known = {"metadata": {"name": place.name}, "status": {"conditions": conditions}} if place.node else None
-    yield from of_nodes.findings([of_nodes.judge(place.name, known, is_asleep=False)], 0)
+    yield from of_nodes.findings([of_nodes.judge_node(place.name, known, is_asleep=False)], 0)
 
 
 def nodes_are_planned(place: Place, _case: Case) -> Iterator[Finding]:
     if place.planned is None:
-        fix = f"Add the host to the inventory, or, if it has gone for good, `kubectl delete node {place.name}`."
-        yield Finding("nodes_are_planned", "warning", place.subject, "a Node that no host of the inventory has", "a planned host", fix)
+        fix = of_nodes.how_to_leave(place.name)
+        yield Finding("nodes_are_planned", "warning", place.subject, "a Node without a host in the inventory", "a planned host", fix)
 
 
 def networks_are_available(place: Place, _case: Case) -> Iterator[Finding]:
-    """Only that it is not is news: calico-node sets it to False once, and nobody sets it back."""
+    """Report NetworkUnavailable only if it is True: calico-node sets it to False once, and nothing resets it."""
     if place.node and not place.is_silent and place.node.network_unavailable.get("status") == "True":
         found = f"NetworkUnavailable: {place.node.network_unavailable.get('message') or 'no reason given'}"
-        fix = f"See why calico-node has not come up on {place.name}: `kubectl describe node {place.name}`, and the log of its Pod."
+        fix = f"See why calico-node does not start on {place.name}: `kubectl describe node {place.name}`, and the log of its Pod."
         yield Finding("networks_are_available", "error", place.subject, found, "a network that calico-node has set up", fix)
 
 
@@ -120,10 +167,10 @@ def calico_runs_on_every_node(place: Place, case: Case) -> Iterator[Finding]:
         return
     expected, at = f"a Pod of {NODE} that is ready", case.facts.daemon_set
     if place.pod is None and at is None and case.facts.daemon_sets is not None:
-        return  # calico_is_installed says so
+        return  # calico_is_installed reports it
     if place.pod is None:
         look = f"kubectl describe daemonset --namespace {at.namespace} {NODE}" if at else "kubectl get daemonsets --all-namespaces"
-        fix = f"See why none is started there, `{look}`, or run site.yml, which installs Calico."
+        fix = f"See why none is started there with `{look}`, or run site.yml, which installs Calico."
         yield Finding("calico_runs_on_every_node", "error", place.subject, f"no Pod of {NODE}", expected, fix)
     elif not place.pod.ready:
         trouble = place.pod.trouble or "not ready"
@@ -136,9 +183,7 @@ def _next_step(pod: Pod, case: Case) -> str:
     at = case.facts.daemon_set
     asks_bird = at is not None and any(word.lstrip("-") == "bird-ready" for word in at.readiness)
     if asks_bird and "readiness probe" in pod.trouble:
-        return (
-            f"It says what it misses: `kubectl describe pod --namespace {pod.namespace} {pod.name}`. Without BGP, bird-ready never passes."
-        )
+        return f"See what it lacks: `kubectl describe pod --namespace {pod.namespace} {pod.name}`. Without BGP, bird-ready never passes."
     return pod.next_step
 
 
@@ -147,14 +192,14 @@ def calico_node_keeps_running(place: Place, case: Case) -> Iterator[Finding]:
         last, times = place.pod.last_ending, place.pod.restarts
         lived = f"{last.lasted.total_seconds():.0f} s"
         found = f"{times} restart{'s' if times != 1 else ''}, the last at {last.at.isoformat()} after {lived} ({last.reason or 'Error'})"
-        fix = f"Read why it ended: `kubectl logs --previous --namespace {place.pod.namespace} {place.pod.name} --container {NODE}`."
+        fix = f"See why it ended: `kubectl logs --previous --namespace {place.pod.namespace} {place.pod.name} --container {NODE}`."
         yield Finding("calico_node_keeps_running", "error", place.subject, found, f"a container {NODE} that keeps running", fix)
 
 
 def _is_worrying(last: Ending, started: Optional[datetime], now: datetime) -> bool:
     if last.reason in WITH_ITS_HOST or now - last.at > RECENTLY:
         return False
-    # as where it was first started before its node could reach the API server
+    # it was first started before its node could reach the API server
     has_settled = started is not None and now - started > max(SETTLED, 3 * last.lasted)
     return last.reason == "OOMKilled" or (last.lasted < SHORT and not has_settled)
 
@@ -165,11 +210,12 @@ def calico_uses_the_planned_address(place: Place, case: Case) -> Iterator[Findin
     for version in sorted({cidr.version for cidr in case.request.plan.pod_cidr or ()}):
         planned, used = (place.planned or {}).get(version), place.node.addresses.get(version)
         if planned and used != planned:
-            found = f"Calico's IPv{version} address {used}" if used else f"no IPv{version} address that Calico has found"
+            found = f"Calico's IPv{version} address {used}" if used else f"no IPv{version} address detected by Calico"
             variable = "IP_AUTODETECTION_METHOD" if version == 4 else "IP6_AUTODETECTION_METHOD"
             fix = (
-                f"It has taken another interface: run site.yml, which sets {variable} to network_plan.node_cidr, "
-                f"and see that {planned} is on {place.name} (`ip address`)."
+                f"Run site.yml, which sets {variable} to kubernetes-internal-ip. If `kubectl get node {place.name} --output wide` shows "
+                f"another INTERNAL-IP than {planned}, set --node-ip={planned} in KUBELET_KUBEADM_ARGS of "
+                f"/var/lib/kubelet/kubeadm-flags.env on {place.name}, and restart kubelet there."
             )
             yield Finding("calico_uses_the_planned_address", "error", place.subject, found, planned, fix)
 
@@ -180,8 +226,8 @@ def tunnels_have_addresses_of_their_own(place: Place, case: Case) -> Iterator[Fi
     for overlay, version in case.tunnels:
         address = place.node.tunnels.get((overlay, version))
         fix = (
-            f"Restart what gives it one: `kubectl delete pod --namespace {place.pod.namespace} {place.pod.name}`; "
-            "if that brings nothing, its log says why (as when the pool has no free block)."
+            f"Restart calico-node, which assigns it: `kubectl delete pod --namespace {place.pod.namespace} {place.pod.name}`; "
+            "if that does not help, its log shows why (for example, the pool has no free block)."
         )
         if address is None:
             found, expected = f"no address of the {overlay} tunnel for IPv{version}", f"the annotation {TUNNELS[overlay, version]}"
@@ -206,7 +252,7 @@ def blocks_are_confirmed(place: Place, _case: Case) -> Iterator[Finding]:
     if unsettled and not place.is_silent:
         found = ", ".join(f"block {block.cidr}: {block.state or 'no state'}" for block in unsettled)
         fix = (
-            "Look again in a minute; if it stays, `calicoctl ipam check` says what it takes to give it back, and the CNI plugin's log why."
+            "Run the check again in a minute; if it remains, `calicoctl ipam check` shows how to release it, and the CNI plugin's log why."
         )
         yield Finding("blocks_are_confirmed", "error", place.subject, found, f"blocks that are {CONFIRMED}", fix)
 
@@ -224,5 +270,5 @@ RULES: tuple[Callable[[Place, Case], Iterator[Finding]], ...] = (
 
 
 def judge(found: Iterable[Place], case: Case) -> dict[str, list[Finding]]:
-    """The findings on each node."""
-    return {place.name: [finding for rule in RULES for finding in rule(place, case)] for place in found}
+    """Return the findings for each node."""
+    return {place.name: [replace(finding, hosts=(place.name,)) for rule in RULES for finding in rule(place, case)] for place in found}

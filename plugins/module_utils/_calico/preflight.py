@@ -1,32 +1,34 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Judges whether Calico may be installed or changed as a plan says, from what stands in the cluster."""
+"""Check whether Calico can be installed or changed according to the plan, given the state of the cluster."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Callable
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._calico.pools import (
+from .._cluster.api import ClusterReader
+from .._findings import Finding, LookedAt, Severity, state_of
+from .._network_plan.model import Plan
+from .._network_plan.ranges import Pool, meets, pools
+from .._versions import minor_at_start
+from .documents import (
     API_VERSION,
     DEFAULT_NAMES,
     DEFAULT_USES,
     EVERY_NODE,
+    TESTED,
     LivePool,
     leaves_by_nat,
     modes_of,
     overlay_of,
     read_plan,
     read_pools,
+    requirements_page,
     standing,
 )
-from ansible_collections.vmstation.cluster.plugins.module_utils._calico.releases import TESTED, minor_of, requirements_page
-from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding, Severity
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster import ClusterReader
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.model import Plan
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.ranges import Pool, meets, pools
 
 MIGRATE = "https://docs.tigera.io/calico/latest/networking/ipam/migrate-pools"
 CHANGE_BLOCK_SIZE = "https://docs.tigera.io/calico/latest/networking/ipam/change-block-size"
@@ -44,9 +46,14 @@ OTHERS: dict[tuple[str, str], str] = {
 }
 
 
+def other_pod_network(daemon_sets: Iterable[tuple[str, str]], annotated: bool) -> str:
+    """Return the name of another pod network than Calico; empty without one. annotated: whether a node has an annotation of Flannel."""
+    return next((OTHERS[one] for one in daemon_sets if one in OTHERS), "Flannel" if annotated else "")
+
+
 @dataclass(frozen=True)
 class Case:
-    """daemon_sets: namespace and name of each. version: Calico's, that is to be applied."""
+    """daemon_sets: namespace and name of each. version: the Calico version to apply."""
 
     plan: Plan
     version: str
@@ -64,13 +71,13 @@ class _Violation:
 
 
 def calico_is_tested_with_the_kubernetes_version(case: Case) -> Iterator[_Violation]:
-    tested = TESTED.get(minor_of(case.version) or (0, 0))
+    tested = TESTED.get(minor_at_start(case.version) or (0, 0))
     wanted = case.plan.kubernetes_version
     if wanted is None or (tested and tested[0] <= wanted <= tested[1]):
         return
     page = requirements_page(case.version)
-    span = " to ".join(f"{major}.{minor}" for major, minor in tested) if tested else "a version that its requirements name"
-    fix = f"Read {page}, and set calico_version to a release that is tested with it, or know that nobody has."
+    span = " to ".join(f"{major}.{minor}" for major, minor in tested) if tested else "a version in its requirements"
+    fix = f"Read {page}, and set calico_version to a release that is tested with it, or accept an untested combination."
     yield _Violation(f"Calico {case.version}", f"Kubernetes {wanted[0]}.{wanted[1]}", f"Kubernetes {span}", fix)
 
 
@@ -78,7 +85,7 @@ def no_other_pod_network_is_installed(case: Case) -> Iterator[_Violation]:
     for namespace, name in case.daemon_sets:
         if (namespace, name) in OTHERS:
             what = OTHERS[namespace, name]
-            fix = f"Remove {what} as its documentation says, or leave the role calico out."
+            fix = f"Remove {what} as its documentation describes, or do not use the role calico."
             yield _Violation(f"DaemonSet {namespace}/{name}", what, "one pod network in a cluster", fix)
 
 
@@ -94,7 +101,7 @@ def _subject(live: LivePool) -> str:
 
 
 def pools_have_the_planned_network(case: Case) -> Iterator[_Violation]:
-    """A pool of another network, from which pods have addresses, or that lies across the planned one."""
+    """Report pools of other networks that serve pods, or that overlap the planned one."""
     for pool in pools(case.plan):
         if standing(pool, case.live) is not None:
             continue
@@ -110,7 +117,7 @@ def pools_have_the_planned_network(case: Case) -> Iterator[_Violation]:
 def pools_have_the_planned_block_size(case: Case) -> Iterator[_Violation]:
     for pool, live in _pairs(case):
         if live.block_size != pool.block_size:
-            fix = f"Set block_size to {live.block_size}, or change the IP pool block size by a pool of its own: {CHANGE_BLOCK_SIZE}"
+            fix = f"Set block_size to {live.block_size}, or change the IP pool block size with a new pool: {CHANGE_BLOCK_SIZE}"
             yield _Violation(_subject(live), f"blockSize {live.block_size}", f"{pool.block_size}, as in network_plan.block_size", fix)
 
 
@@ -140,14 +147,14 @@ def pools_serve_pods_of_every_node(case: Case) -> Iterator[_Violation]:
 
 
 def pools_are_planned(case: Case) -> Iterator[_Violation]:
-    """Addresses from elsewhere are no trusted network of the firewalls."""
+    """Report unplanned pools: the firewalls do not trust their addresses."""
     planned = pools(case.plan)
     known = {live.name for _pool, live in _pairs(case)}
     for live in case.live:
         if live.serves_pods and live.name not in known and live.cidr is not None:
             if any(live.cidr.version == pool.cidr.version and standing(pool, case.live) is None for pool in planned):
-                continue  # pools_have_the_planned_network says so
-            fix = f"Disable it (`kubectl edit ippools.crd.projectcalico.org {live.name}`), or put its network into network_plan.pod_cidr."
+                continue  # pools_have_the_planned_network reports it
+            fix = f"Disable it (`kubectl edit ippools.crd.projectcalico.org {live.name}`), or add its network to network_plan.pod_cidr."
             yield _Violation(_subject(live), f"cidr {live.cidr}, in use", "pods with addresses of network_plan.pod_cidr only", fix)
 
 
@@ -155,7 +162,7 @@ def pools_have_the_planned_scope(case: Case) -> Iterator[_Violation]:
     for pool, live in _pairs(case):
         wanted = next((mode for mode in modes_of(pool.encapsulation) if mode != "Never"), "Never")
         if live.overlay == overlay_of(pool.encapsulation) and live.scope != wanted:
-            fix = "It is changed in place: packets go on between all nodes, connections may break once."
+            fix = "It is changed in place: packets still pass between all nodes, connections may break once."
             yield _Violation(_subject(live), f"{live.overlay} {live.scope}", f"{wanted}, as in network_plan.encapsulation", fix)
 
 
@@ -187,14 +194,18 @@ RULES: tuple[tuple[Callable[[Case], Iterator[_Violation]], Severity], ...] = (
 
 
 def judge(case: Case) -> list[Finding]:
-    """Every rule's findings, errors first."""
+    """Return every rule's findings, errors first."""
     return [
         Finding(rule.__name__, severity, one.subject, one.found, one.expected, one.fix) for rule, severity in RULES for one in rule(case)
     ]
 
 
+def looked_at(case: Case, found: Iterable[Finding]) -> list[LookedAt]:
+    return [LookedAt("Calico", f"release {case.version}; {len(case.live)} IPPools in the cluster", state_of(found))]
+
+
 def look(params: Mapping[str, Any], reader: ClusterReader) -> Case:
-    """What of a cluster is judged, in two list calls."""
+    """Read what the rules check, in two list calls."""
     plan = read_plan(params["plan"], "calico_preflight_check")
     live = read_pools(list(reader.items(API_VERSION, "IPPool"))) if reader.serves(API_VERSION, "IPPool") else ()
     names = tuple((one["metadata"]["namespace"], one["metadata"]["name"]) for one in reader.items("apps/v1", "DaemonSet"))

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads everything that is known of Calico: one list of each kind, however many nodes there are."""
+"""Read all facts about Calico: one list per kind, however many nodes there are."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any, Optional, TypeVar
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._calico.facts import (
+from .._cluster.api import ClusterReader
+from .._refusal import Refusal, Unavailable
+from .documents import API_VERSION, LivePool, read_pools
+from .facts import (
     NODE,
     Facts,
     Node,
@@ -25,9 +28,6 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._calico.facts im
     pods_by_node,
     status_of,
 )
-from ansible_collections.vmstation.cluster.plugins.module_utils._calico.pools import API_VERSION, LivePool, read_pools
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster import ClusterReader
-from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal, Unavailable
 
 # that of the aggregated API server, which newer releases serve without one, and that of the definitions
 VERSIONS = ("projectcalico.org/v3", API_VERSION)
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 def look(cluster: ClusterReader) -> Facts:
-    """What stands. A list that the API server refuses is noted as unknown; one that does not answer at all ends the look."""
+    """Read all lists. A list that the API server rejects is recorded as unknown; an unavailable API server is an error."""
     facts = Facts()
     calico = _Calico(cluster, facts)
     facts.api_version, facts.status_version = calico.version_of("IPPool"), calico.version_of("CalicoNodeStatus")
@@ -54,7 +54,7 @@ def look(cluster: ClusterReader) -> Facts:
             return None
 
     try:
-        # the long ones first; while the API server gathers one, another is decoded
+        # the longest lists first; while the API server prepares one, another is decoded
         pods = at_once.submit(lambda: pods_by_node(map(pod_of, cluster.items("v1", "Pod", label_selector=f"k8s-app={NODE}"))))
         nodes = at_once.submit(lambda: {one.name: one for one in map(node_of, cluster.items("v1", "Node"))})
         statuses = at_once.submit(lambda: tuple(map(status_of, calico.items("CalicoNodeStatus"))))
@@ -77,7 +77,7 @@ def look(cluster: ClusterReader) -> Facts:
 
 
 class _Calico:
-    """Calico's kinds, each in the first version that serves it. An aggregated API server that is down leaves the definitions' version."""
+    """Calico's kinds, each in the first version that serves it. If an aggregated API server is down, the definitions' version remains."""
 
     def __init__(self, cluster: ClusterReader, facts: Facts) -> None:
         self._cluster = cluster
@@ -92,7 +92,7 @@ class _Calico:
                 facts.unknown.append(refusal)
 
     def version_of(self, kind: str) -> str:
-        """Empty if none serves it."""
+        """Return the version that serves the kind; empty if none does."""
         return next((version for version in self._versions if self._cluster.serves(version, kind)), "")
 
     def items(self, kind: str) -> Iterator[Object]:
@@ -101,12 +101,12 @@ class _Calico:
 
 
 def _default(configurations: Iterable[Object]) -> Object:
-    """The configuration that holds for all nodes."""
+    """Return the configuration for all nodes."""
     return next((one.get("spec") or {} for one in configurations if one["metadata"]["name"] == "default"), {})
 
 
 def _best(statuses: Iterable[NodeStatus]) -> dict[str, NodeStatus]:
-    """One for each node: one that tells of BGP, and of these the one last written."""
+    """Return one status per node: prefer one with BGP, then the latest."""
     found: dict[str, NodeStatus] = {}
     for one in statuses:
         if one.node and (one.node not in found or _rank(one) > _rank(found[one.node])):
@@ -119,7 +119,7 @@ def _rank(one: NodeStatus) -> tuple[bool, float]:
 
 
 def as_data(facts: Facts) -> dict[str, Any]:
-    """The facts as calico_info returns them; null stands for what could not be read."""
+    """Return the facts as calico_info returns them; null: could not be read."""
     return {
         "api_version": facts.api_version,
         "daemon_set": asdict(facts.daemon_set) if facts.daemon_set else None,

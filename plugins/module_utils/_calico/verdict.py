@@ -1,56 +1,167 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The verdict on Calico: all findings, and what was judged of each node."""
+"""Rules for Calico in the whole cluster, and the verdict of calico_check."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._calico import bgp_rules, cluster_rules, node_rules
-from ansible_collections.vmstation.cluster.plugins.module_utils._calico.checking import Request
-from ansible_collections.vmstation.cluster.plugins.module_utils._calico.facts import Facts
-from ansible_collections.vmstation.cluster.plugins.module_utils._calico.node_rules import CONFIRMED, Case, Place
-from ansible_collections.vmstation.cluster.plugins.module_utils._calico.pools import standing
-from ansible_collections.vmstation.cluster.plugins.module_utils._calico.survey import pools_as_data
-from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.ranges import pools
+from .._findings import Finding, LookedAt, Severity, State
+from .._network_plan.ranges import meets, pools
+from . import bgp as bgp_rules
+from . import node_rules, preflight
+from .bgp import families
+from .documents import standing
+from .facts import NODE, Facts
+from .node_rules import CONFIRMED, Case, Place, Request
+from .survey import pools_as_data
+
+# Rules for the whole cluster: installation, pools, and blocks of deleted nodes
+
+IN_PLACE = "Run site.yml, whose role calico changes it in place; connections may break once."
+OPERATOR = ("calico-system", NODE)
+# the preflight rules apply here too; what the role would change is an error once Calico is installed
+OF_POOLS: tuple[tuple[Callable[[preflight.Case], Iterator[Any]], Severity, Optional[str]], ...] = (
+    (preflight.no_other_pod_network_is_installed, "error", None),
+    (preflight.pools_have_the_planned_network, "error", None),
+    (preflight.pools_have_the_planned_block_size, "error", None),
+    (preflight.pools_have_the_planned_encapsulation, "error", None),
+    (preflight.pools_have_the_planned_scope, "error", IN_PLACE),
+    (preflight.pools_serve_pods_of_every_node, "error", None),
+    (preflight.pools_are_planned, "warning", None),
+)
+
+
+def _other_pod_network(facts: Facts) -> str:
+    """Return the pod network of a cluster in which Calico was never installed; empty if there is none, or Calico is there."""
+    if facts.api_version or facts.daemon_sets is None or facts.daemon_set:
+        return ""
+    annotated = any(node.has_flannel for node in (facts.nodes or {}).values())
+    return preflight.other_pod_network(((one.namespace, one.name) for one in facts.daemon_sets), annotated)
+
+
+def judge_cluster(case: Case) -> list[Finding]:
+    if not case.facts.api_version:
+        fix = "Run site.yml, whose role calico installs it."
+        return [Finding("calico_is_installed", "error", "the cluster", "no kind IPPool", "Calico's CRDs and its DaemonSet", fix)]
+    return [*_of_daemon_sets(case), *_of_pools(case), *_of_blocks(case)]
+
+
+def _of_daemon_sets(case: Case) -> Iterator[Finding]:
+    if case.facts.daemon_sets is None:
+        return
+    at = case.facts.daemon_set
+    if at is None:
+        fix = "Run site.yml, whose role calico installs it."
+        yield Finding(
+            "calico_is_installed", "error", f"DaemonSet {NODE}", "none of this name", "a DaemonSet that runs Calico on every node", fix
+        )
+    elif families(case.request.plan) and at.readiness and not any("bird" in word for word in at.readiness):
+        fix = "Run site.yml, whose role calico sets the probe that the encapsulation needs."
+        found, expected = f"a readiness probe without BIRD: {' '.join(at.readiness)}", "one that checks BIRD, as the plan's routes use BGP"
+        yield Finding("readiness_asks_bird", "warning", f"DaemonSet {at.namespace}/{at.name}", found, expected, fix)
+
+
+def _of_pools(case: Case) -> Iterator[Finding]:
+    daemon_sets = [(one.namespace, one.name) for one in case.facts.daemon_sets or ()]
+    if not any(name == NODE for namespace, name in daemon_sets if (namespace, name) != OPERATOR):
+        daemon_sets = [one for one in daemon_sets if one != OPERATOR]
+    live = case.facts.pools or ()
+    crossing = {}
+    for number, one in enumerate(live):
+        for other in live[number + 1 :]:
+            if one.cidr and other.cidr and meets(one.cidr, other.cidr):
+                stranger, known = (one, other) if any(other.cidr == pool.cidr for pool in pools(case.request.plan)) else (other, one)
+                crossing[f"IPPool {stranger.name}"] = f"cidr {stranger.cidr}, overlapping IPPool {known.name} ({known.cidr})"
+    judged = preflight.Case(case.request.plan, "", live, tuple(daemon_sets))
+    for rule, severity, fix in OF_POOLS:
+        for one in rule(judged):
+            if one.subject not in crossing:
+                yield Finding(rule.__name__, severity, one.subject, one.found, one.expected, fix or one.fix)
+    for subject, found in crossing.items():
+        fix = "Disable it, move its pods, and delete it: overlapping pools can assign the same address twice."
+        yield Finding("pools_do_not_meet", "error", subject, found, "pools that do not overlap", fix)
+    if case.facts.pools is not None:
+        for pool in pools(case.request.plan):
+            if standing(pool, live) is None and not any(one.cidr and one.cidr.version == pool.cidr.version for one in live):
+                fix = "Run site.yml, whose role calico creates it."
+                yield Finding(
+                    "pools_exist", "error", "network_plan.pod_cidr", f"no IPPool of {pool.cidr}", "an IPPool for the pods' addresses", fix
+                )
+
+
+def _of_blocks(case: Case) -> Iterator[Finding]:
+    if case.facts.nodes is None:
+        return
+    strays: dict[str, list[str]] = {}
+    for block in case.facts.blocks or ():
+        if block.node not in case.facts.nodes:
+            strays.setdefault(block.node, []).append(block.cidr)
+    for name, cidrs in sorted(strays.items()):
+        found = f"{len(cidrs)} block{'s' if len(cidrs) != 1 else ''} of a Node that no longer exists: {', '.join(sorted(cidrs)[:4])}"
+        fix = (
+            "Wait 15 minutes after the Node was deleted, then check that calico-kube-controllers runs, which releases them, "
+            "or release them with `calicoctl ipam check` and `calicoctl ipam release`."
+        )
+        yield Finding("blocks_belong_to_nodes", "warning", f"node {name}", found, "blocks of Nodes that exist", fix, (name,))
+
+
+# The verdict: all findings, and the result for each node
+
+
+_FACTS: dict[State, str] = {
+    "ok": "Calico runs on it, and is connected to the other nodes",
+    "asleep": "asleep",
+    "error": "Calico does not work on it, or is not connected to another node",
+    "unknown": "Calico's state on it is partly unknown",
+}
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """nodes: `ok`, `error`, `unknown` or `asleep` for each, with what was judged."""
+    """nodes: `ok`, `error`, `unknown` or `asleep` for each, with the facts behind it. other: another pod network, which is not checked."""
 
     findings: list[Finding]
     nodes: list[dict[str, Any]]
     encapsulation: str
     pools: Optional[list[dict[str, Any]]]
+    other: str = ""
+
+    @property
+    def looked_at(self) -> list[LookedAt]:
+        if self.other:
+            return [LookedAt("pod network", f"{self.other}; it is not Calico, so nothing of Calico is checked")]
+        return [LookedAt(f"node {node['name']}", _FACTS[node["verdict"]], node["verdict"], (node["name"],)) for node in self.nodes]
 
     def as_data(self) -> dict[str, Any]:
         return {"nodes": self.nodes, "encapsulation": self.encapsulation, "pools": self.pools}
 
 
 def judge(request: Request, facts: Facts, now: datetime, made: Iterable[str] = ()) -> Verdict:
-    """made: the nodes whose CalicoNodeStatus was made just now."""
+    """Check everything. made: the nodes whose CalicoNodeStatus was created in this run."""
+    other = _other_pod_network(facts)
+    if other:
+        return Verdict([], [], "", None, other)
     found = node_rules.places(request, facts)
     case = node_rules.case_of(request, facts, now)
     of_nodes = node_rules.judge(found, case)
     ill = [name for name, findings in of_nodes.items() if any(one.severity == "error" for one in findings)]
     bgp = bgp_rules.judge(request.plan, facts, found, ill, made)
-    unknown = [Finding("calico_can_be_read", "warning", one.subject, one.found, one.required, one.next_step) for one in facts.unknown]
-    findings = [*cluster_rules.judge(case), *(one for each in of_nodes.values() for one in each), *bgp.findings, *unknown]
+    unknown = [Finding("calico_can_be_read", "unknown", one.subject, one.found, one.required, one.next_step) for one in facts.unknown]
+    findings = [*judge_cluster(case), *(one for each in of_nodes.values() for one in each), *bgp.findings, *unknown]
     nodes = [_node(place, case, of_nodes[place.name], bgp) for place in found]
     return Verdict(findings, nodes, _encapsulation(case), pools_as_data(facts.pools))
 
 
 def _encapsulation(case: Case) -> str:
-    """That of the pools of the plan as they stand, in the plan's words; empty when there is none, or none to be read."""
+    """Return the existing pools' encapsulation in the plan's words; empty if there is no pool, or it cannot be read."""
     live = [standing(pool, case.facts.pools or ()) for pool in pools(case.request.plan)]
     words = {f"{one.overlay}{one.scope}".replace("Always", "").replace("Never", "") for one in live if one}
-    # IP-in-IP carries IPv4 only: the pool of IPv6 beside it goes without
+    # IP-in-IP carries IPv4 only: an IPv6 pool has none
     return ", ".join(sorted(words - {"None"} or words))
 
 

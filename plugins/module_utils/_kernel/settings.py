@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.kernel import Kernel
-from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+from .._refusal import Refusal
+from .io import Kernel
 
 OF_OTHERS = (
     "net.ipv4.conf.all.accept_redirects",
@@ -67,7 +67,7 @@ class Change:
 
 
 def read_wish(params: Mapping[str, Any]) -> Wish:
-    """The module's options, judged."""
+    """The module's options, checked."""
     settings = {} if params["state"] == "absent" else {name: " ".join(str(value).split()) for name, value in params["settings"].items()}
     for name, value in settings.items():
         if not _NAME.fullmatch(name) or not value:
@@ -82,7 +82,7 @@ def plan(wish: Wish, kernel: Kernel, read_text: ReadText) -> Change:
 
 
 def carry_out(wish: Wish, change: Change, kernel: Kernel, replace_all: ReplaceAll) -> None:
-    """The record stands before anything changes, and goes when all has changed back."""
+    """The record is written before anything changes, and goes when all has changed back."""
     if wish.settings:
         replace_all(change.files)
     for name, value in change.wanted.items():
@@ -94,7 +94,7 @@ def carry_out(wish: Wish, change: Change, kernel: Kernel, replace_all: ReplaceAl
     for name, value in change.wanted.items():
         now = kernel.read(name)
         if now not in (value, None):
-            raise Refusal(f"kernel setting {name}", f"{now} after it was set", value, "See which program sets it, too.")
+            raise Refusal(f"kernel setting {name}", f"{now} after it was set", value, "Find out which other program sets it.")
 
 
 def _plan_settings(wish: Wish, kernel: Kernel, read_text: ReadText) -> Change:

@@ -1,4 +1,4 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Judges whether a host is ready to become a node of a cluster, and names what earlier attempts left on it. No I/O."""
+"""Check whether a host can become a node of a cluster, and find what earlier attempts left on it."""

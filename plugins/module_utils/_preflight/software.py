@@ -1,46 +1,48 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is installed on a host, against what is to be installed.
+"""Compare the installed software and the kernel modules with what the cluster needs.
 
-Facts: kubelet from 1.38 on is to need a runtime with the CRI method RuntimeConfig (KEP 4033), which containerd has since 2.0; 1.36 and 1.37
+kubelet 1.38 and later will require a runtime with the CRI method RuntimeConfig (KEP 4033), which containerd has since 2.0; 1.36 and 1.37
 still fall back to their own cgroupDriver (``getCgroupDriverFromCRI`` in ``cmd/kubelet/app/server.go`` of 1.37.2). A kubelet may be three
 minor versions older than the API server and never newer, and kubeadm upgrades one minor version at a time (Kubernetes' version skew
 policy).
+
+RHEL 10 has br_netfilter, and since 10.2 also nft_compat, the xt modules and ip_set, in kernel-modules-extra, which is not installed by
+default. Without nft_compat, a rule of iptables with a match is dropped without an error. kube-proxy's modes are described in
+https://kubernetes.io/docs/reference/networking/virtual-ips/, Calico's dataplanes in
+https://docs.tigera.io/calico/latest/reference/resources/felixconfig (``nftablesMode``).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from typing import Optional
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Optional
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding
-from ansible_collections.vmstation.cluster.plugins.module_utils._installation.release import minor_of, minor_text
-from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model import Distribution, Expectations, HostState, Packages
+from .._findings import Finding, Severity
+from .._versions import OLDEST_KUBELET, minor_at_start, minor_of, minor_text
+from .model import Distribution, Expectations, HostState, Packages
 
 SUPPORTED: Mapping[str, tuple[str, ...]] = {"debian": ("12", "13"), "rhel": ("9", "10")}
 REBUILDS = frozenset({"rhel", "centos", "rocky", "almalinux", "ol"})
 SUPPORTED_WORDS = "Debian 12 or 13, or RHEL 9 or 10 or a rebuild of it"
 ARCHITECTURES: Mapping[str, str] = {"x86_64": "amd64", "aarch64": "arm64"}
 
-# packagers put more behind it, as in 1.6.20~ds1-1+deb12u3
-PACKAGE_VERSION = re.compile(r"v?(\d+)\.(\d+)", re.ASCII)
 CONTAINERD_CONFIGURATION = "/etc/containerd/config.toml"
 CONTAINERD_DIRECTORIES: Mapping[str, str] = {"root": "/var/lib/containerd", "state": "/run/containerd"}
 CONTAINERD_WITH_RUNTIME_CONFIG = (2, 0)
 KUBELET_WARNS, KUBELET_REFUSES = (1, 36), (1, 38)
-OLDEST_KUBELET = 3  # minor versions behind the API server
 
 
 def distribution_is_supported(state: HostState, _expected: Expectations) -> Iterator[Finding]:
     rule, subject = "distribution_is_supported", "distribution"
     known = state.software.distribution
     if known is None:
-        fix = "Look at /etc/os-release."
-        yield Finding(rule, "warning", subject, "unknown: there is no os-release", SUPPORTED_WORDS, fix)
+        fix = "Check /etc/os-release."
+        yield Finding(rule, "unknown", subject, "no os-release file", SUPPORTED_WORDS, fix)
     elif known.version.partition(".")[0] not in SUPPORTED.get(family(known), ()):
-        fix = "Install one of these; or accept this rule, and give the role the names of your distribution's packages."
+        fix = "Install one of these, or accept this rule and set the package names of your distribution."
         yield Finding(rule, "error", subject, known.name, SUPPORTED_WORDS, fix)
 
 
@@ -61,16 +63,20 @@ def architecture_is_supported(state: HostState, expected: Expectations) -> Itera
             "error",
             "processor architecture",
             f"{machine} ({architecture})" if architecture else machine,
-            f"{expected.architecture}, which the installation source is for"
+            f"{expected.architecture}, the architecture of the installation source"
             if expected.architecture
             else " or ".join(ARCHITECTURES.values()),
             "Use an installation source for this architecture, or another host." if architecture else "Use another host.",
         )
 
 
+def platform_of(machine: str) -> str:
+    """Return the platform of images for the kernel's name of a processor architecture; empty if it is not supported."""
+    return f"linux/{ARCHITECTURES[machine]}" if machine in ARCHITECTURES else ""
+
+
 def containerd_suits_the_kubelet(state: HostState, expected: Expectations) -> Iterator[Finding]:
-    wanted, written = minor_of(expected.kubernetes_release), PACKAGE_VERSION.match(state.software.containerd or "")
-    containerd = (int(written[1]), int(written[2])) if written else None
+    wanted, containerd = minor_of(expected.kubernetes_release), minor_at_start(state.software.containerd or "")
     if wanted is None or containerd is None or containerd >= CONTAINERD_WITH_RUNTIME_CONFIG or wanted < KUBELET_WARNS:
         return
     refused = wanted >= KUBELET_REFUSES
@@ -79,9 +85,9 @@ def containerd_suits_the_kubelet(state: HostState, expected: Expectations) -> It
         "error" if refused else "warning",
         "containerd",
         state.software.containerd or "",
-        f"2.0 or later: kubelet {minor_text(wanted)} refuses to start with an older one"
+        f"2.0 or later: kubelet {minor_text(wanted)} does not start with an older one"
         if refused
-        else f"2.0 or later: kubelet {minor_text(wanted)} warns of an older one, and {minor_text(KUBELET_REFUSES)} refuses it",
+        else f"2.0 or later: kubelet {minor_text(wanted)} warns about an older one, {minor_text(KUBELET_REFUSES)} does not start with it",
         _newer_containerd(state.software.packages),
     )
 
@@ -95,7 +101,7 @@ def containerd_keeps_its_directories(state: HostState, _expected: Expectations) 
                 "error",
                 f"{name} in {CONTAINERD_CONFIGURATION}",
                 directory,
-                f"{usual}, as in the role's configuration, with which the containers in {directory} would be out of reach",
+                f"{usual}, as in the role's configuration; with it, the containers in {directory} would be lost to containerd",
                 f"Stop Docker and containerd, bind-mount {directory} on {usual} (with a line in /etc/fstab), remove the setting, and start "
                 "them again.",
             )
@@ -105,11 +111,12 @@ def _newer_containerd(packages: Packages) -> str:
     if packages.installed_containerd == "containerd.io":
         tool = "dnf upgrade" if packages.manager == "dnf" else "apt-get install --only-upgrade"
         return f"Run `{tool} containerd.io` on the host."
-    first = "Add Docker's package repository to the host and set node_containerd_package to containerd.io."
+    first = "Set node_containerd_source to docker, which adds Docker's package repository."
     if not packages.installed_containerd:
         return first
-    old = " ".join(dict.fromkeys((packages.installed_containerd, "runc")))
-    return f"{first} It replaces {packages.installed_containerd} and runc: drain a node, then run `{packages.manager} remove {old}` on it."
+    installed = packages.installed_containerd
+    old = " ".join(dict.fromkeys((installed, "runc")))
+    return f"{first} containerd.io replaces {installed} and runc: drain a node, then run `{packages.manager} remove {old}` on it."
 
 
 def installed_release_is_of_the_wanted_version(state: HostState, expected: Expectations) -> Iterator[Finding]:
@@ -123,16 +130,16 @@ def installed_release_is_of_the_wanted_version(state: HostState, expected: Expec
             "error" if state.has_a_node or state.cluster_files else "warning",
             f"installed {program}",
             release,
-            f"a release of {minor_text(wanted)}, as {expected.kubernetes_release} is to be installed",
-            "Upgrade the cluster with playbooks/upgrade.yml, one minor version after the other, or set node_kubernetes_release to one of "
+            f"a release of {minor_text(wanted)}, to install {expected.kubernetes_release}",
+            "Upgrade the cluster with playbooks/upgrade.yml, one minor version at a time, or set node_kubernetes_release to a release of "
             "the installed version; installing does not upgrade."
             if state.has_a_node or state.cluster_files
-            else "Nothing, if no cluster is meant to run on this host yet: it is replaced.",
+            else "Nothing to do if this host has no cluster yet: the program is replaced.",
         )
 
 
 def _is_next(found: Optional[tuple[int, int]], wanted: tuple[int, int], expected: Expectations) -> bool:
-    """Whether an upgrade leads from one minor version to the other."""
+    """Return whether this is an upgrade by one minor version."""
     return expected.is_upgrade and found is not None and (found[0], found[1] + 1) == wanted
 
 
@@ -145,7 +152,7 @@ def kubelet_suits_the_api_server(state: HostState, expected: Expectations) -> It
         serving = minor_of(release)
         if serving is None:
             must_be = f"a release that a kubelet {minor_text(wanted)} may join"
-            yield Finding(rule, "warning", subject, "unknown: it does not tell its release", must_be, "Ask it with `kubectl version`.")
+            yield Finding(rule, "unknown", subject, "no release in its answer", must_be, "Ask it with `kubectl version`.")
         elif _is_next(serving, wanted, expected):
             continue  # the API server is upgraded before the kubelet
         elif serving[0] != wanted[0] or not 0 <= serving[1] - wanted[1] <= OLDEST_KUBELET:
@@ -171,6 +178,161 @@ def programs_are_no_packages(state: HostState, expected: Expectations) -> Iterat
             "error",
             path,
             f"of the package {package}",
-            "of no package: the installation source is a directory, and the package manager would put its own program back",
+            "of no package: the installation source is a directory, and the package manager would restore its own program",
             "Remove the packages kubeadm, kubelet and kubectl from the host, or set installation_source to {kind: packages}.",
         )
+
+
+FIRST_RHEL_WITHOUT_THEM = 10
+SHARED_TABLES = frozenset({"filter", "nat", "mangle", "raw"})
+"""Of the families ip and ip6; Calico's releases before 3.33 end if iptables-save calls one incompatible (projectcalico/calico 13263)."""
+NATIVE = frozenset({"masquerade", "snat", "dnat", "redirect", "reject", "tproxy", "vmap", "ct", "fib", "numgen", "socket", "rt"})
+"""Statements and expressions that iptables-nft stores as ``xt`` if it has made them."""
+
+
+def package_of_modules(state: HostState) -> str:
+    """Return the exact package with the missing modules of the running kernel; empty if the distribution has no such package.
+
+    Without a version, dnf may install the package of another kernel. A variant of the kernel is named after a plus sign.
+    """
+    distribution = state.software.distribution
+    if distribution is None or family(distribution) != "rhel" or not state.kernel:
+        return ""
+    major = distribution.version.partition(".")[0]
+    if not major.isdigit() or int(major) < FIRST_RHEL_WITHOUT_THEM:
+        return ""
+    release, _plus, variant = state.kernel.partition("+")
+    return f"kernel-{variant}-modules-extra-{release}" if variant else f"kernel-modules-extra-{release}"
+
+
+def package_to_install(state: HostState, expected: Expectations) -> str:
+    """Return the package to install for missing modules; empty if none is missing, or if the user does not allow it."""
+    wanted = (*expected.modules, *expected.encapsulation_modules, *expected.netfilter_modules)
+    is_missing = any(state.modules.get(name) == "absent" for name in wanted)
+    return package_of_modules(state) if expected.installs_modules and is_missing else ""
+
+
+def modules_to_load(state: HostState, expected: Expectations) -> list[str]:
+    """Return the modules that the host has, or gets with the package, and that are not loaded yet."""
+    unloaded = ("loadable", "absent") if package_to_install(state, expected) else ("loadable",)
+    return [name for name in expected.modules if state.modules.get(name) in unloaded]
+
+
+def kernel_modules_can_be_loaded(state: HostState, expected: Expectations) -> Iterator[Finding]:
+    yield from _unloadable("kernel_modules_can_be_loaded", expected.modules, "Kubernetes", state, expected)
+
+
+def encapsulation_modules_can_be_loaded(state: HostState, expected: Expectations) -> Iterator[Finding]:
+    yield from _unloadable("encapsulation_modules_can_be_loaded", expected.encapsulation_modules, "Calico's encapsulation", state, expected)
+
+
+def netfilter_modules_can_be_loaded(state: HostState, expected: Expectations) -> Iterator[Finding]:
+    rules = "the rules of kube-proxy and Calico"
+    # a container host may not see its kernel's modules: on a node that runs, they are there or not missed
+    severity: Severity = "warning" if state.kubelet_is_live else "error"
+    yield from _unloadable("netfilter_modules_can_be_loaded", expected.netfilter_modules, rules, state, expected, severity=severity)
+
+
+def packets_are_filtered_by_their_route(state: HostState, _expected: Expectations) -> Iterator[Finding]:
+    if state.rp_filter is not None and state.rp_filter > 1:
+        yield Finding(
+            "packets_are_filtered_by_their_route",
+            "warning",
+            "net.ipv4.conf.all.rp_filter",
+            str(state.rp_filter),
+            "0 or 1: with 2, releases of Calico that check it do not start, and a Pod can send packets with another Pod's address",
+            "Find the file that sets it with `grep -r rp_filter /etc/sysctl.conf /etc/sysctl.d /usr/lib/sysctl.d`, write "
+            "`net.ipv4.conf.all.rp_filter = 1` into /etc/sysctl.d/99-zz-rp-filter.conf, and run `sysctl --system`.",
+        )
+
+
+def tables_are_readable_by_iptables(state: HostState, expected: Expectations) -> Iterator[Finding]:
+    if "nft_compat" not in expected.netfilter_modules:
+        return  # kube-proxy and Calico write rules of nftables
+    for table, reason in state.foreign_tables.items():
+        yield Finding(
+            "tables_are_readable_by_iptables",
+            # Calico has managed on a running node
+            "warning" if state.kubelet_is_live else "error",
+            f"table {table} of nftables",
+            f"rules that iptables cannot read: {reason}",
+            "only rules of iptables in the tables filter, nat, mangle and raw: calico-node ends at others",
+            "Move these rules to a table of another name (Tailscale: install iptables and restart tailscaled), or let kube-proxy and "
+            "Calico use nftables (control_plane_kube_proxy_mode: nftables and calico_felix: {nftablesMode: Enabled}).",
+        )
+
+
+def shared_tables(nft_json: str) -> list[tuple[str, str]]:
+    """Return family and name of the tables that iptables-nft shares, from `nft --json list tables`."""
+    tables = [entry["table"] for entry in _entries(nft_json) if "table" in entry]
+    return [(one["family"], one["name"]) for one in tables if one["family"] in ("ip", "ip6") and one["name"] in SHARED_TABLES]
+
+
+def foreign_rules(nft_json: str) -> dict[str, str]:
+    """Return the table with a rule that iptables-nft cannot read, from `nft --json list table`; empty if there is none.
+
+    iptables-nft stores its own matches and targets as ``xt``, and reads few statements of nftables itself.
+    """
+    for rule in (entry["rule"] for entry in _entries(nft_json) if "rule" in entry):
+        natives = [name for statement in rule.get("expr", ()) for name in sorted(_natives(statement))]
+        if natives:
+            return {f"{rule['family']} {rule['table']}": f"{natives[0]} in chain {rule['chain']}"}
+    return {}
+
+
+def _natives(statement: Mapping[str, Any]) -> frozenset[str]:
+    match = statement.get("match")
+    left = match.get("left") if isinstance(match, Mapping) else None
+    return NATIVE & (set(statement) | (set(left) if isinstance(left, Mapping) else set()))
+
+
+def _entries(nft_json: str) -> list[dict[str, Any]]:
+    try:
+        return list(json.loads(nft_json)["nftables"])
+    except (ValueError, KeyError, TypeError):
+        return []
+
+
+def selinux_permits_the_cluster(state: HostState, _expected: Expectations) -> Iterator[Finding]:
+    if state.selinux == "enforcing":
+        yield Finding(
+            "selinux_permits_the_cluster",
+            "info",
+            "SELinux",
+            "enforcing",
+            "a policy that permits containerd, kubelet and Calico (package container-selinux)",
+            "Nothing to do unless Pods fail: then run `ausearch -m avc -ts boot` on the host, which shows what was denied.",
+        )
+
+
+def _unloadable(
+    rule: str, names: Iterable[str], purpose: str, state: HostState, expected: Expectations, *, severity: Severity = "error"
+) -> Iterator[Finding]:
+    wanted = list(names)
+    unknown = [name for name in wanted if state.modules.get(name) is None]
+    absent = [name for name in wanted if state.modules.get(name) == "absent"]
+    if unknown:
+        found = "no modprobe on this host"
+        yield Finding(rule, "unknown", _subject(unknown), found, f"present: {purpose} needs it", "Install kmod.")
+    if absent:
+        package, will_be_installed = package_of_modules(state), bool(package_to_install(state, expected))
+        fix = f"Install the kernel's full set of modules, and see the output of `modprobe {absent[0]}`."
+        if will_be_installed:
+            fix = f"Nothing to do: the role installs {package}."
+        elif package:
+            fix = (
+                f"Run `dnf install {package}` on the host, or set node_install_kernel_modules to true. If no repository has that version, "
+                "run `dnf upgrade`, reboot, and run again."
+            )
+        yield Finding(
+            rule,
+            "info" if will_be_installed else severity,
+            _subject(absent),
+            "neither built in nor loadable",
+            f"present: {purpose} needs it",
+            fix,
+        )
+
+
+def _subject(names: list[str]) -> str:
+    return f"kernel module{'s' if len(names) > 1 else ''} {', '.join(names)}"

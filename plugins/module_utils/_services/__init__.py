@@ -1,4 +1,4 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Judges whether Services are as the network plan says, and whether they answer. No I/O."""
+"""Checks whether Services match the network plan, and whether they answer. No I/O."""
