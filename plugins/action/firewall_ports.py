@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Confirms a change of the firewall over a connection that is really new, in the same task."""
+"""Confirms a firewall change over a new connection, in the same task."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, Optional
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.host import environments
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ssh import running_connection
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.processes import environments
 
 MODULE = "vmstation.cluster.firewall_ports"
 
@@ -32,8 +32,8 @@ class ActionModule(ActionBase):
         except AnsibleConnectionFailure as error:
             second = {"failed": True, "msg": str(error)}
         if second.get("failed") or second.get("unreachable") or not second.get("confirmed"):
-            reason = second.get("msg") or "the host saw the same connection again"
-            undone = f"the old rules come back by themselves within {first.get('rollback_in')} s"
+            reason = second.get("msg") or "the connection was not a new one"
+            undone = f"the host restores the old rules within {first.get('rollback_in')} s"
             result.update(failed=True, msg=f"The change was not confirmed over a new connection, so {undone}: {reason}")
             return result
         result.update(confirmation_pending=False, confirmed=True)

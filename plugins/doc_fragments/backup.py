@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the modules for backups on the controller have in common."""
+"""Options of the modules for backups on the controller."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ class ModuleDocFragment:
 options:
   work_directory:
     description:
-      - The directory in which plain archives are kept for a while, each in a new directory of mode 0700. It must belong to you or to root,
-        and other users must not be able to rename what is in it, as in C(/tmp).
-      - Without it, the first of C($XDG_RUNTIME_DIR), C($TMPDIR) or C(/tmp), and C(/var/tmp) that has room.
+      - The directory for temporary unencrypted archives, each in a new directory of mode 0700. It must belong to you or to root, and other
+        users must not be able to rename its content, as in C(/tmp).
+      - Without it, the first of C($XDG_RUNTIME_DIR), C($TMPDIR) or C(/tmp), and C(/var/tmp) that has enough free space.
     type: path
 """
 
@@ -22,20 +22,20 @@ options:
 options:
   passphrase_file:
     description:
-      - A file whose first line is the passphrase that it was encrypted with. What was encrypted for a key needs that key in your key ring.
+      - A file whose first line is the passphrase of the backup. A backup that was encrypted for a key needs that key in your key ring.
     type: path
   recipients:
     description:
-      - For whom backups are encrypted, in the place of a passphrase. The secret key must be in your key ring.
+      - The keys that backups are encrypted for, instead of a passphrase. The secret key must be in your key ring.
     type: list
     elements: str
     default: []
   accept_unencrypted:
     description:
-      - With O(passphrase_file) or O(recipients), only encrypted backups are accepted, as any other file may have been written by another
-        person. If this is true, the backup that O(path) names is accepted although it is not encrypted.
+      - With O(passphrase_file) or O(recipients), only encrypted backups are accepted, because another person could have written an
+        unencrypted file. If V(true), the backup in O(path) is accepted even if it is not encrypted.
     type: bool
     default: false
 requirements:
-  - gpg (GnuPG) >= 2.2.7, for what is encrypted
+  - gpg (GnuPG) >= 2.2.7, for encrypted backups
 """

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every check takes and returns besides its own: C(fail_on) and the findings."""
+"""The option C(fail_on) of every check."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ class ModuleDocFragment:
 options:
   fail_on:
     description:
-      - From which severity on a finding makes the task fail. All findings are returned in any case.
-      - V(error) fails on errors, V(warning) on errors and warnings, V(never) only reports.
+      - The lowest severity of a finding that fails the task. All findings are returned in any case.
+      - V(error) fails on errors, V(warning) fails on errors, warnings and what is unknown, V(never) never fails.
     type: str
     choices: [error, warning, never]
     default: error

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: asleep_hosts
-short_description: The hosts that sleep and could not be woken
+short_description: List the hosts that are asleep and could not be woken
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Names the hosts that M(vmstation.cluster.wake_on_lan) found down and did not get up, from what C(playbooks/wake.yml) has registered.
+  - Returns the hosts that M(vmstation.cluster.wake_on_lan) found down and that did not come up, from the registered results of
+    C(playbooks/wake.yml).
 options:
   _input:
     description: The variable C(hostvars).
@@ -19,14 +20,14 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Leave hosts alone that sleep
+- name: Skip sleeping hosts
   ansible.builtin.meta: end_host
   when: inventory_hostname in hostvars | vmstation.cluster.asleep_hosts
 """
 
 RETURN = r"""
 _value:
-  description: The names, sorted.
+  description: The names of the hosts, sorted.
   type: list
   elements: str
   sample: [homelab]

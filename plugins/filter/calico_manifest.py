@@ -6,14 +6,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: calico_manifest
-short_description: Calico's upstream manifest as a network plan wants it
+short_description: Adapt Calico's upstream manifest to a network plan
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Takes the text of Calico's C(calico.yaml), verifies its checksum, and gives the objects to apply in its place.
-  - From the plan follow the backend, the MTU, the probes, the address families and the interface of a node. The IP pools are objects of
-    their own, which M(vmstation.cluster.calico_preflight_check) returns, so that no pool depends on how a node was started.
-  - What it is to edit and does not find, it refuses and names. Nothing is replaced by guess.
+  - Takes the text of Calico's C(calico.yaml), verifies its checksum, and returns the objects to apply instead.
+  - The plan decides the backend, the MTU, the probes, the IP versions and the interface of a node. The IP pools are separate objects, which
+    M(vmstation.cluster.calico_preflight_check) returns, so that no pool depends on how a node was started.
+  - If something that must be edited is not found, the filter fails and names it. It does not guess.
 options:
   _input:
     description: The text of the manifest.
@@ -26,45 +26,46 @@ options:
   hosts:
     description:
       - The hosts of the cluster, as M(vmstation.cluster.network_plan_check) takes them. The controllers of Calico prefer hosts that never
-        sleep, and the roll-out goes on beside those that do.
+        sleep, and a rollout continues while other hosts are asleep.
     type: list
     elements: dict
     default: []
   sha256:
-    description: The SHA-256 that the text must have. Needed unless there are O(sums).
+    description: The required SHA-256 of the text. Required without O(sums).
     type: str
     default: ""
   sums:
-    description: The text of the C(SHA256SUMS) of an installation source's directory, in which C(manifests/calico.yaml) must have its line.
+    description: The text of the C(SHA256SUMS) of an installation source's directory, which must list C(manifests/calico.yaml).
     type: str
   known:
-    description: The SHA-256 of upstream's manifest of each known version. With O(sums), the text of such a version must have it.
+    description: The SHA-256 of upstream's manifest for each known version. With O(sums), the text of one of these versions must match it.
     type: dict
     default: {}
   version:
-    description: The version that the manifest must be of. Without it, any.
+    description: The required version of the manifest. Without it, any version is accepted.
     type: str
     default: ""
   mtu:
-    description: V(plan) for what the plan derives, V(auto) for what Calico finds on each host, or a number of bytes.
+    description: The MTU in bytes, V(plan) for the value that follows from the plan, or V(auto) for the value that Calico detects on each
+      host.
     type: str
     default: plan
   images:
-    description: Images instead of upstream's, by the last part of their name, like C(node).
+    description: Images to use instead of upstream's, by the last part of the image name, such as C(node).
     type: dict
     default: {}
   felix:
-    description: Fields of FelixConfiguration.
+    description: Additional fields of FelixConfiguration.
     type: dict
     default: {}
   node_env:
-    description: Environment variables of calico-node that do not follow from the plan.
+    description: Additional environment variables of calico-node, other than those that follow from the plan.
     type: dict
     default: {}
 """
 
 EXAMPLES = r"""
-- name: Show which images Calico will use
+- name: Show the images that Calico will use
   ansible.builtin.debug:
     msg: >-
       {{ (lookup('ansible.builtin.file', 'calico.yaml', rstrip=false)
@@ -74,38 +75,24 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - C(version), the version of Calico; C(images), those that the objects use; and the objects in the order in which they are applied,
-      C(definitions) of custom resources, a list; C(felix), the FelixConfiguration; and the C(rest), a list.
+    - C(version), the version of Calico; C(images), the images of the objects; and the objects in the order in which to apply them,
+      C(definitions), a list of custom resource definitions; C(felix), the FelixConfiguration; and C(rest), a list of all other objects.
   type: dict
 """
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
-import yaml
 from ansible.errors import AnsibleFilterError
-from ansible_collections.vmstation.cluster.plugins.module_utils._calico.applying import Order, to_apply
+from ansible_collections.vmstation.cluster.plugins.module_utils._calico.io import read_documents
+from ansible_collections.vmstation.cluster.plugins.module_utils._calico.manifest import planned
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
-
-# the parser in C takes a tenth of the other's time
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def calico_manifest(text: str, **options: object) -> dict[str, object]:
     try:
-        order = Order.of(options)
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        order.verify(digest)
-        return to_apply(_documents(text), order, digest)
+        return planned(text, options, read_documents)
     except Refusal as refusal:
         raise AnsibleFilterError(str(refusal)) from refusal
-
-
-def _documents(text: str) -> Sequence[Mapping[str, object]]:
-    try:
-        return [document for document in yaml.load_all(text, Loader=_LOADER) if document is not None]
-    except yaml.YAMLError as error:
-        raise Refusal("Calico's manifest", str(error), "YAML", "Get it anew from its release.") from None
 
 
 class FilterModule:

@@ -6,28 +6,34 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: check_groups
-short_description: The groups of a report that were chosen
+short_description: Validate the selected groups of a report
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Reads what C(check_only) of C(playbooks/check.yml) names, and refuses a group that does not exist.
-  - C(pod_network) places Pods, so it is chosen only by its name.
+  - Reads the group names in C(check_only) of C(playbooks/check.yml), and rejects a group that does not exist.
+  - C(pod_network) creates Pods, so it runs only if it is named.
+positional: plan
 options:
   _input:
-    description: Names of groups, a list or a text with commas. Nothing stands for all groups that only read.
+    description: The names of groups, a list or a text with commas. If empty, all groups that only read.
     type: raw
     required: true
+  plan:
+    description: Whether there is a network plan. If V(false), the groups that compare with it are left out.
+    type: bool
+    default: true
+    version_added: 0.2.0
 """
 
 EXAMPLES = r"""
-- name: Remember what to look at
+- name: Set the groups to check
   ansible.builtin.set_fact:
     groups_to_check: "{{ 'calico, dns' | vmstation.cluster.check_groups }}"
 """
 
 RETURN = r"""
 _value:
-  description: The names, in the order of the report.
+  description: The names of the groups, in the order of the report.
   type: list
   elements: str
   sample: [calico, dns]
@@ -37,12 +43,12 @@ from collections.abc import Callable
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
-from ansible_collections.vmstation.cluster.plugins.module_utils._report.groups import chosen_groups
+from ansible_collections.vmstation.cluster.plugins.module_utils._report.model import chosen_groups
 
 
-def check_groups(only: object) -> list[str]:
+def check_groups(only: object, plan: bool = True) -> list[str]:
     try:
-        return chosen_groups(only)
+        return chosen_groups(only, plan)
     except Refusal as refusal:
         raise AnsibleFilterError(str(refusal)) from refusal
 

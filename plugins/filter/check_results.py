@@ -6,13 +6,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: check_results
-short_description: What the checks of check.yml returned
+short_description: Collect the results of the checks of check.yml
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Collects what the tasks of C(playbooks/check.yml) have registered, as M(vmstation.cluster.check_report) takes it.
-  - A check that has registered nothing gets an empty result, so that the report can say so.
-positional: hosts, groups
+  - Collects the registered results of checks, in the form that M(vmstation.cluster.check_report) takes.
+  - A check without a registered result gets an empty result, so that the report can show it.
+positional: hosts, groups, checks
 options:
   _input:
     description: The variable C(hostvars).
@@ -28,22 +28,54 @@ options:
     type: list
     elements: str
     required: true
+  checks:
+    description: The checks that were to run.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      check:
+        description: The name of the check, which the report shows if the check has no result.
+        type: str
+        required: true
+      groups:
+        description: The groups of the report for its result. With several, each finding and each checked object has a C(group).
+        type: list
+        elements: str
+        required: true
+      result:
+        description: The variable in which its result is registered.
+        type: str
+        required: true
+      each_host:
+        description: Whether it runs on each host, instead of once.
+        type: bool
+        default: false
+      optional:
+        description: Whether a missing result is left out, because not all clusters or hosts have what is checked.
+        type: bool
+        default: false
+        version_added: 0.2.0
 """
 
 EXAMPLES = r"""
-- name: Tell what the checks saw
+- name: Report the results of the checks
   vmstation.cluster.check_report:
-    results: "{{ hostvars | vmstation.cluster.check_results(ansible_play_hosts_all, ['calico', 'dns']) }}"
+    results: "{{ hostvars | vmstation.cluster.check_results(ansible_play_hosts_all, ['dns'], checks) }}"
     plan: "{{ network_plan }}"
     nodes: "{{ hostvars | vmstation.cluster.cluster_hosts(groups) }}"
     generated_at: "{{ now(utc=true, fmt='%Y-%m-%dT%H:%M:%SZ') }}"
   delegate_to: localhost
   run_once: true
+  vars:
+    checks:
+      - {check: coredns_check, groups: [dns], result: coredns}
+      - {check: cluster_dns_check, groups: [dns], result: dns, each_host: true}
 """
 
 RETURN = r"""
 _value:
-  description: Results with C(group), C(check), C(host) and C(result).
+  description: The results, each with C(group), C(check), C(host) and C(result).
   type: list
   elements: dict
   sample: [{group: dns, check: cluster_dns_check, host: homelab, result: {findings: []}}]
@@ -53,12 +85,12 @@ from collections.abc import Callable, Iterable
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
-from ansible_collections.vmstation.cluster.plugins.module_utils._report import collect
+from ansible_collections.vmstation.cluster.plugins.module_utils._report import build
 
 
-def check_results(hostvars: object, hosts: Iterable[str], groups: Iterable[str]) -> list[dict[str, object]]:
+def check_results(hostvars: object, hosts: Iterable[str], groups: Iterable[str], checks: object) -> list[dict[str, object]]:
     try:
-        return collect.check_results(hostvars, hosts, groups)
+        return build.check_results(hostvars, hosts, groups, checks)
     except Refusal as refusal:
         raise AnsibleFilterError(str(refusal)) from refusal
 

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: cluster_hosts
-short_description: The hosts of the cluster, from the inventory
+short_description: List the hosts of the cluster from the inventory
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Lists the hosts of the inventory groups C(control_plane) and C(workers) as M(vmstation.cluster.network_plan_check) takes them.
-  - A host's address is its variable C(address), else C(ansible_host). C(mac) and C(sleeps) are its variables of that name.
+  - Lists the hosts of the inventory groups C(control_plane) and C(workers), in the form that M(vmstation.cluster.network_plan_check) takes.
+  - The address of a host is its variable C(address), or else C(ansible_host). C(mac) and C(sleeps) are the variables with these names.
   - A host that is in both groups is a control plane host.
-  - What the inventory does not say of a host is left out, for the check to tell.
+  - Values that the inventory does not contain are left out, so that the check reports them.
 positional: groups
 options:
   _input:
@@ -27,7 +27,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Prove the plan and the hosts
+- name: Validate the plan and the hosts
   vmstation.cluster.network_plan_check:
     plan: "{{ network_plan }}"
     hosts: "{{ hostvars | vmstation.cluster.cluster_hosts(groups) }}"
@@ -37,7 +37,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: Hosts with C(name), C(role) and C(sleeps), and C(address) and C(mac) where the inventory has them.
+  description: The hosts, each with C(name), C(role) and C(sleeps), and with C(address) and C(mac) if the inventory has them.
   type: list
   elements: dict
 """
@@ -45,7 +45,7 @@ _value:
 from collections.abc import Callable
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.handing_over import hosts_of
+from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.reading import hosts_of
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 

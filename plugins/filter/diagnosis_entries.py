@@ -6,14 +6,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: diagnosis_entries
-short_description: What host_diagnosis_info and cluster_diagnosis_info returned
+short_description: Collect the results of host_diagnosis_info and cluster_diagnosis_info
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Collects what the tasks of C(playbooks/diagnose.yml) have registered, as M(vmstation.cluster.diagnosis_archive) takes it.
-    C(diagnosis_host) is a variable of each host, C(diagnosis_cluster) one of any of them.
-  - A host that sleeps, cannot be reached, or whose task failed becomes an entry that says so.
-  - An entry besides names the versions of Ansible and of this collection.
+  - Collects the registered results of the tasks in C(playbooks/diagnose.yml), in the form that M(vmstation.cluster.diagnosis_archive)
+    takes. C(diagnosis_host) is a variable of each host, C(diagnosis_cluster) a variable of any one host.
+  - A host that is asleep or unreachable, or whose task failed, becomes an entry that reports this.
+  - One more entry contains the versions of Ansible and of this collection.
 positional: hosts, asleep
 options:
   _input:
@@ -26,7 +26,7 @@ options:
     elements: str
     required: true
   asleep:
-    description: Those of them that sleep, as P(vmstation.cluster.asleep_hosts#filter) returns them.
+    description: The hosts that are asleep, as P(vmstation.cluster.asleep_hosts#filter) returns them.
     type: list
     elements: str
     default: []
@@ -43,7 +43,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: Entries whose names begin with C(cluster/), C(hosts/NAME/) or C(controller/).
+  description: The entries, whose names begin with C(cluster/), C(hosts/NAME/) or C(controller/).
   type: list
   elements: dict
   sample: [{name: hosts/homelab, status: asleep, asked: host homelab, note: "asleep, and left so"}]
@@ -54,15 +54,14 @@ from collections.abc import Callable, Iterable
 
 from ansible.errors import AnsibleFilterError
 from ansible.release import __version__ as ansible_version
-from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis import collecting
-from ansible_collections.vmstation.cluster.plugins.module_utils._io import collection
+from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis import archive, host_io
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 
 def diagnosis_entries(hostvars: object, hosts: Iterable[str], asleep: Iterable[str] = ()) -> list[dict[str, object]]:
-    versions = {"vmstation.cluster": collection.version(), "ansible-core": ansible_version, "Python": platform.python_version()}
+    versions = {"vmstation.cluster": host_io.version(), "ansible-core": ansible_version, "Python": platform.python_version()}
     try:
-        return collecting.entries_of(hostvars, hosts, set(asleep), versions)
+        return archive.entries_of(hostvars, hosts, set(asleep), versions)
     except Refusal as refusal:
         raise AnsibleFilterError(str(refusal)) from refusal
 

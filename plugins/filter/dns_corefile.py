@@ -6,12 +6,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: dns_corefile
-short_description: The Corefile of a network plan
+short_description: Render the Corefile of a network plan
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Writes the Corefile with which CoreDNS serves the plan's domain and asks the plan's upstreams for all other names.
-  - It refuses a plan that does not say what DNS needs. M(vmstation.cluster.network_plan_check) tells all its faults.
+  - Renders a Corefile with which CoreDNS serves the plan's domain and forwards all other names to the plan's upstreams.
+  - It rejects a plan without the values that DNS needs. M(vmstation.cluster.network_plan_check) reports all problems of a plan.
 options:
   _input:
     description: The network plan.
@@ -20,7 +20,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Show it
+- name: Show the Corefile
   ansible.builtin.debug:
     msg: "{{ network_plan | vmstation.cluster.dns_corefile }}"
 """
@@ -34,8 +34,7 @@ _value:
 from collections.abc import Callable
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.vmstation.cluster.plugins.module_utils._dns.corefile import corefile
-from ansible_collections.vmstation.cluster.plugins.module_utils._dns.model import dns_plan
+from ansible_collections.vmstation.cluster.plugins.module_utils._dns.model import corefile, dns_plan
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 

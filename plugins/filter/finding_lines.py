@@ -6,11 +6,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: finding_lines
-short_description: The findings of a check, a line each
+short_description: Format the findings of a check, one line each
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Writes each finding as a sentence of what was found, what is expected, and the next step.
+  - Formats each finding as what was found, what is expected, and the next step.
 options:
   _input:
     description: The C(findings) of a check's result.
@@ -20,18 +20,18 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Say what needs attention
+- name: Report the findings
   ansible.builtin.debug:
     msg: "{{ network.findings | vmstation.cluster.finding_lines }}"
 """
 
 RETURN = r"""
 _value:
-  description: The lines.
+  description: The formatted lines.
   type: list
   elements: str
   sample:
-    - "warning: clock: found not synchronised; expected synchronised: certificates are judged by it. Install and start chrony."
+    - "warning: clock: found not synchronised; expected synchronised: certificates depend on it. Install and start chrony."
 """
 
 from collections.abc import Callable

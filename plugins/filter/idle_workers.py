@@ -6,12 +6,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: idle_workers
-short_description: The workers that the idle watch may put to sleep
+short_description: List the workers that the idle watch may put to sleep
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Of the hosts of the cluster those with C(sleeps=true) and a MAC, as O(vmstation.cluster.idle_watch#module:workers) takes them.
-  - Their host keys are those that have been gathered, the subset C(ssh_pub_keys) of M(ansible.builtin.setup).
+  - Returns the hosts with C(sleeps=true) and a MAC address, in the form that O(vmstation.cluster.idle_watch#module:workers) takes.
+  - Their host keys are taken from gathered facts, the subset C(ssh_pub_keys) of M(ansible.builtin.setup).
 positional: hostvars
 options:
   _input:
@@ -26,7 +26,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Suspend workers that nobody uses
+- name: Suspend idle workers
   vmstation.cluster.idle_watch:
     workers: "{{ hostvars | vmstation.cluster.cluster_hosts(groups) | vmstation.cluster.idle_workers(hostvars) }}"
     broadcast: 192.168.4.255
@@ -35,7 +35,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: Workers with C(name), C(mac), C(address), C(port) and C(host_keys).
+  description: The workers, each with C(name), C(mac), C(address), C(port) and C(host_keys).
   type: list
   elements: dict
 """

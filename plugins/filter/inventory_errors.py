@@ -6,14 +6,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: inventory_errors
-short_description: Groups and variables that an inventory lacks
+short_description: List missing groups and variables of an inventory
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Lists what keeps a playbook from working on the hosts of the groups C(control_plane) and C(workers), all of it at once.
-  - Ansible skips a play without hosts and ends with status 0. A playbook that begins with this filter fails instead.
-  - An error is a group C(control_plane) without hosts, an inventory with other hosts but no group C(workers), a C(--limit) that leaves no
-    host to work on, and a variable without a value.
+  - Lists everything that prevents a playbook from working on the hosts of the groups C(control_plane) and C(workers).
+  - Ansible skips a play without hosts and exits with status 0. A playbook that begins with this filter fails instead.
+  - Errors are a group C(control_plane) without hosts, an inventory with other hosts but no group C(workers), a C(--limit) that excludes all
+    hosts that the playbook works on, and a variable without a value. If O(variables) are checked, errors in C(node_labels) and
+    C(node_taints) are listed, too.
 positional: groups, playing, acts_on
 options:
   _input:
@@ -25,26 +26,32 @@ options:
     type: dict
     required: true
   playing:
-    description: The hosts that C(--limit) has left, of a play on V(all:localhost).
+    description: The hosts of a play on V(all:localhost) after C(--limit) is applied.
     type: list
     elements: str
     required: true
   acts_on:
     description:
       - The groups that the playbook works on. At least one of their hosts must be in O(playing).
-      - V(localhost) among them means that the playbook also does something if only the controller is in O(playing).
+      - V(localhost) in this list means that the playbook also works if only the controller is in O(playing).
     type: list
     elements: str
     default: [control_plane, workers]
   variables:
-    description: Names of variables that must have a value for each host that the playbook works on.
+    description:
+      - The names of variables that must have a value for each host that the playbook works on. For V(address), a value of C(ansible_host)
+        is enough.
     type: list
     elements: str
     default: []
   known:
-    description: Names of variables that the play sets itself, for all hosts.
+    description: The names of variables that the play sets itself, for all hosts.
     type: list
     elements: str
+    default: []
+  skip:
+    description: The variable C(site_skip), a list of V(monitoring) and V(jellyfin). Any other value is an error.
+    type: raw
     default: []
 """
 
@@ -64,7 +71,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The errors, a line each. Empty if there are none.
+  description: The errors, one line each. Empty if there are none.
   type: list
   elements: str
   sample:
@@ -75,12 +82,12 @@ from collections.abc import Callable
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
-from ansible_collections.vmstation.cluster.plugins.module_utils._site import inventory
+from ansible_collections.vmstation.cluster.plugins.module_utils._site import hosts
 
 
 def inventory_errors(hostvars: object, groups: object, *arguments: list[str], **named: list[str]) -> list[str]:
     try:
-        return inventory.inventory_errors(hostvars, groups, *arguments, **named)
+        return hosts.inventory_errors(hostvars, groups, *arguments, **named)
     except Refusal as refusal:
         raise AnsibleFilterError(str(refusal)) from refusal
 

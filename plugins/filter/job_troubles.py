@@ -6,28 +6,28 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: job_troubles
-short_description: Why a Job did not come to a good end
+short_description: Report why a Job did not complete
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Writes what the Job says of its end, or that it has not ended.
-  - A line for each of its containers that failed, that waits or that runs still follows.
+  - Returns the reason that the Job reports for its failure, or that it has not finished.
+  - One more line follows for each of its containers that failed, that is waiting, or that is still running.
 positional: pods
 options:
   _input:
-    description: The Job, in a list, as M(kubernetes.core.k8s_info) returns it.
+    description: The Job in a list, as M(kubernetes.core.k8s_info) returns it.
     type: list
     elements: dict
     required: true
   pods:
-    description: Its Pods. They are gone where the Job has come to its C(activeDeadlineSeconds).
+    description: The Pods of the Job. They no longer exist if the Job has reached its C(activeDeadlineSeconds).
     type: list
     elements: dict
     required: true
 """
 
 EXAMPLES = r"""
-- name: Require a good end
+- name: Fail unless the Job is complete
   ansible.builtin.assert:
     that: _troubles | length == 0
     fail_msg: "Job migration: {{ _troubles | join('; ') }}"
@@ -37,7 +37,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The lines. None if the Job is complete.
+  description: The lines. Empty if the Job is complete.
   type: list
   elements: str
   sample:
@@ -47,7 +47,7 @@ _value:
 
 from collections.abc import Callable
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._rollout.jobs import troubles
+from ansible_collections.vmstation.cluster.plugins.module_utils._rollout.pods import troubles
 
 
 class FilterModule:

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: network_plan_ports
-short_description: The ports that a role needs under a network plan
+short_description: List the ports that a role needs under a network plan
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Derives the ports of a role from the network plan, as the option O(vmstation.cluster.firewall_ports#module:ports) takes them.
-  - Each port is there for a reason, which its comment says. C(docs/network-plan.md) lists all of them with their documents.
-  - It refuses a plan that does not say what the ports depend on. M(vmstation.cluster.network_plan_check) tells all its faults.
+  - Derives the ports of a role from the network plan, in the form that O(vmstation.cluster.firewall_ports#module:ports) takes.
+  - The ports of C(extra_ports) are part of the list.
+  - The comment of each port gives its reason. C(docs/network-plan.md) lists all ports with their reasons and documents.
+  - It rejects a plan without the values that the ports depend on. M(vmstation.cluster.network_plan_check) reports all problems of a plan.
 positional: role
 options:
   _input:
@@ -20,15 +21,15 @@ options:
     type: dict
     required: true
   role:
-    description: Whose ports.
+    description: The role of the host.
     type: str
     choices: [control_plane, worker]
     required: true
   hosts:
     description:
       - The hosts of the cluster, as M(vmstation.cluster.network_plan_check) takes them. Their addresses become the sources of ports that
-        only they may reach.
-      - Without them, the whole node network is the source of those ports.
+        only they may use.
+      - Without it, the whole node network is the source of those ports.
     type: list
     elements: dict
     default: []
@@ -39,7 +40,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Open what a worker needs
+- name: Open the ports of a worker
   vmstation.cluster.firewall_ports:
     name: worker
     ports: >-
@@ -49,7 +50,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: Ports with C(protocol), C(sources), C(comment) and, unless the protocol is an IP protocol number, C(port).
+  description: The ports, each with C(protocol), C(sources), C(comment) and, unless the protocol is an IP protocol number, C(port).
   type: list
   elements: dict
 """
@@ -57,7 +58,7 @@ _value:
 from collections.abc import Callable
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.handing_over import ports_for
+from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.reading import ports_for
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 

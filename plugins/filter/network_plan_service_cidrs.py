@@ -6,13 +6,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: network_plan_service_cidrs
-short_description: The service ranges that a network plan needs beyond its own
+short_description: List the service ranges that a network plan needs in addition to its own
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Derives the ranges that make the plan's DNS address a service address when it lies outside C(service_cidr), as the option
-    O(vmstation.cluster.kubeadm_control_plane#module:service_cidrs) takes them.
-  - It refuses a plan whose Kubernetes is too old for them. M(vmstation.cluster.network_plan_check) tells all its faults.
+  - Derives the ranges that make the plan's DNS address a service address if it is outside C(service_cidr), in the form that
+    O(vmstation.cluster.kubeadm_control_plane#module:service_cidrs) takes.
+  - It rejects a plan whose Kubernetes version does not support them. M(vmstation.cluster.network_plan_check) reports all problems of a
+    plan.
 options:
   _input:
     description: The network plan.
@@ -28,7 +29,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The ranges. Empty when C(dns_service_ip) lies inside C(service_cidr).
+  description: The ranges. Empty if C(dns_service_ip) is inside C(service_cidr).
   type: list
   elements: str
 """

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: network_plan_trusted
-short_description: The networks that the hosts' firewalls let pass under a network plan
+short_description: List the networks that the hosts' firewalls accept under a network plan
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - The pod networks of the plan, as the option O(vmstation.cluster.firewall_ports#module:trusted) takes them.
-  - It refuses a plan whose C(pod_cidr) is missing or malformed.
+  - Returns the pod networks of the plan, in the form that O(vmstation.cluster.firewall_ports#module:trusted) takes.
+  - It rejects a plan whose C(pod_cidr) is missing or malformed.
 options:
   _input:
     description: The network plan.
@@ -27,7 +27,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: Networks as address and prefix length.
+  description: The networks as address and prefix length.
   type: list
   elements: str
   sample: [10.244.0.0/16]
@@ -36,7 +36,7 @@ _value:
 from collections.abc import Callable
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.handing_over import trusted_networks
+from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.reading import trusted_networks
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: node_identities
-short_description: What tells hosts apart, from their gathered facts
+short_description: List the identifiers of hosts from their gathered facts
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Lists hostname, machine id and product UUID of hosts, as the option O(vmstation.cluster.node_preflight_check#module:peers) takes them.
-  - A host whose facts have not been gathered is left out.
+  - Lists the hostname, machine ID and product UUID of hosts, in the form that O(vmstation.cluster.node_preflight_check#module:peers) takes.
+  - Hosts without gathered facts are left out.
 positional: names
 options:
   _input:
@@ -19,14 +19,14 @@ options:
     type: dict
     required: true
   names:
-    description: The hosts' names in the inventory.
+    description: The names of the hosts in the inventory.
     type: list
     elements: str
     required: true
 """
 
 EXAMPLES = r"""
-- name: Judge whether this host is one of a kind
+- name: Check that the identifiers of this host are unique
   vmstation.cluster.node_preflight_check:
     role: worker
     name: "{{ inventory_hostname }}"
@@ -35,7 +35,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: Hosts with C(name), C(hostname), C(machine_id) and C(product_uuid).
+  description: The hosts, each with C(name), C(hostname), C(machine_id) and C(product_uuid).
   type: list
   elements: dict
 """

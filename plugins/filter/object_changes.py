@@ -6,12 +6,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: object_changes
-short_description: What applying objects has changed in a cluster
+short_description: List the changes that applying objects made in a cluster
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Writes a line for each kind of which M(kubernetes.core.k8s) has made objects, and for each field that it has changed, with both values.
-  - What controllers write meanwhile, the status foremost, is no change. The module itself takes it for one.
+  - Returns one line for each kind of objects that M(kubernetes.core.k8s) created, and one for each field that it changed, with both values.
+  - For a text of several lines, such as a configuration file, it returns each line that was removed or added.
+  - Changes that controllers make at the same time, such as the status, are ignored. M(kubernetes.core.k8s) itself counts them as changes.
 options:
   _input:
     description: The result of a task with C(diff=true).
@@ -33,7 +34,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The lines.
+  description: The changes, one line each.
   type: list
   elements: str
   sample:
@@ -44,7 +45,7 @@ _value:
 from collections.abc import Callable
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.vmstation.cluster.plugins.module_utils._objects.changes import changes
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.objects import changes
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 

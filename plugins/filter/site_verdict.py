@@ -6,12 +6,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: site_verdict
-short_description: What stands on each host at the end of a site run
+short_description: Report the state of each host at the end of a site run
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Turns what the plays before have registered into lines for a person. A headline for each host, with its openings and findings below.
-  - A host that sleeps is called asleep, and a host whose run ended early is called not prepared.
+  - Formats the registered results of the previous plays as text. Each host has a headline, followed by its open ports and findings.
+  - A host that is asleep is reported as asleep, and a host whose run failed as not prepared.
 positional: hosts, predicted
 options:
   _input:
@@ -19,18 +19,30 @@ options:
     type: dict
     required: true
   hosts:
-    description: The hosts to tell of, as P(vmstation.cluster.cluster_hosts#filter) returns them.
+    description: The hosts to report, as P(vmstation.cluster.cluster_hosts#filter) returns them.
     type: list
     elements: dict
     required: true
   predicted:
-    description: Whether the run was in check mode, so that the lines tell what would stand.
+    description: Whether the run was in check mode, so that the lines describe the predicted state.
     type: bool
     default: false
+  reached:
+    description:
+      - The names of the hosts that have not been unreachable. If nothing is known of such a host, the run did not include its preparation.
+      - Other hosts of which nothing is known are reported as not reached.
+    type: list
+    elements: str
+    default: []
+  skipped:
+    description: The stages that the run has left out, such as C(site_skip). Each gets a line.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
-- name: Say what stands
+- name: Report the cluster state
   ansible.builtin.debug:
     msg: "{{ hostvars | vmstation.cluster.site_verdict(hostvars | vmstation.cluster.cluster_hosts(groups)) }}"
   run_once: true
@@ -38,7 +50,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The lines.
+  description: The report, as lines of text.
   type: list
   elements: str
   sample:
@@ -53,9 +65,9 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import 
 from ansible_collections.vmstation.cluster.plugins.module_utils._site import verdict
 
 
-def site_verdict(hostvars: object, hosts: object, predicted: bool = False) -> list[str]:
+def site_verdict(hostvars: object, hosts: object, predicted: bool = False, **named: list[str]) -> list[str]:
     try:
-        return verdict.site_verdict(hostvars, hosts, predicted)
+        return verdict.site_verdict(hostvars, hosts, predicted, **named)
     except Refusal as refusal:
         raise AnsibleFilterError(str(refusal)) from refusal
 

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: sleeping_hosts
-short_description: The hosts that have to be woken
+short_description: List the hosts that may be asleep and can be woken
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Of the hosts of the cluster those with C(sleeps=true), as M(vmstation.cluster.wake_on_lan) takes them.
+  - Returns the hosts with C(sleeps=true), in the form that M(vmstation.cluster.wake_on_lan) takes.
 positional: names
 options:
   _input:
@@ -19,14 +19,14 @@ options:
     elements: dict
     required: true
   names:
-    description: Only these hosts count, such as those of the play.
+    description: The names of the hosts to include, such as those of the play.
     type: list
     elements: str
     required: true
 """
 
 EXAMPLES = r"""
-- name: Wake the hosts of this play that sleep
+- name: Wake the sleeping hosts of this play
   vmstation.cluster.wake_on_lan:
     hosts: "{{ hostvars | vmstation.cluster.cluster_hosts(groups) | vmstation.cluster.sleeping_hosts(ansible_play_hosts) }}"
     broadcast: 192.168.4.255
@@ -36,7 +36,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: Hosts with C(name), C(mac) and C(address).
+  description: The hosts, each with C(name), C(mac) and C(address).
   type: list
   elements: dict
 """

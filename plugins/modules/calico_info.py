@@ -7,15 +7,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: calico_info
-short_description: Read what stands of Calico in a cluster
+short_description: Read the state of Calico in a cluster
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Reads from the Kubernetes API alone what is known of Calico, without judging it. M(vmstation.cluster.calico_check) does that.
-  - It takes one list each of Nodes, Pods of calico-node, DaemonSets, IPPools, BlockAffinities, FelixConfigurations, BGPConfigurations,
+  - Reads the state of Calico from the Kubernetes API, without checking it. To check it, use M(vmstation.cluster.calico_check).
+  - Reads one list each of Nodes, Pods of calico-node, DaemonSets, IPPools, BlockAffinities, FelixConfigurations, BGPConfigurations,
     BGPPeers and CalicoNodeStatuses, however many nodes there are.
-  - Calico's own kinds are read as C(projectcalico.org/v3) if the API server serves them so, else as C(crd.projectcalico.org/v1).
-  - A list that may not be read is V(null), and RV(unknown) names the missing permission.
+  - Calico's own kinds are read as C(projectcalico.org/v3) if the API server serves them, otherwise as C(crd.projectcalico.org/v1).
+  - A list that the API server denies is V(null), and RV(unknown) names the missing permission.
 attributes:
   platform:
     platforms: posix
@@ -28,7 +28,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Read what stands of Calico
+- name: Read the state of Calico
   vmstation.cluster.calico_info:
     kubeconfig: ~/.kube/vmstation.config
   delegate_to: localhost
@@ -45,26 +45,26 @@ EXAMPLES = r"""
 
 RETURN = r"""
 api_calls:
-  description: How many requests it took.
+  description: The number of requests to the API server.
   returned: when the API server answered
   type: int
   sample: 13
 api_version:
-  description: The version in which Calico's kinds are served, empty if it is not installed.
+  description: The API version in which Calico's kinds are served. Empty if Calico is not installed.
   returned: when the API server answered
   type: str
   sample: crd.projectcalico.org/v1
 daemon_set:
-  description: The DaemonSet calico-node, V(null) if there is none.
+  description: The DaemonSet calico-node. V(null) if it does not exist.
   returned: when the API server answered
   type: dict
   contains:
     namespace:
-      description: Its namespace.
+      description: The namespace of the DaemonSet.
       type: str
       returned: always
     name:
-      description: Its name.
+      description: The name of the DaemonSet.
       type: str
       returned: always
     image:
@@ -72,16 +72,16 @@ daemon_set:
       type: str
       returned: always
     readiness:
-      description: The command of its readiness probe, word by word.
+      description: The command of the readiness probe, as a list of words.
       type: list
       elements: str
       returned: always
     desired:
-      description: How many Pods there should be.
+      description: The desired number of Pods.
       type: int
       returned: always
     ready:
-      description: How many of them are ready.
+      description: The number of ready Pods.
       type: int
       returned: always
   sample:
@@ -92,42 +92,44 @@ daemon_set:
     desired: 3
     ready: 3
 nodes:
-  description: Every Node.
+  description: All Nodes.
   returned: when the API server answered
   type: list
   elements: dict
   contains:
     name:
-      description: Its name.
+      description: The name of the Node.
       type: str
       returned: always
     ready:
-      description: Its condition Ready, C(True), C(False) or C(Unknown).
+      description: The status of the condition Ready, C(True), C(False) or C(Unknown).
       type: str
       returned: always
     network_unavailable:
-      description: Its condition NetworkUnavailable. calico-node sets it to C(False) once, so that it is no sign of life.
+      description: The status of the condition NetworkUnavailable. calico-node sets it to C(False) only once, so it does not show that
+        calico-node is running.
       type: str
       returned: always
     addresses:
-      description: The addresses that calico-node has found and uses.
+      description: The addresses that calico-node has detected and uses.
       type: list
       elements: str
       returned: always
     tunnels:
-      description: The addresses of its tunnels, by kind and IP version.
+      description: The addresses of the Node's tunnels, by kind and IP version.
       type: dict
       returned: always
     is_route_reflector:
-      description: Whether it is one, and therefore not in the mesh.
+      description: Whether the Node is a route reflector, and therefore not in the mesh.
       type: bool
       returned: always
     calico_node:
-      description: Its Pod of calico-node with C(name), C(namespace), C(ready), C(trouble) and C(restarts), V(null) without one.
+      description: The Node's Pod of calico-node with C(name), C(namespace), C(ready), C(trouble) and C(restarts). V(null) if there is none.
       type: dict
       returned: always
     bgp:
-      description: What its CalicoNodeStatus says, V(null) without one. C(updated) is when it last changed, not when it was last looked at.
+      description: The content of the Node's CalicoNodeStatus. V(null) if there is none. C(updated) is the time of the last change, not of
+        the last check.
       type: dict
       returned: always
   sample:
@@ -144,7 +146,7 @@ nodes:
         established: [192.168.4.61, 192.168.4.63]
         not_established: []
 pools:
-  description: The IPPools, with what they leave out as Calico takes it.
+  description: The IPPools, with Calico's defaults for omitted fields.
   returned: when the API server answered
   type: list
   elements: dict
@@ -159,7 +161,7 @@ pools:
       node_selector: all()
       allowed_uses: [Workload, Tunnel]
 blocks:
-  description: The blocks of addresses that nodes have, without those given up.
+  description: The address blocks of nodes, without released blocks.
   returned: when the API server answered
   type: list
   elements: dict
@@ -175,13 +177,13 @@ bgp:
   type: dict
   sample: {nodeToNodeMeshEnabled: true}
 bgp_peers:
-  description: The BGPPeers. C(is_derivable) is whether node and address alone say who has the session.
+  description: The BGPPeers. C(is_derivable) is true if node and address alone define the sessions.
   returned: when the API server answered
   type: list
   elements: dict
   sample: [{name: router, node: "", address: 192.168.4.1, is_derivable: true}]
 unknown:
-  description: What could not be read, and the permission that is missing.
+  description: What could not be read, and the missing permission.
   returned: when the API server answered
   type: list
   elements: str
@@ -190,8 +192,8 @@ unknown:
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.vmstation.cluster.plugins.module_utils._calico import survey
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster import KubernetesApi
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.kubeconfig import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api import KubernetesApi
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.kubeconfig import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cluster_diagnosis_info
-short_description: Read from the Kubernetes API what somebody who helps would ask for
+short_description: Read diagnostic information from the Kubernetes API
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Reads Nodes, Pods, events, workloads, Services, policies, volumes, the configuration of kubeadm, kubelet, kube-proxy and CoreDNS, and
-    everything of Calico, each as YAML; and the ends of the logs of the system's Pods and of those that are not well.
-    C(docs/diagnose.md) lists what it is.
-  - Secrets are never asked for. The environment of containers is read, without the values whose names or forms say that they are secret.
-  - An API server that does not answer, or refuses a list, does not make it fail. What could not be had is named with the reason.
+  - Reads Nodes, Pods, events, workloads, Services, policies, volumes and all objects of Calico, each as YAML. It also reads the ends of
+    the logs of system Pods and of Pods that are not healthy. C(docs/diagnose.md) has the full list.
+  - Secrets are never requested. Of other objects, only a list of fields is returned. Values of environment variables, commands, arguments
+    and annotations, and the data of ConfigMaps are not in it.
+  - The module does not fail if the API server does not answer or rejects a list. What could not be read is reported with the reason.
 attributes:
   platform:
     platforms: posix
@@ -30,21 +30,21 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Read what the cluster says of itself
+- name: Read diagnostic information from the cluster
   vmstation.cluster.cluster_diagnosis_info:
     kubeconfig: ~/.kube/vmstation.config
   delegate_to: localhost
   run_once: true
   register: cluster
 
-- name: Show its Pods
+- name: Show the Pods of the cluster
   ansible.builtin.debug:
     msg: "{{ (cluster.entries | selectattr('name', '==', 'pods.txt') | first).text }}"
 """
 
 RETURN = r"""
 entries:
-  description: Everything that was asked for, with the keys that M(vmstation.cluster.host_diagnosis_info) returns.
+  description: Everything that was requested, with the keys that M(vmstation.cluster.host_diagnosis_info) returns.
   returned: success
   type: list
   elements: dict
@@ -58,19 +58,18 @@ entries:
       redactions: 0
       seconds: 0.021
 api_calls:
-  description: How many requests it took.
+  description: The number of requests to the API server.
   returned: success
   type: int
   sample: 71
 """
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.vmstation.cluster.plugins.module_utils._clock import SystemClock
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.kubeconfig import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
 from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis import cluster
-from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.bounds import share
-from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.model import as_data
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.clock import SystemClock
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.kubeconfig import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.texts import TextApi
+from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.cluster_io import TextApi
+from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.model import as_data, share
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 ARGUMENTS = {

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: coredns_check
-short_description: Judge the DNS of a cluster and what it stands on against the network plan
+short_description: Check the DNS of a cluster against the network plan
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Judges from the Kubernetes API alone whether the DNS Service has the address of the plan, whether that address can be given, whether
-    kubelets tell it to Pods, and whether CoreDNS is there with the wanted Corefile, on different nodes, one of which stays awake.
-  - It does not ask DNS. M(vmstation.cluster.rollout_check) says why Pods are not ready, and M(vmstation.cluster.cluster_dns_check) asks the
-    address itself from a node.
-  - The number of requests is always the same. It changes nothing.
+  - Uses only the Kubernetes API to check that the DNS Service has the planned address, that this address can be allocated, that kubelets
+    announce it to Pods, and that CoreDNS exists with the required Corefile, on different nodes, at least one of which stays awake.
+  - It sends no DNS queries. M(vmstation.cluster.rollout_check) reports why Pods are not ready, and M(vmstation.cluster.cluster_dns_check)
+    queries the address from a node.
+  - If another installer deployed CoreDNS, such as kubespray or k3s, its DNS Service may have another name. What the roles of this
+    collection set is not checked then, which is the Corefile, the kubelets' configuration and the distribution of the Pods over nodes.
+  - This module changes nothing. The number of requests is constant, except for two requests for each of O(objects).
 attributes:
   platform:
     platforms: all
@@ -27,22 +29,34 @@ options:
     required: true
   corefile:
     description:
-      - The Corefile that must be in the ConfigMap C(kube-system/coredns). Without it, the Corefile is not judged.
+      - The Corefile that the ConfigMap C(kube-system/coredns) must contain. Without it, the Corefile is not checked.
     type: str
   sleeping:
     description:
-      - Names of the nodes that are put to sleep, whether they sleep now or not. DNS must not live on these alone.
+      - The names of the nodes that may be put to sleep, whether they are asleep now or not. DNS must not run only on these.
     type: list
     elements: str
     default: []
   deployed:
     description:
-      - Whether CoreDNS is meant to be there. With V(false) only what would be in its way is judged, before it is made.
+      - Whether CoreDNS must exist already. If V(false), only obstacles to its creation are checked.
     type: bool
     default: true
+  objects:
+    description:
+      - The objects that DNS consists of. Those that are still to be applied are returned in RV(pending). The API server compares them with
+        dry runs of server-side apply. These require the permission to patch the objects, and change nothing.
+    type: list
+    elements: dict
+    default: []
+  field_manager:
+    description:
+      - The field manager for applying O(objects).
+    type: str
+    default: vmstation.cluster
   accept:
     description:
-      - Rules whose findings you know and accept. They are left out.
+      - Rules whose findings you accept. These findings are left out of the result.
     type: list
     elements: str
     default: []
@@ -55,6 +69,8 @@ options:
       - the_dns_service_is_there
       - coredns_is_there
       - the_corefile_is_the_wanted_one
+      - the_dns_service_selects_coredns
+      - policies_let_queries_in
       - a_replica_is_ready
       - replicas_are_on_different_nodes
       - a_replica_is_where_nobody_sleeps
@@ -70,7 +86,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Judge the DNS of the cluster
+- name: Check the DNS of the cluster
   vmstation.cluster.coredns_check:
     kubeconfig: ~/.kube/vmstation.config
     plan: "{{ network_plan }}"
@@ -78,7 +94,7 @@ EXAMPLES = r"""
     sleeping: [storagenodet3500, homelab]
   delegate_to: localhost
 
-- name: Judge whether DNS can be made at the address of the plan
+- name: Check whether DNS can be created at the address of the plan
   vmstation.cluster.coredns_check:
     kubeconfig: ~/.kube/vmstation.config
     plan: "{{ network_plan }}"
@@ -88,13 +104,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 findings:
-  description: What stands against the DNS of the cluster, in the order of the rules under O(accept).
+  description: The problems of the cluster's DNS, in the order of the rules under O(accept).
   returned: when the API server answered
   type: list
   elements: dict
   contains:
     rule:
-      description: The truth that does not hold.
+      description: The rule that is violated.
       type: str
       returned: always
       sample: the_dns_service_has_the_planned_addresses
@@ -104,17 +120,17 @@ findings:
       returned: always
       sample: error
     subject:
-      description: The thing that was judged.
+      description: The object that was checked.
       type: str
       returned: always
       sample: "Service kube-system/kube-dns"
     found:
-      description: What it is.
+      description: What was found.
       type: str
       returned: always
       sample: "clusterIP 10.96.0.10"
     expected:
-      description: What it must be.
+      description: What is required.
       type: str
       returned: always
       sample: "10.233.0.3, the plan's dns_service_ip"
@@ -122,15 +138,76 @@ findings:
       description: The next step.
       type: str
       returned: always
-      sample: "Write the old address into the plan, or delete the Service, run this again, and restart all Pods."
+      sample: "Set the old address in the plan, or delete the Service, run this again, and restart all Pods."
+    hosts:
+      description:
+        - The hosts that the finding is about, two for the connection between them. Empty for the cluster, and for the host that the
+          module runs on.
+      type: list
+      elements: str
+      returned: always
+      sample: []
+looked_at:
+  description: What the check looked at, also where it found nothing.
+  returned: when the API server answered
+  type: list
+  elements: dict
+  contains:
+    subject:
+      description: The object that was checked.
+      type: str
+      returned: always
+      sample: cluster DNS
+    facts:
+      description: What was seen, in a few words.
+      type: str
+      returned: always
+      sample: "at the planned address; 2 Pods of CoreDNS ready on masternode"
+    state:
+      description: V(ok), V(asleep), or the worst severity of the findings about the object, V(warning), V(unknown) or V(error).
+      type: str
+      returned: always
+      sample: ok
+    hosts:
+      description: The hosts that it is about, as in RV(findings).
+      type: list
+      elements: str
+      returned: always
+      sample: []
+failure:
+  description: The parts of the error message, with the keys C(subject), C(found), C(expected) and C(fix).
+  returned: when the task fails before it has a result
+  type: dict
+  sample:
+    subject: kubeconfig ~/.kube/config
+    found: no file of this name that can be read
+    expected: a kubeconfig
+    fix: Name the right file.
 service_exists:
-  description: Whether there is a Service C(kube-system/kube-dns).
+  description: Whether the Service C(kube-system/kube-dns) exists.
   returned: when the API server answered
   type: bool
   sample: true
 is_deployed:
-  description: Whether there are both that Service and a Deployment C(kube-system/coredns).
+  description: Whether both this Service and the Deployment C(kube-system/coredns) exist.
   returned: when the API server answered
+  type: bool
+  sample: true
+is_rolled_out:
+  description: Whether the Deployment is rolled out, as M(vmstation.cluster.rollout_check) defines it.
+  returned: when the API server answered
+  type: bool
+  sample: true
+pending:
+  description: Those of O(objects) that do not exist or that differ, in the same order.
+  returned: when the module does not fail
+  type: list
+  elements: dict
+  sample: []
+is_as_wanted:
+  description:
+    - Whether RV(pending) is empty, the Deployment is rolled out, and no rule has a finding, including rules about existing objects.
+  returned: when the module does not fail
   type: bool
   sample: true
 replicas:
@@ -145,12 +222,12 @@ replicas:
       returned: always
       sample: coredns-6c8f4d-x2x7q
     node:
-      description: Its node, or an empty string.
+      description: The node of the Pod, or an empty string.
       type: str
       returned: always
       sample: masternode
     is_ready:
-      description: Whether it is ready.
+      description: Whether the Pod is ready.
       type: bool
       returned: always
       sample: true
@@ -164,12 +241,12 @@ api_calls:
 from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.vmstation.cluster.plugins.module_utils._dns.coredns_rules import RULES, Wanted, judge
-from ansible_collections.vmstation.cluster.plugins.module_utils._dns.coredns_state import look
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api import PreviewingApi, read_yaml
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.kubeconfig import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.objects import pending
+from ansible_collections.vmstation.cluster.plugins.module_utils._dns.coredns import RULES, Wanted, judge, look, looked_at
 from ansible_collections.vmstation.cluster.plugins.module_utils._dns.model import dns_plan
-from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_dicts, failure_message, failures
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster import KubernetesApi, read_yaml
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.kubeconfig import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
+from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_result, failure_message, failures
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 ARGUMENTS = {
@@ -178,6 +255,8 @@ ARGUMENTS = {
     "corefile": {"type": "str"},
     "sleeping": {"type": "list", "elements": "str", "default": []},
     "deployed": {"type": "bool", "default": True},
+    "objects": {"type": "list", "elements": "dict", "default": []},
+    "field_manager": {"type": "str", "default": "vmstation.cluster"},
     "accept": {"type": "list", "elements": "str", "default": [], "choices": list(RULES)},
     "fail_on": {"type": "str", "choices": ["error", "warning", "never"], "default": "error"},
 }
@@ -190,23 +269,25 @@ def main() -> None:
     params = module.params
     try:
         wanted = Wanted(dns_plan(params["plan"]), params["corefile"] or "", frozenset(params["sleeping"]))
-        cluster = KubernetesApi(params["kubeconfig"], params["context"])
+        cluster = PreviewingApi(params["kubeconfig"], params["context"])
         state = look(wanted.plan, cluster, read_yaml)
+        findings, everything = (judge(state, wanted, deployed, params["accept"]) for deployed in (params["deployed"], True))
+        result = {
+            "changed": False,
+            **as_result(findings, looked_at(state, findings)),
+            "service_exists": state.dns_service is not None,
+            "is_deployed": state.is_deployed,
+            "is_rolled_out": state.is_rolled_out,
+            "replicas": [asdict(one) for one in state.replicas],
+        }
+        failing = failures(findings, params["fail_on"])
+        if failing:
+            module.fail_json(msg=failure_message(failing), api_calls=cluster.calls, **result)
+        result["pending"] = pending(params["objects"], cluster, params["field_manager"])
     except Refusal as refusal:
-        module.fail_json(msg=str(refusal))
-    findings = judge(state, wanted, params["deployed"], params["accept"])
-    result = {
-        "changed": False,
-        "findings": as_dicts(findings),
-        "service_exists": state.dns_service is not None,
-        "is_deployed": state.is_deployed,
-        "replicas": [asdict(one) for one in state.replicas],
-        "api_calls": cluster.calls,
-    }
-    failing = failures(findings, params["fail_on"])
-    if failing:
-        module.fail_json(msg=failure_message(failing), **result)
-    module.exit_json(**result)
+        module.fail_json(**refusal.as_result())
+    is_as_wanted = state.is_rolled_out and not result["pending"] and not everything
+    module.exit_json(is_as_wanted=is_as_wanted, api_calls=cluster.calls, **result)
 
 
 if __name__ == "__main__":

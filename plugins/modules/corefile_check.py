@@ -7,17 +7,16 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: corefile_check
-short_description: Judge a Corefile before CoreDNS is given it
+short_description: Validate a Corefile before CoreDNS uses it
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Reads a Corefile as CoreDNS 1.14 does, and names what would keep CoreDNS from starting with it, with its line.
-    Such are a block that is not closed, a plugin that is unknown or stands twice, an option or argument that a plugin does not take, and a
-    zone that is served twice.
-  - Then it names what would not work in the cluster of O(plan), such as another domain, probes that nothing answers, or an upstream that
-    leads back to CoreDNS.
-  - It asks no cluster and changes nothing. Arguments are judged for the plugins cache, errors, forward, health, kubernetes, loadbalance,
-    log, loop, prometheus, ready, reload and whoami, and only the names of all others.
+  - Parses a Corefile as CoreDNS 1.14 does, and reports everything that would prevent CoreDNS from starting, with its line. Examples are an
+    unclosed block, an unknown or duplicate plugin, an option or argument that a plugin does not support, and a zone that is served twice.
+  - It also reports what would not work in the cluster of O(plan), such as a different domain, probes that get no answer, or an upstream
+    that leads back to CoreDNS.
+  - It contacts no cluster and changes nothing. Arguments are checked for the plugins cache, errors, forward, health, kubernetes,
+    loadbalance, log, loop, prometheus, ready, reload and whoami. For other plugins only the names are checked.
 attributes:
   platform:
     platforms: all
@@ -34,7 +33,7 @@ options:
     required: true
   accept:
     description:
-      - Rules whose findings you know and accept. They are left out.
+      - Rules whose findings you accept. These findings are left out of the result.
     type: list
     elements: str
     default: []
@@ -71,13 +70,13 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Judge a Corefile of our own
+- name: Validate a custom Corefile
   vmstation.cluster.corefile_check:
     corefile: "{{ lookup('file', 'Corefile') }}"
     plan: "{{ network_plan }}"
   delegate_to: localhost
 
-- name: Be strict, but for one thing that is wanted
+- name: Fail on warnings, but accept one rule
   vmstation.cluster.corefile_check:
     corefile: "{{ lookup('file', 'Corefile') }}"
     plan: "{{ network_plan }}"
@@ -88,13 +87,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 findings:
-  description: What stands against the Corefile, in the order of the rules under O(accept); if it cannot be read, why, and nothing else.
+  description: The problems of the Corefile, in the order of the rules under O(accept). If it cannot be parsed, only the reason.
   returned: when the plan was accepted
   type: list
   elements: dict
   contains:
     rule:
-      description: The truth that does not hold.
+      description: The rule that is violated.
       type: str
       returned: always
       sample: upstreams_are_not_the_cluster_itself
@@ -104,17 +103,17 @@ findings:
       returned: always
       sample: error
     subject:
-      description: The thing that was judged.
+      description: The object that was checked.
       type: str
       returned: always
       sample: "Corefile, line 13"
     found:
-      description: What it is.
+      description: What was found.
       type: str
       returned: always
       sample: "upstream 127.0.0.53: the Pod itself"
     expected:
-      description: What it must be.
+      description: What is required.
       type: str
       returned: always
       sample: "a resolver outside the cluster"
@@ -123,12 +122,56 @@ findings:
       type: str
       returned: always
       sample: "Forward to 192.168.4.1, the plan's upstream_dns."
+    hosts:
+      description:
+        - The hosts that the finding is about, two for the connection between them. Empty for the cluster, and for the host that the
+          module runs on.
+      type: list
+      elements: str
+      returned: always
+      sample: []
+looked_at:
+  description: What the check looked at, also where it found nothing.
+  returned: when the plan was accepted
+  type: list
+  elements: dict
+  contains:
+    subject:
+      description: The object that was checked.
+      type: str
+      returned: always
+      sample: Corefile
+    facts:
+      description: What was seen, in a few words.
+      type: str
+      returned: always
+      sample: "24 lines"
+    state:
+      description: V(ok), V(asleep), or the worst severity of the findings about the object, V(warning), V(unknown) or V(error).
+      type: str
+      returned: always
+      sample: ok
+    hosts:
+      description: The hosts that it is about, as in RV(findings).
+      type: list
+      elements: str
+      returned: always
+      sample: []
+failure:
+  description: The parts of the error message, with the keys C(subject), C(found), C(expected) and C(fix).
+  returned: when the task fails before it has a result
+  type: dict
+  sample:
+    subject: network_plan.dns_service_ip
+    found: none
+    expected: an address
+    fix: Set it.
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vmstation.cluster.plugins.module_utils._dns.lint import RULES, lint
+from ansible_collections.vmstation.cluster.plugins.module_utils._dns.lint import RULES, lint, looked_at
 from ansible_collections.vmstation.cluster.plugins.module_utils._dns.model import dns_plan
-from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_dicts, failure_message, failures
+from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_result, failure_message, failures
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 ARGUMENTS = {
@@ -144,8 +187,8 @@ def main() -> None:
     try:
         findings = lint(module.params["corefile"], dns_plan(module.params["plan"]), module.params["accept"])
     except Refusal as refusal:
-        module.fail_json(msg=str(refusal))
-    result = {"changed": False, "findings": as_dicts(findings)}
+        module.fail_json(**refusal.as_result())
+    result = {"changed": False, **as_result(findings, looked_at(module.params["corefile"], findings))}
     failing = failures(findings, module.params["fail_on"])
     if failing:
         module.fail_json(msg=failure_message(failing), **result)

@@ -7,25 +7,25 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: diagnosis_archive
-short_description: Write what hosts and cluster said into one archive for somebody who helps
+short_description: Write the diagnostic information of hosts and cluster into one archive
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Writes one C(.tar.gz), named after the cluster and the time in UTC, for its owner alone (mode 0600). It stands under its name when it is
-    complete and on disk, and not before.
-  - C(index.txt) in it says what is there, what was cut, what could not be had and why, and how many secrets were taken out of each file.
-    C(index.json) says the same to programs.
+  - Writes one C(.tar.gz), named after the cluster and the time in UTC, that only its owner may read (mode 0600). It gets its final name
+    only when it is complete and on disk.
+  - C(index.txt) in it lists what is included, what was truncated, what is missing and why, and how many secrets were removed from each
+    file. C(index.json) contains the same for programs.
 attributes:
   platform:
     platforms: posix
   check_mode:
     support: full
     details:
-      - It tells the name, of which the time is that of the look.
+      - It returns the file name. The time in it is the time of the task.
   diff_mode:
     support: none
     details:
-      - What it shows would be the archive.
+      - There is no diff, because it would contain the archive.
   idempotent:
     support: none
     details:
@@ -33,56 +33,56 @@ attributes:
 options:
   entries:
     description:
-      - What hosts and cluster said, as P(vmstation.cluster.diagnosis_entries#filter) collects it.
+      - The diagnostic information of hosts and cluster, as P(vmstation.cluster.diagnosis_entries#filter) collects it.
     type: list
     elements: dict
     required: true
     suboptions:
       name:
         description:
-          - The name of its file in the archive.
+          - The name of the entry's file in the archive.
         type: str
         required: true
       status:
         description:
-          - Whether it is there.
+          - Whether the entry is V(complete), V(cut) because it was too long, V(absent) on the host, V(failed), or V(asleep) like its host.
         type: str
         required: true
         choices: [complete, cut, absent, asleep, failed]
       asked:
         description:
-          - The command, path or list.
+          - The command, path or list that was read.
         type: str
         default: ""
       text:
         description:
-          - What it said, without secrets.
+          - The output or content, without secrets.
         type: str
         default: ""
       note:
         description:
-          - What was cut, and why it failed or is absent.
+          - What was truncated, or why the entry failed or is absent.
         type: str
         default: ""
       keep:
         description:
-          - Which end is kept if there is too much of it.
+          - Which end to keep if the text is too long.
         type: str
         choices: [head, tail]
         default: head
       redactions:
         description:
-          - How many secrets were taken out of it.
+          - The number of secrets that were removed from the text.
         type: int
         default: 0
       seconds:
         description:
-          - How long it took.
+          - The time in seconds that reading took.
         type: float
         default: 0
   documents:
     description:
-      - Data that the controller has, by name, such as the network plan. Each becomes a JSON file, without secrets.
+      - Data of the controller, by name, such as the network plan. Each becomes a JSON file, without secrets.
     type: dict
     default: {}
   cluster:
@@ -92,17 +92,18 @@ options:
     default: cluster
   directory:
     description:
-      - Where to write the archive. The directory must exist.
+      - The directory for the archive. It must exist.
     type: path
     required: true
   maximum_size:
     description:
-      - How much all texts may have together before they are compressed, in bytes or such as V(20MiB). The longest are cut first.
+      - The maximum size of all texts together before compression, in bytes or with a unit such as V(20MiB). The longest texts are truncated
+        first.
     type: str
     default: 20MiB
 notes:
-  - Ansible writes the options of every module to the system's log. Give the task the variable C(ansible_no_target_syslog), as it is as long
-    as the archive.
+  - Ansible writes the options of every module to the system log. Set the variable C(ansible_no_target_syslog) for the task, because its
+    options are as long as the archive.
 seealso:
   - module: vmstation.cluster.host_diagnosis_info
   - module: vmstation.cluster.cluster_diagnosis_info
@@ -124,17 +125,17 @@ EXAMPLES = r"""
 
 RETURN = r"""
 path:
-  description: The archive.
+  description: The path of the archive.
   returned: success
   type: str
   sample: /home/me/vmstation-diagnosis-20261125T233000Z.tar.gz
 size:
-  description: Its size in bytes. V(0) in check mode.
+  description: The size of the archive in bytes. V(0) in check mode.
   returned: success
   type: int
   sample: 197734
 lines:
-  description: Where it is and how large, and what could not be had, as lines of text.
+  description: The path and the size of the archive, and what is missing, as lines of text.
   returned: success
   type: list
   elements: str
@@ -145,9 +146,9 @@ lines:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.archiving import archive, order
+from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.archive import archive, order
 from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.model import ENTRY_ARGUMENTS
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.archives import LocalArchives
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.directories import LocalArchives
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 ARGUMENTS = {
@@ -165,7 +166,7 @@ def main() -> None:
         done = archive(order(module.params), LocalArchives(), check_mode=module.check_mode)
     except Refusal as refusal:
         module.fail_json(msg=str(refusal))
-    # Ansible would return the options besides, and with them all that is in the archive
+    # otherwise Ansible returns the options too, which contain everything in the archive
     module.exit_json(changed=True, path=done.path, size=done.size, lines=done.lines, invocation={})
 
 

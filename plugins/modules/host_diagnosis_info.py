@@ -7,21 +7,21 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: host_diagnosis_info
-short_description: Read from a host what somebody who helps would ask for
+short_description: Read diagnostic information from a host
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Reads the state of the system, its network, every firewall's rules, the container runtime, kubelet, and the ends of their logs, several
-    at a time. C(docs/diagnose.md) lists what it is.
-  - It works on a host that is broken or half installed. A program that is not installed, or does not answer, is named as such.
-  - It changes nothing and leaves nothing on the host.
+  - Reads the state of the system, its network, the rules of every firewall, the container runtime, kubelet, and the ends of their logs,
+    several at a time. C(docs/diagnose.md) has the full list.
+  - It works on a host that is broken or partly installed. A program that is not installed or does not answer is reported as such.
+  - This module changes nothing, and leaves no files on the host.
 attributes:
   platform:
     platforms: linux
 options:
   shared_by:
     description:
-      - How many hosts share O(maximum_size).
+      - The number of hosts that share O(maximum_size).
     type: int
     default: 1
 seealso:
@@ -34,54 +34,54 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Read what the host says of itself
+- name: Read diagnostic information from the host
   vmstation.cluster.host_diagnosis_info:
     maximum_size: 4MiB
   become: true
   register: host
 
-- name: Show its routes
+- name: Show the routes of the host
   ansible.builtin.debug:
     msg: "{{ (host.entries | selectattr('name', '==', 'network/routes.txt') | first).text }}"
 """
 
 RETURN = r"""
 entries:
-  description: Everything that was asked for.
+  description: Everything that was requested.
   returned: success
   type: list
   elements: dict
   contains:
     name:
-      description: The name of its file, as an archive has it.
+      description: The name of the entry's file in an archive.
       type: str
       returned: always
     status:
-      description: V(complete), V(cut) if only a part is kept, V(absent) if there is no such program or file, or V(failed).
+      description: V(complete), V(cut) if only a part was kept, V(absent) if the program or file does not exist, or V(failed).
       type: str
       returned: always
     asked:
-      description: The command, or the path.
+      description: The command or path that was read.
       type: str
       returned: always
     text:
-      description: What it said, without secrets.
+      description: The output or content, without secrets.
       type: str
       returned: always
     note:
-      description: What was cut, and why it failed or is absent.
+      description: What was truncated, or why the entry failed or is absent.
       type: str
       returned: always
     keep:
-      description: Which end is kept if there is too much of it, V(head) or V(tail).
+      description: Which end to keep if the text is too long, V(head) or V(tail).
       type: str
       returned: always
     redactions:
-      description: How many secrets were taken out of it.
+      description: The number of secrets that were removed from the text.
       type: int
       returned: always
     seconds:
-      description: How long it took.
+      description: The time in seconds that reading took.
       type: float
       returned: always
   sample:
@@ -96,10 +96,10 @@ entries:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.vmstation.cluster.plugins.module_utils._clock import SystemClock
 from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis import host
-from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.bounds import share
-from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.model import as_data
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.readings import LocalReader
+from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.host_io import LocalReader
+from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.model import as_data, share
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 ARGUMENTS = {
@@ -113,7 +113,7 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
         room = share(module.params["maximum_size"], module.params["shared_by"])
-        entries = host.look(LocalReader(), room, module.params["timeout"])
+        entries = host.look(LocalReader(), SystemClock(), room, module.params["timeout"])
     except Refusal as refusal:
         module.fail_json(msg=str(refusal))
     module.exit_json(changed=False, entries=as_data(entries))

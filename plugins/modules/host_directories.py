@@ -7,13 +7,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: host_directories
-short_description: Create missing directories, and change no owner or mode of existing ones
+short_description: Create missing directories without changing the owner or mode of existing ones
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Creates directories with an owner and a mode. A directory that exists keeps its own, as it may be C(/etc) or a file system of yours.
-  - The data directory of a program must belong to that program. With O(directories[].for_owner), an existing directory that is empty is
-    given the owner and the mode, and one of that owner stays as it is. C(lost+found) does not count. Any other directory is an error.
+  - Creates directories with an owner and a mode. An existing directory keeps its owner and mode, because it may be C(/etc) or your own file
+    system.
+  - The data directory of a program must belong to that program. With O(directories[].for_owner), an existing empty directory gets the owner
+    and the mode, and a directory that already has the owner is not changed. C(lost+found) is ignored. Any other directory is an error.
   - All directories are checked before the first one is created.
 options:
   directories:
@@ -25,21 +26,21 @@ options:
     suboptions:
       path:
         description:
-          - The directory. Missing parent directories are created with the mode that the umask leaves.
+          - The path of the directory. Missing parent directories are created with the default mode of the umask.
         type: path
         required: true
       mode:
         description:
-          - Its mode, in octal.
+          - The mode of the directory, in octal.
         type: str
         default: "0755"
       owner:
         description:
-          - The numeric ID of its user. Without it, the user who runs the module.
+          - The numeric ID of the owner. Without it, the user who runs the module.
         type: int
       group:
         description:
-          - The numeric ID of its group. Without it, the group of the user who runs the module.
+          - The numeric ID of the group. Without it, the group of the user who runs the module.
         type: int
       for_owner:
         description:
@@ -48,7 +49,7 @@ options:
         default: false
   timeout:
     description:
-      - How many seconds a file system may take to answer.
+      - The maximum time in seconds for a file system to answer.
     type: float
     default: 10
 extends_documentation_fragment:
@@ -59,7 +60,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Make the directories of what Grafana keeps
+- name: Create the data directory of Grafana
   vmstation.cluster.host_directories:
     directories:
       - path: /srv/monitoring
@@ -69,25 +70,24 @@ EXAMPLES = r"""
 
 RETURN = r"""
 directories:
-  description: Each directory and what was done about it.
+  description: The directories and what was done with each.
   returned: success
   type: list
   elements: dict
   sample: [{path: /srv/monitoring, step: keep}, {path: /srv/monitoring/grafana, step: create}]
   contains:
     path:
-      description: The directory.
+      description: The path of the directory.
       type: str
     step:
-      description: V(create), V(claim) for an empty one that was given owner and mode, or V(keep).
+      description: V(create), V(claim) if an empty directory got owner and mode, or V(keep).
       type: str
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.storage import LocalDirectoryMaker, LocalStorage
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
-from ansible_collections.vmstation.cluster.plugins.module_utils._storage.making import carry_out, plan, read_wishes
-from ansible_collections.vmstation.cluster.plugins.module_utils._storage.model import seconds
+from ansible_collections.vmstation.cluster.plugins.module_utils._storage.io import LocalDirectoryMaker, LocalStorage
+from ansible_collections.vmstation.cluster.plugins.module_utils._storage.judge import carry_out, plan, read_wishes, seconds
 
 DIRECTORY = {
     "path": {"type": "path", "required": True},

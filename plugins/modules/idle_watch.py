@@ -7,22 +7,23 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: idle_watch
-short_description: Let the control plane suspend workers that nobody uses, and wake those that somebody asks for
+short_description: Suspend idle workers and wake them on demand from the control plane
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Puts a program and a systemd timer onto a control plane host. Once a minute it looks at the workers of O(workers), cordons, drains and
-    suspends one that nobody has used for O(minutes), and wakes one by magic packets when a packet arrives for a NodePort that only a
-    workload of that worker could answer.
-  - It asks workers over SSH, with a key pair of its own that is made once on this host and never leaves it. M(vmstation.cluster.idle_guard)
-    lets that key do two things there and nothing else.
-  - It keeps hands off while this host or the worker has an SSH connection or a login session, and while a TCP connection reaches the worker
-    or one of its Pods from outside. A node that it has not cordoned itself it neither wakes nor lets take Pods.
-  - What it decides, and why, it writes to the journal of C(vmstation-idle-watch.service).
+  - Installs a program and a systemd timer on a control plane host. Once a minute it checks the workers in O(workers). It cordons, drains
+    and suspends a worker that has been idle for O(minutes), and wakes a worker with magic packets when a packet arrives for a NodePort
+    whose Pods can run only on that worker.
+  - It queries workers over SSH with its own key pair, which is created on this host. The private key never leaves the host.
+    M(vmstation.cluster.idle_guard) restricts the key to two commands on the worker.
+  - It suspends no worker while this host or the worker has an SSH connection or a login session, or while the worker or one of its Pods has
+    a TCP connection from outside. It never wakes or uncordons a node that it did not cordon itself.
+  - Its decisions and their reasons are in the journal of C(vmstation-idle-watch.service).
 options:
   state:
     description:
-      - V(absent) removes all of it, the key pair too. Nodes that sleep stay asleep and cordoned; playbooks/wake.yml wakes them.
+      - V(present) installs the watch. V(absent) removes everything, including the key pair. Nodes that are asleep stay asleep and cordoned.
+        playbooks/wake.yml wakes them.
     type: str
     choices: [present, absent]
     default: present
@@ -35,62 +36,62 @@ options:
     suboptions:
       name:
         description:
-          - The host's name, which is the node's.
+          - The name of the host, which is also the name of its node.
         type: str
         required: true
       mac:
         description:
-          - The MAC address that wakes it.
+          - The MAC address that magic packets are sent to.
         type: str
         required: true
       address:
         description:
-          - The address of its SSH server, IPv4 or IPv6.
+          - The address of the worker's SSH server, IPv4 or IPv6.
         type: str
         required: true
       port:
         description:
-          - The port of its SSH server.
+          - The port of the worker's SSH server.
         type: int
         default: 22
       host_keys:
         description:
-          - Its public host keys, each as C(ssh-ed25519 AAAA...). No other is accepted.
-          - Of a host without, as of one that nobody could ask because it sleeps, those stay that are known here. One that is not known is
-            left alone.
+          - The public host keys of the worker, each as C(ssh-ed25519 AAAA...). No other key is accepted.
+          - If the list is empty, for example because the host is asleep, the known keys of the last run are kept. A host without known keys
+            is skipped.
         type: list
         elements: str
         default: []
   broadcast:
     description:
-      - The IPv4 broadcast address that magic packets go to. Required with O(state=present).
+      - The IPv4 broadcast address that magic packets are sent to. Required with O(state=present).
     type: str
   minutes:
     description:
-      - For how many minutes nobody may have used a worker before it is put to sleep.
+      - The number of minutes that a worker must be idle before it is put to sleep.
     type: float
     default: 30
   load:
     description:
-      - The load average of five minutes, of the whole host, above which a worker is busy. A node that only runs kubelet, Calico and what
-        monitors it has 0.1 to 0.4; one program that works all the time adds 1, however many processors there are.
+      - The five-minute load average of the host above which a worker is busy. A node that only runs kubelet, Calico and monitoring agents
+        has a load of 0.1 to 0.4. Each program that is always running adds 1, whatever the number of processors.
     type: float
     default: 0.75
   asking_namespaces:
     description:
-      - Namespaces whose Pods ask all others by themselves. A connection from one of them is nobody who uses a worker.
+      - Namespaces whose Pods connect to all others on their own. A connection from one of them does not count as use of a worker.
     type: list
     elements: str
     default: [kube-system, monitoring]
   may_stop:
     description:
-      - Workloads that may stop while their worker sleeps, as O(vmstation.cluster.node_sleep_check#module:may_stop) takes them.
+      - Workloads that may stop while their worker is asleep, in the form of O(vmstation.cluster.node_sleep_check#module:may_stop).
     type: list
     elements: str
     default: []
   timeout:
     description:
-      - Seconds for each of a drain, a host that goes down, one that comes up, and its node.
+      - The maximum time in seconds for each of these steps, to drain a node, to shut its host down, to start it, and to wait for its node.
     type: int
     default: 300
 requirements:
@@ -105,7 +106,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Suspend homelab while nobody uses it
+- name: Suspend homelab while it is idle
   vmstation.cluster.idle_watch:
     workers:
       - name: homelab
@@ -116,7 +117,7 @@ EXAMPLES = r"""
   become: true
   register: watch
 
-- name: Take it back
+- name: Remove the idle watch
   vmstation.cluster.idle_watch:
     state: absent
   become: true
@@ -124,15 +125,15 @@ EXAMPLES = r"""
 
 RETURN = r"""
 public_key:
-  description: The public half of the watch's key pair. Empty if there is none, as in check mode before it is made.
+  description: The public key of the watch. Empty if there is none, for example in check mode before it is created.
   returned: success
   type: str
   sample: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOlbmsGDm0cMrVHBrZVZ0kAzGpDIv1n2Jmtp0GuQpvf vmstation-idle-watch
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.vmstation.cluster.plugins.module_utils._idle.files import ensure_watch
 from ansible_collections.vmstation.cluster.plugins.module_utils._idle.host import WATCH_ENTRY, this_host
-from ansible_collections.vmstation.cluster.plugins.module_utils._idle.watch_files import ensure
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 WORKER = {
@@ -157,7 +158,7 @@ ARGUMENTS = {
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, required_if=[("state", "present", ["broadcast"])], supports_check_mode=True)
     try:
-        result = ensure(this_host(), module.params, WATCH_ENTRY, check_mode=module.check_mode)
+        result = ensure_watch(this_host(), module.params, WATCH_ENTRY, check_mode=module.check_mode)
     except Refusal as refusal:
         module.fail_json(msg=str(refusal))
     module.exit_json(**result)

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: installation_source_check
-short_description: Judge where Kubernetes is installed from, before any host is touched
+short_description: Check the installation source of Kubernetes before any host is changed
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Judges an installation source on the controller, and returns what roles need of it. All problems are named in one run.
-  - A source is either the community's package repository or a directory with programs, image archives, Calico's manifest and their
-    checksums, for hosts without a network. The documentation's page on installation sources shows how to make such a directory.
-  - All files of a directory are read once and compared with their checksums, and every archive is looked into.
+  - Checks an installation source on the controller, and returns what roles need from it. All problems are reported in one run.
+  - A source is either the community's package repository, or a directory with programs, image archives, Calico's manifest and their
+    checksums, for hosts without internet access. The documentation page on installation sources describes how to create such a directory.
+  - All files of a directory are read once and compared with their checksums, and every archive is inspected.
 attributes:
   platform:
     platforms: posix
@@ -22,24 +22,24 @@ options:
   source:
     description:
       - C(kind) is V(packages) or V(directory).
-      - With V(packages), C(repository) and C(key_url) may name another repository, as URLs in which C({minor}) and C({format}) stand for
-        the minor version and V(deb) or V(rpm), and C(key_fingerprint) the fingerprint of its key.
+      - With V(packages), C(repository) and C(key_url) may name a different repository, as URLs. C({minor}) and C({format}) in them are
+        replaced by the minor version and V(deb) or V(rpm). C(key_fingerprint) is the fingerprint of its key.
       - With V(directory), C(path) is an absolute path on the controller.
     type: dict
     required: true
   kubernetes_version:
     description:
-      - The minor version that the network plan asks for.
+      - The minor version of Kubernetes in the network plan.
     type: str
     required: true
   release:
     description:
-      - The release that is pinned. A directory without it is judged against O(kubernetes_version) alone.
+      - The pinned release. Without it, a directory is checked only against O(kubernetes_version).
     type: str
     default: ""
   pause_image:
     description:
-      - The image that containerd is configured to start pods with. Empty means that it is not judged.
+      - The pause image in the configuration of containerd. If empty, it is not checked.
     type: str
     default: ""
 seealso:
@@ -51,7 +51,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Judge a directory on the controller
+- name: Check a directory on the controller
   vmstation.cluster.installation_source_check:
     source:
       kind: directory
@@ -62,7 +62,7 @@ EXAMPLES = r"""
   run_once: true
   register: source
 
-- name: Judge a mirror of the community's packages
+- name: Check a mirror of the community's packages
   vmstation.cluster.installation_source_check:
     source:
       kind: packages
@@ -76,33 +76,33 @@ EXAMPLES = r"""
 
 RETURN = r"""
 findings:
-  description: What stands against the source.
+  description: The problems of the source.
   returned: always
   type: list
   elements: dict
   contains:
     rule:
-      description: The truth that does not hold.
+      description: The rule that is violated.
       type: str
       returned: always
       sample: files_match_their_checksums
     severity:
-      description: C(error), C(warning) or C(info).
+      description: C(error), C(warning) or C(info), or C(unknown) if the directory could not be read, which also fails the task.
       type: str
       returned: always
       sample: error
     subject:
-      description: The thing that was judged.
+      description: The object that was checked.
       type: str
       returned: always
       sample: /srv/kubernetes-1.36.4/bin/kubelet
     found:
-      description: What it is.
+      description: What was found.
       type: str
       returned: always
       sample: sha256 6a09e667bb67ae853c6ef372a54ff53a510e527f9b05688c1f83d9ab5be0cd19
     expected:
-      description: What it must be.
+      description: What is required.
       type: str
       returned: always
       sample: sha256 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855, as in SHA256SUMS
@@ -110,10 +110,45 @@ findings:
       description: The next step.
       type: str
       returned: always
-      sample: Copy the file again; if it was changed on purpose, write its checksum anew where that was done.
+      sample: Copy the file again; if it was changed on purpose, update its checksum where that was done.
+    hosts:
+      description:
+        - The hosts that the finding is about, two for the connection between them. Empty for the cluster, and for the host that the
+          module runs on.
+      type: list
+      elements: str
+      returned: always
+      sample: []
+looked_at:
+  description: What the check looked at, also where it found nothing.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    subject:
+      description: The object that was checked.
+      type: str
+      returned: always
+      sample: installation source
+    facts:
+      description: What was seen, in a few words.
+      type: str
+      returned: always
+      sample: "packages, Kubernetes 1.36.4"
+    state:
+      description: V(ok), V(asleep), or the worst severity of the findings about the object, V(warning), V(unknown) or V(error).
+      type: str
+      returned: always
+      sample: ok
+    hosts:
+      description: The hosts that it is about, as in RV(findings).
+      type: list
+      elements: str
+      returned: always
+      sample: []
 installation:
-  description: What roles need of the source.
-  returned: when there is no finding of severity C(error)
+  description: What roles need from the source.
+  returned: when there is no finding of severity C(error) or C(unknown)
   type: dict
   contains:
     kind:
@@ -122,7 +157,7 @@ installation:
       returned: always
       sample: directory
     kubernetes:
-      description: The release.
+      description: The release of Kubernetes.
       type: str
       returned: always
       sample: 1.36.4
@@ -135,7 +170,7 @@ installation:
           url: https://pkgs.k8s.io/core:/stable:/v1.36/deb/
           key_url: https://pkgs.k8s.io/core:/stable:/v1.36/deb/Release.key
     key_fingerprint:
-      description: The fingerprint of that key, without spaces.
+      description: The fingerprint of the repository's key, without spaces.
       type: str
       returned: with the kind packages
       sample: DE15B14486CD377B9E876E1A234654DA9A296436
@@ -146,7 +181,7 @@ installation:
       returned: with the kind packages
       sample: [kubeadm, kubelet, kubectl]
     architecture:
-      description: What processors the programs are for.
+      description: The processor architecture of the programs.
       type: str
       returned: with the kind directory
       sample: amd64
@@ -165,12 +200,12 @@ installation:
           path: /srv/kubernetes-1.36.4/bin/kubeadm
           sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
     image_directory:
-      description: Where on the controller the archives are.
+      description: The directory on the controller that contains the image archives.
       type: str
       returned: with the kind directory
       sample: /srv/kubernetes-1.36.4/images
     images:
-      description: Under C(control_plane) and C(worker) the images of these hosts, as M(vmstation.cluster.container_images) takes them.
+      description: The images of each role under C(control_plane) and C(worker), as M(vmstation.cluster.container_images) takes them.
       type: dict
       returned: with the kind directory
       sample:
@@ -188,10 +223,10 @@ installation:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_dicts, failure_message, failures
+from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_result, failure_message, failures
 from ansible_collections.vmstation.cluster.plugins.module_utils._installation.check import judge
+from ansible_collections.vmstation.cluster.plugins.module_utils._installation.io import LocalDirectory
 from ansible_collections.vmstation.cluster.plugins.module_utils._installation.model import Expected
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.source_directory import LocalDirectory
 
 ARGUMENTS = {
     "source": {"type": "dict", "required": True},
@@ -206,10 +241,13 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     expected = Expected(*(module.params[key] for key in ("kubernetes_version", "release", "pause_image")))
     verdict = judge(module.params["source"], expected, LocalDirectory)
-    result = {"changed": False, "findings": as_dicts(verdict.findings)}
+    result = {"changed": False, **as_result(verdict.findings, verdict.looked_at)}
     if verdict.installation:
         result["installation"] = verdict.installation.as_dict()
     failing = failures(verdict.findings, module.params["fail_on"])
+    if not verdict.installation and module.params["fail_on"] != "never":
+        # a source that could not be read is unknown, and installs nothing
+        failing = failing or verdict.findings
     if failing:
         module.fail_json(msg=failure_message(failing), **result)
     module.exit_json(**result)

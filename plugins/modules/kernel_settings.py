@@ -7,29 +7,29 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kernel_settings
-short_description: Put kernel settings in force, now and at every boot, and take them back
+short_description: Apply kernel settings now and at every boot, and restore the former ones
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Writes a file of C(sysctl.d) and puts its settings in force, the whole set in one call.
-  - The first run records beside the file what the settings were, and what those were that kubelet, kube-proxy and the kernel itself change
-    while a cluster runs. With O(state=absent), all of them become that again, and the file goes.
-  - M(ansible.posix.sysctl) sets one setting in a call and does not know what it was.
+  - Writes a C(sysctl.d) file and applies its settings, the whole set in one call.
+  - The first run records the former values beside the file, including those of settings that kubelet, kube-proxy and the kernel change
+    while a cluster runs. O(state=absent) restores all of them and removes the file.
+  - In contrast, M(ansible.posix.sysctl) sets one setting in a call and does not record the former value.
 options:
   path:
     description:
-      - The file. Of all files in C(/etc/sysctl.d), the last one that has a setting wins at boot.
-      - The record has the same name with C(.former) behind it.
+      - The path of the file. If several files in C(/etc/sysctl.d) contain a setting, the last file is used at boot.
+      - The record has the same name with the suffix C(.former).
     type: path
     required: true
   settings:
     description:
-      - The value of each setting by its name, as sysctl(8) writes them.
-      - Required with O(state=present). A setting that the kernel does not have is an error, as its kernel module is not loaded then.
+      - The value of each setting by its name, as in sysctl(8).
+      - Required with O(state=present). A setting that the kernel does not have is an error, because its kernel module is not loaded.
     type: dict
   state:
     description:
-      - V(absent) gives all settings of the record their former values and removes both files.
+      - V(present) applies the settings. V(absent) restores the recorded former values and removes both files.
     type: str
     choices: [present, absent]
     default: present
@@ -41,7 +41,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Let the kernel forward packets
+- name: Enable IP forwarding
   vmstation.cluster.kernel_settings:
     path: /etc/sysctl.d/99-vmstation-kubernetes.conf
     settings:
@@ -49,7 +49,7 @@ EXAMPLES = r"""
       net.bridge.bridge-nf-call-iptables: 1
   become: true
 
-- name: Give the kernel its former settings
+- name: Restore the former kernel settings
   vmstation.cluster.kernel_settings:
     path: /etc/sysctl.d/99-vmstation-kubernetes.conf
     state: absent
@@ -58,13 +58,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: A line for each setting that changed, or would.
+  description: One line for each setting that changed, or would change in check mode.
   returned: success
   type: list
   elements: str
   sample: ["net.ipv4.ip_forward: 0 -> 1"]
 files:
-  description: The files that were written or removed, or would be.
+  description: The files that were written or removed, or would be in check mode.
   returned: success
   type: list
   elements: str
@@ -72,8 +72,8 @@ files:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.files import read_text, replace_all, sweep
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.kernel import LocalKernel
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.files import read_text, replace_all, sweep
+from ansible_collections.vmstation.cluster.plugins.module_utils._kernel.io import LocalKernel
 from ansible_collections.vmstation.cluster.plugins.module_utils._kernel.settings import carry_out, plan, read_wish
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: network_plan_check
-short_description: Judge a network plan and its hosts before any host is touched
+short_description: Validate a network plan and its hosts before any host is changed
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Reads the one network plan of a cluster and its hosts, and reports every problem of them in one run, each with its fix.
-  - Finds ranges that overlap, addresses that cannot be, a pod network that is too small for the nodes, NodePorts that collide, and
-    declared ports that are stale or missing.
-  - Says what follows from the plan, the ports of each role with their reasons foremost.
-  - It reads nothing but its options. Run it once, on the controller.
+  - Validates the network plan of a cluster and its hosts, and reports all problems in one run, each with a fix.
+  - Finds ranges that overlap, invalid addresses, a pod network that is too small for the nodes, ports that collide, and declared ports that
+    are outdated or missing.
+  - Returns the values that follow from the plan, such as the ports of each role with their reasons.
+  - Reads nothing but its options. Run it once, on the controller.
 extends_documentation_fragment:
   - vmstation.cluster.attributes
   - vmstation.cluster.findings
@@ -23,30 +23,30 @@ attributes:
   check_mode:
     support: full
     details:
-      - It never changes anything.
+      - This module changes nothing.
   diff_mode:
     support: none
     details:
-      - There is no change to show.
+      - This module changes nothing.
   idempotent:
     support: full
     details:
-      - The same options give the same findings, and never a change.
+      - The same options give the same findings. This module changes nothing.
   platform:
     platforms: all
 options:
   plan:
     description:
       - The network plan, a mapping. Its keys are described in C(docs/network-plan.md).
-      - A value of any other shape is reported as a finding.
+      - A value that is not a mapping is reported as a finding.
     type: raw
     required: true
   hosts:
     description:
-      - The hosts of the cluster, a list of mappings with the keys C(name), C(address), C(role) (V(control_plane) or V(worker)), C(mac)
-        and C(sleeps). C(mac) is needed of hosts with C(sleeps=true) only. C(address) may be a list of an IPv4 and an IPv6 address.
-      - The filter P(vmstation.cluster.cluster_hosts#filter) makes it from the inventory.
-      - Without it, the plan alone is judged.
+      - The hosts of the cluster, a list of mappings with the keys C(name), C(address), C(role) (V(control_plane) or V(worker)), C(mac) and
+        C(sleeps). C(mac) is required only for hosts with C(sleeps=true). C(address) may be a list of an IPv4 and an IPv6 address.
+      - The filter P(vmstation.cluster.cluster_hosts#filter) creates this list from the inventory.
+      - Without it, only the plan is validated.
     type: raw
 seealso:
   - plugin: vmstation.cluster.network_plan_ports
@@ -57,7 +57,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Prove the plan before any host is touched
+- name: Validate the plan before any host is changed
   vmstation.cluster.network_plan_check:
     plan: "{{ network_plan }}"
     hosts: "{{ hostvars | vmstation.cluster.cluster_hosts(groups) }}"
@@ -65,11 +65,11 @@ EXAMPLES = r"""
   run_once: true
   register: network
 
-- name: Show what is open on a worker, and why
+- name: Show the open ports of a worker and their reasons
   ansible.builtin.debug:
     var: network.derived.ports.worker
 
-- name: Judge a plan alone, and accept no warning
+- name: Validate only a plan, and fail on warnings
   vmstation.cluster.network_plan_check:
     plan:
       node_cidr: 192.168.4.0/24
@@ -91,7 +91,7 @@ findings:
   elements: dict
   contains:
     rule:
-      description: The truth that does not hold. C(docs/network-plan.md) lists them all.
+      description: The rule that is violated. C(docs/network-plan.md) lists all rules.
       type: str
       sample: pods_are_apart_from_services
     severity:
@@ -99,28 +99,63 @@ findings:
       type: str
       sample: error
     subject:
-      description: The thing that was judged.
+      description: The object that was checked.
       type: str
       sample: network_plan.pod_cidr
     found:
-      description: What it is.
+      description: What was found.
       type: str
       sample: 10.100.0.0/16, which lies inside service_cidr 10.96.0.0/12
     expected:
-      description: What it must be.
+      description: What is required.
       type: str
-      sample: a network apart from service_cidr
+      sample: a network that does not overlap service_cidr
     fix:
       description: The next step.
       type: str
       sample: Move pod_cidr, for example to 10.244.0.0/16.
+    hosts:
+      description:
+        - The hosts that the finding is about, two for the connection between them. Empty for the cluster, and for the host that the
+          module runs on.
+      type: list
+      elements: str
+      returned: always
+      sample: []
+looked_at:
+  description: What the check looked at, also where it found nothing.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    subject:
+      description: The object that was checked.
+      type: str
+      returned: always
+      sample: network plan
+    facts:
+      description: What was seen, in a few words.
+      type: str
+      returned: always
+      sample: "no contradiction; 13 open ports for a control plane, 9 open ports for a worker"
+    state:
+      description: V(ok), V(asleep), or the worst severity of the findings about the object, V(warning), V(unknown) or V(error).
+      type: str
+      returned: always
+      sample: ok
+    hosts:
+      description: The hosts that it is about, as in RV(findings).
+      type: list
+      elements: str
+      returned: always
+      sample: []
 derived:
-  description: What follows from the plan. What the plan does not say, or not well, is null or empty.
+  description: The values that follow from the plan. A value that cannot be derived is null or empty.
   returned: always
   type: dict
   contains:
     broadcast:
-      description: Where magic packets go, the broadcast address of the IPv4 node network.
+      description: The broadcast address of the IPv4 node network, which magic packets are sent to.
       type: str
       sample: 192.168.4.255
     gateway:
@@ -129,12 +164,12 @@ derived:
       elements: str
       sample: [192.168.4.1]
     upstream_dns:
-      description: Whom the cluster's DNS asks for names outside the cluster.
+      description: The DNS servers that the cluster's DNS asks for names outside the cluster.
       type: list
       elements: str
       sample: [192.168.4.1]
     trusted:
-      description: The pod networks, which the hosts' firewalls let pass.
+      description: The pod networks, whose traffic the hosts' firewalls accept.
       type: list
       elements: str
       sample: [10.244.0.0/16]
@@ -144,7 +179,7 @@ derived:
       elements: str
       sample: [10.96.0.0/12]
     extra_service_cidrs:
-      description: Ranges that the cluster needs as ServiceCIDR objects, because the DNS address lies outside the service networks.
+      description: The ranges that the cluster needs as ServiceCIDR objects, because the DNS address is outside the service networks.
       type: list
       elements: str
       sample: [10.233.0.0/24]
@@ -158,15 +193,15 @@ derived:
       type: str
       sample: cluster.local
     api_server_address:
-      description: The address that the Service C(kubernetes) takes, the first of the primary service network.
+      description: The address of the Service C(kubernetes), the first address of the primary service network.
       type: str
       sample: 10.96.0.1
     mtu:
-      description: The MTU of pods on an Ethernet of 1500 bytes, the smallest of all pools.
+      description: The MTU of pods on an Ethernet with an MTU of 1500 bytes, the smallest of all pools.
       type: int
       sample: 1480
     capacity:
-      description: The Calico pools and what they hold.
+      description: The Calico pools and their capacity.
       type: list
       elements: dict
       contains:
@@ -187,19 +222,21 @@ derived:
           type: int
           sample: 64
         nodes:
-          description: The number of hosts that were given, or null.
+          description: The number of given hosts, or null without O(hosts).
           type: int
           sample: 3
         encapsulation:
-          description: How packets of this pool travel between nodes.
+          description: The encapsulation of this pool's traffic between nodes.
           type: str
           sample: IPIP
         mtu:
-          description: The MTU of pods of this pool on an Ethernet of 1500 bytes.
+          description: The MTU of the pods of this pool on an Ethernet with an MTU of 1500 bytes.
           type: int
           sample: 1480
     ports:
-      description: The ports that each role needs, in the keys C(control_plane) and C(worker), each a list.
+      description:
+        - The ports that each role needs, in the keys C(control_plane) and C(worker), each a list. Those of C(extra_ports) come last, and
+          their C(document) is their place in the plan.
       type: dict
       sample:
         worker:
@@ -213,7 +250,7 @@ derived:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_dicts, failure_message, failures
+from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_result, failure_message, failures
 from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.check import judge
 
 ARGUMENTS = {
@@ -226,7 +263,7 @@ ARGUMENTS = {
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     verdict = judge(module.params["plan"], module.params["hosts"])
-    result = {"changed": False, "findings": as_dicts(verdict.findings), "derived": verdict.derived}
+    result = {"changed": False, **as_result(verdict.findings, verdict.looked_at), "derived": verdict.derived}
     failing = failures(verdict.findings, module.params["fail_on"])
     if failing:
         module.fail_json(msg=failure_message(failing), **result)

@@ -7,40 +7,40 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: nic_wake_on_lan
-short_description: Let a magic packet wake this host, now and after every boot
+short_description: Configure Wake-on-LAN on this host, now and after every boot
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Reads with C(ethtool) whether a network card can wake its host on a magic packet and whether it is set to do so, sets it, and makes it
-    last. Most drivers forget the setting at boot, and then the host sleeps once and wakes no more.
-  - Where NetworkManager manages the interface, the active connection's property C(802-3-ethernet.wake-on-lan) holds the setting. The
-    connection is not restarted.
-  - Elsewhere a systemd C(.link) file holds it, C(/etc/systemd/network/50-wake-INTERFACE.link). Only one C(.link) file is applied to an
-    interface (systemd.link(5)), so it repeats the C([Link]) settings of the shipped file that it takes the place of, and the interface
-    keeps its name. Where a C(.link) file of the administrator is applied to the interface, that file stays and gets a drop-in.
-  - An interface that cannot wake its host, such as one of a container or a virtual machine, is a finding of severity C(warning) and is left
-    alone.
+  - Reads with C(ethtool) whether a network card supports waking on a magic packet and whether this is enabled, enables it, and makes the
+    setting persistent. Most drivers reset the setting at boot, so that the host could be woken only once.
+  - If NetworkManager manages the interface, the setting is stored in the property C(802-3-ethernet.wake-on-lan) of the active connection.
+    The connection is not restarted.
+  - Otherwise it is stored in the systemd C(.link) file C(/etc/systemd/network/50-wake-INTERFACE.link). systemd applies only one C(.link)
+    file to an interface (systemd.link(5)), so this file repeats the C([Link]) settings of the shipped file that it replaces, and the
+    interface keeps its name. If a custom C(.link) file applies to the interface, that file is kept and gets a drop-in.
+  - An interface that does not support waking, such as one of a container or a virtual machine, is a finding of severity C(warning) and is
+    skipped.
 options:
   mac:
     description:
-      - The MAC address of the interface, current or permanent, in any of the notations of M(vmstation.cluster.wake_on_lan).
-      - Where a bridge, bond or VLAN has the same address as the card below it, the card is meant.
+      - The MAC address of the interface, current or permanent, in any notation that M(vmstation.cluster.wake_on_lan) accepts.
+      - If a bridge, bond or VLAN has the same address as the card below it, the card is used.
     type: str
   interface:
     description:
-      - The interface's name.
+      - The name of the interface.
     type: str
   state:
     description:
-      - V(present) lets magic packets wake the host.
-      - V(absent) ends that. It removes the files of this module, gives the NetworkManager property back its default and switches the mode
-        off. What the driver or the firmware sets at the next boot is theirs.
+      - V(present) enables waking on a magic packet.
+      - V(absent) disables it. It removes the files of this module, resets the NetworkManager property to its default and switches the mode
+        off. The driver or the firmware may set the mode again at the next boot.
     type: str
     choices: [present, absent]
     default: present
   fail_on:
     description:
-      - The severity of a finding that fails the task. V(warning) fails on an interface that cannot wake its host.
+      - The severity of findings that fail the task. V(warning) also fails if the interface does not support waking.
     type: str
     choices: [error, warning, never]
     default: error
@@ -53,7 +53,7 @@ seealso:
     description: The letters of the wake-up modes.
     link: https://man7.org/linux/man-pages/man8/ethtool.8.html
   - name: systemd.link(5)
-    description: How a C(.link) file is chosen, and what it sets.
+    description: How systemd selects a C(.link) file, and its settings.
     link: https://www.freedesktop.org/software/systemd/man/latest/systemd.link.html
 extends_documentation_fragment:
   - vmstation.cluster.attributes
@@ -61,18 +61,18 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Let magic packets wake this host
+- name: Enable Wake-on-LAN on this host
   vmstation.cluster.nic_wake_on_lan:
     mac: "d0:94:66:30:d6:63"
   become: true
 
-- name: Insist on it, because this host is going to be put to sleep
+- name: Enable Wake-on-LAN and fail if the interface does not support it
   vmstation.cluster.nic_wake_on_lan:
     interface: eno1
     fail_on: warning
   become: true
 
-- name: Take it back
+- name: Disable Wake-on-LAN again
   vmstation.cluster.nic_wake_on_lan:
     interface: eno1
     state: absent
@@ -81,43 +81,43 @@ EXAMPLES = r"""
 
 RETURN = r"""
 interface:
-  description: The interface's name.
+  description: The name of the interface.
   returned: success
   type: str
   sample: eno1
 mac:
-  description: Its permanent MAC address, or its current one if it has no permanent one.
+  description: The permanent MAC address, or the current one if there is no permanent one.
   returned: success
   type: str
   sample: d0:94:66:30:d6:63
 supported:
-  description: Whether it can wake its host on a magic packet.
+  description: Whether the interface supports waking on a magic packet.
   returned: success
   type: bool
   sample: true
 runtime:
-  description: Whether a magic packet wakes the host as things stand now. In check mode, as they would stand.
+  description: Whether waking is enabled now. In check mode, whether it would be.
   returned: success
   type: bool
   sample: true
 persistent:
-  description: Whether that is written down for the next boot. In check mode, whether it would be.
+  description: Whether waking is configured for the next boot. In check mode, whether it would be.
   returned: success
   type: bool
   sample: true
 kept_by:
-  description: What sets the interface up at boot and holds the setting.
+  description: What configures the interface at boot and stores the setting.
   returned: success
   type: str
   sample: systemd.link
 findings:
-  description: What stands in the way.
+  description: The problems that were found.
   returned: success
   type: list
   elements: dict
   contains:
     rule:
-      description: The rule that does not hold.
+      description: The rule that is violated.
       type: str
       returned: always
       sample: interface_can_wake_its_host
@@ -127,17 +127,17 @@ findings:
       returned: always
       sample: warning
     subject:
-      description: What was judged.
+      description: The object that was checked.
       type: str
       returned: always
       sample: interface eth0 (d0:94:66:30:d6:63)
     found:
-      description: What it is.
+      description: What was found.
       type: str
       returned: always
       sample: no wake-up modes at all
     expected:
-      description: What it must be.
+      description: What is required.
       type: str
       returned: always
       sample: "`Supports Wake-on` with g, the magic packet"
@@ -150,10 +150,17 @@ findings:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_dicts, failure_message, failures
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import HostCommands
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.files import read_text, replace_all, sweep
-from ansible_collections.vmstation.cluster.plugins.module_utils._nic.audit import after, diff, findings, plan_change
-from ansible_collections.vmstation.cluster.plugins.module_utils._nic.card import apply_change, read_standing, refuse_what_did_not_hold
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import HostCommands
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.files import read_text, replace_all, sweep
+from ansible_collections.vmstation.cluster.plugins.module_utils._nic.card import (
+    after,
+    apply_change,
+    diff,
+    findings,
+    plan_change,
+    read_standing,
+    refuse_what_did_not_hold,
+)
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 ARGUMENTS = {

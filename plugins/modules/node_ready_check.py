@@ -7,13 +7,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: node_ready_check
-short_description: Wait until nodes are ready, and say what keeps those that are not
+short_description: Wait until nodes are ready, and report why a node is not
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Waits in bounded time until all named nodes are ready. One list of nodes at a look, however many there are.
-  - Names for each node that is not ready what keeps it, be it a network plugin that is missing, a kubelet that has fallen silent, or a Node
-    object that does not exist.
+  - Waits until all named nodes are ready, at most for O(timeout). Each check reads one list of nodes, however many there are.
+  - For each node that is not ready, it reports the reason, such as a missing network plugin, a kubelet that stopped posting its status, or
+    a missing Node object.
 attributes:
   platform:
     platforms: all
@@ -26,32 +26,42 @@ options:
     required: true
   asleep:
     description:
-      - Which of them are known to sleep. They are not waited for, and are called asleep with a finding of severity C(info).
+      - The names of the nodes that are known to be asleep. They are not waited for. If they are not ready, they are reported with severity
+        C(info).
     type: list
     elements: str
     default: []
   timeout:
     description:
-      - Seconds until the waiting ends, for all nodes together. With V(0) what stands is judged at once.
+      - The maximum time to wait in seconds, for all nodes together. With V(0), the nodes are checked immediately.
     type: float
     default: 300
   heartbeat:
     description:
-      - Count a node as ready only when its kubelet has renewed its lease since this task began, which kubelets do every 10 seconds.
-      - After a restore of etcd, what is said of a node is of the time of the backup.
+      - Whether a node counts as ready only after its kubelet has renewed its lease since the start of this task. Kubelets do this every 10
+        seconds.
+      - Use it after a restore of etcd, when the status of the nodes dates from the backup.
     type: bool
     default: false
   release:
     description:
-      - The release that their kubelets must run, as in V(1.36.4). A node of another one is not ready yet. Without it any will do.
+      - The release that the kubelets must run, for example V(1.36.4). A node with another release is not ready. Without it, any release is
+        accepted.
     type: str
     default: ""
   inventory:
     description:
-      - The names of all hosts that may be nodes. A node of another name is a finding of severity C(warning), and is left as it is.
-      - Without it others are not looked for.
+      - The names of all hosts that may be nodes. A node with another name is a finding of severity C(warning), and is not changed.
+      - Without it, other nodes are not reported.
     type: list
     elements: str
+  accepts_pods:
+    description:
+      - Whether nodes that are ready must also accept and keep Pods. If V(true), a node that is short of disk space, memory or process IDs
+        is a finding of severity C(error), and a cordoned node or one with a taint that evicts Pods is one of severity C(warning). A taint
+        that M(vmstation.cluster.node_labels) set is not a finding.
+    type: bool
+    default: false
 seealso:
   - module: vmstation.cluster.kubeadm_worker
 extends_documentation_fragment:
@@ -72,18 +82,18 @@ EXAMPLES = r"""
 
 RETURN = r"""
 findings:
-  description: One for each node that is not ready, and for each that is not in O(inventory).
+  description: One finding for each node that is not ready, and for each that is not in O(inventory).
   returned: when the API server answered
   type: list
   elements: dict
   contains:
     rule:
-      description: The truth that does not hold.
+      description: The rule that is violated.
       type: str
       returned: always
       sample: nodes_are_ready
     severity:
-      description: C(error), C(info) for nodes in O(asleep), and C(warning) for those that are not in O(inventory).
+      description: C(error), C(info) for nodes in O(asleep), or C(warning) for nodes that are not in O(inventory).
       type: str
       returned: always
       sample: error
@@ -93,12 +103,12 @@ findings:
       returned: always
       sample: node homelab
     found:
-      description: What keeps it.
+      description: The reason why the node is not ready.
       type: str
       returned: always
       sample: "not ready: silent since 2026-11-23T06:41:00Z (Kubelet stopped posting node status.), after 180 s"
     expected:
-      description: What is waited for.
+      description: The state that is waited for.
       type: str
       returned: always
       sample: ready
@@ -106,42 +116,103 @@ findings:
       description: The next step.
       type: str
       returned: always
-      sample: "Look whether homelab is on, and at its kubelet: `systemctl status kubelet`."
+      sample: "Check that homelab is on, and its kubelet: `systemctl status kubelet`."
+    hosts:
+      description:
+        - The hosts that the finding is about, two for the connection between them. Empty for the cluster, and for the host that the
+          module runs on.
+      type: list
+      elements: str
+      returned: always
+      sample: []
+looked_at:
+  description: What the check looked at, also where it found nothing.
+  returned: when the API server answered
+  type: list
+  elements: dict
+  contains:
+    subject:
+      description: The object that was checked.
+      type: str
+      returned: always
+      sample: node homelab
+    facts:
+      description: What was seen, in a few words.
+      type: str
+      returned: always
+      sample: "ready, and accepts Pods"
+    state:
+      description: V(ok), V(asleep), or the worst severity of the findings about the object, V(warning), V(unknown) or V(error).
+      type: str
+      returned: always
+      sample: ok
+    hosts:
+      description: The hosts that it is about, as in RV(findings).
+      type: list
+      elements: str
+      returned: always
+      sample: [homelab]
+failure:
+  description: The parts of the error message, with the keys C(subject), C(found), C(expected) and C(fix).
+  returned: when the task fails before it has a result
+  type: dict
+  sample:
+    subject: kubeconfig ~/.kube/config
+    found: no file of this name that can be read
+    expected: a kubeconfig
+    fix: Name the right file.
 nodes:
-  description: Every node of O(nodes), by its name.
+  description: The nodes of O(nodes), by name.
   returned: when the API server answered
   type: dict
   contains:
     ready:
-      description: Whether its condition Ready holds.
+      description: Whether the condition Ready is true.
       type: bool
       returned: always
     reason:
-      description: What keeps it, or an empty string.
+      description: The reason why the node is not ready, or an empty string.
       type: str
       returned: always
     asleep:
-      description: Whether it is not ready and in O(asleep).
+      description: Whether the node is in O(asleep) and not ready.
       type: bool
       returned: always
     schedulable:
-      description: Whether it takes new Pods, that is, whether it exists and is not cordoned.
+      description: Whether the node accepts new Pods, that is, it exists and is not cordoned.
       type: bool
       returned: always
     labels:
-      description: Its labels.
+      description: The labels of the node. A Node object that kubelet created has some.
+      type: dict
+      returned: always
+    annotations:
+      description: The annotations of the node.
       type: dict
       returned: always
     pressures:
-      description: Its conditions C(DiskPressure), C(MemoryPressure) and C(PIDPressure) that hold, if it is ready.
+      description: The conditions C(DiskPressure), C(MemoryPressure) and C(PIDPressure) that are true, if the node is ready.
+      type: list
+      elements: str
+      returned: always
+    evicting:
+      description:
+        - The taints of the node that evict Pods, if the node is ready. Those that M(vmstation.cluster.node_labels) set are left out.
       type: list
       elements: str
       returned: always
   sample:
     homelab:
-      {ready: true, reason: "", asleep: false, schedulable: true, labels: {node-role.kubernetes.io/worker: ""}, pressures: []}
+      ready: true
+      reason: ""
+      asleep: false
+      schedulable: true
+      labels: {node-role.kubernetes.io/worker: ""}
+      annotations: {}
+      pressures: []
+      evicting: []
 seconds:
-  description: How long it waited.
+  description: The number of seconds that the module waited.
   returned: when the API server answered
   type: float
   sample: 12.1
@@ -153,11 +224,11 @@ api_calls:
 """
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_dicts, failure_message, failures
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.clock import SystemClock
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster import KubernetesApi
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.kubeconfig import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
-from ansible_collections.vmstation.cluster.plugins.module_utils._nodes import judge, watch
+from ansible_collections.vmstation.cluster.plugins.module_utils._clock import SystemClock
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster import nodes
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api import KubernetesApi
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.kubeconfig import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
+from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_result, failure_message, failures
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 ARGUMENTS = {
@@ -168,6 +239,7 @@ ARGUMENTS = {
     "heartbeat": {"type": "bool", "default": False},
     "release": {"type": "str", "default": ""},
     "inventory": {"type": "list", "elements": "str"},
+    "accepts_pods": {"type": "bool", "default": False},
     "fail_on": {"type": "str", "choices": ["error", "warning", "never"], "default": "error"},
 }
 
@@ -178,14 +250,16 @@ def main() -> None:
         module.fail_json(msg=missing_required_lib("kubernetes"), exception=KUBERNETES_IMPORT_ERROR)
     try:
         cluster = KubernetesApi(module.params["kubeconfig"], module.params["context"])
-        outcome = watch.wait_for_nodes(watch.request(module.params), cluster, SystemClock())
+        outcome = nodes.wait_for_nodes(nodes.request(module.params), cluster, SystemClock())
     except Refusal as refusal:
-        module.fail_json(msg=str(refusal))
-    found = judge.findings(outcome.verdicts, outcome.seconds) + [judge.finding_of_stranger(name) for name in outcome.strangers]
+        module.fail_json(**refusal.as_result())
+    found = nodes.findings(outcome.verdicts, outcome.seconds) + [nodes.finding_of_stranger(name) for name in outcome.strangers]
+    if module.params["accepts_pods"]:
+        found += nodes.findings_about_pods(outcome.verdicts)
     result = {
         "changed": False,
-        "findings": as_dicts(found),
-        "nodes": judge.as_data(outcome.verdicts),
+        **as_result(found, nodes.looked_at(outcome.verdicts, found)),
+        "nodes": nodes.as_data(outcome.verdicts),
         "seconds": round(outcome.seconds, 1),
         "api_calls": cluster.calls,
     }

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: package_signing_key
-short_description: Bring a package repository's signing key, if it is the right one
+short_description: Install a package repository's signing key after checking its fingerprint
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Downloads a repository's OpenPGP public key, compares its fingerprint, and writes it where a package manager may be told to look.
-  - A file that has the right key already is left alone, without a look at the network, until 30 days before the key expires. From then on
-    each run fetches the prolonged key. Where none can be had, the key stays and a warning says why.
-  - What is published under the URL may be that one key only. A file with a second key in it is refused.
-  - dnf and rpm work with copies of their own, which they never renew. With O(dnf_repository) the outdated ones are removed, and dnf imports
-    the file again.
+  - Downloads the OpenPGP public key of a repository, compares its fingerprint, and writes it to a file for the package manager.
+  - A file that already contains the right key is not changed, and no download is made, until 30 days before the key expires. After that,
+    each run downloads the key to get one with a later expiry date. If the download fails, the key is kept and a warning gives the reason.
+  - The URL must provide only this key. A file with a second key is rejected.
+  - The package managers dnf and rpm use their own copies of the key and never update them. With O(dnf_repository), outdated copies are
+    removed, and dnf imports the file again.
 attributes:
   check_mode:
     support: full
     details:
-      - A key that would be written is downloaded and judged in check mode too.
+      - A key that would be written is also downloaded and checked in check mode.
   diff_mode:
     support: full
   idempotent:
@@ -31,48 +31,48 @@ attributes:
 options:
   path:
     description:
-      - The file, which is written armored. apt wants it to end in C(.asc).
+      - The path of the key file, which is written ASCII-armored. apt requires a name that ends in C(.asc).
     type: path
     required: true
   state:
     description:
-      - V(present) installs the key. V(absent) removes the file, and with O(dnf_repository) its keys from rpm's database and all that dnf
-        has cached of the repository. dnf imports the key again if another repository names it.
+      - V(present) installs the key. V(absent) removes the file. With O(dnf_repository), it also removes the keys of the file from rpm's
+        database and everything that dnf has cached of the repository. dnf imports the key again if another repository uses it.
     type: str
     choices: [present, absent]
     default: present
   url:
     description:
-      - Where the key is published, with http, https or file. It may be armored or not. Required for V(present).
+      - The URL of the key, with http, https or file. The key may be ASCII-armored or binary. Required for V(present).
     type: str
   fingerprint:
     description:
-      - The whole fingerprint of the primary key, with or without spaces. Required for V(present).
+      - The full fingerprint of the primary key, with or without spaces. Required for V(present).
     type: str
   dnf_repository:
     description:
-      - The repository's id in dnf's configuration. Hosts without dnf do not set it.
+      - The ID of the repository in dnf's configuration. Do not set it on hosts without dnf.
     type: str
   timeout:
     description:
-      - Seconds to wait for an answer.
+      - The maximum time in seconds to wait for an answer.
     type: int
     default: 30
 notes:
-  - It needs no gpg on the host. It compares; the package manager verifies signatures with the key.
+  - It needs no gpg on the host. It compares the fingerprint. The package manager verifies signatures with the key.
 extends_documentation_fragment:
   - vmstation.cluster.attributes
 """
 
 EXAMPLES = r"""
-- name: Trust the key of the community's packages
+- name: Install the signing key of the community's packages
   vmstation.cluster.package_signing_key:
     path: /etc/apt/keyrings/kubernetes.asc
     url: https://pkgs.k8s.io/core:/stable:/v1.36/deb/Release.key
     fingerprint: DE15 B144 86CD 377B 9E87 6E1A 2346 54DA 9A29 6436
   become: true
 
-- name: Trust it on a host with dnf
+- name: Install the signing key on a host with dnf
   vmstation.cluster.package_signing_key:
     path: /etc/pki/rpm-gpg/RPM-GPG-KEY-kubernetes
     url: https://pkgs.k8s.io/core:/stable:/v1.36/rpm/repodata/repomd.xml.key
@@ -83,12 +83,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 fingerprint:
-  description: The fingerprint of the key that is there. Empty for V(absent).
+  description: The fingerprint of the installed key. Empty for V(absent).
   returned: success
   type: str
   sample: DE15B14486CD377B9E876E1A234654DA9A296436
 removed_copies:
-  description: Packages of rpm, and files and directories of dnf, that were removed or, in check mode, would be.
+  description: The rpm packages, files and directories of dnf that were removed, or would be in check mode.
   returned: success
   type: list
   elements: str
@@ -96,13 +96,11 @@ removed_copies:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vmstation.cluster.plugins.module_utils._installation.key_copies import KeyCopies
-from ansible_collections.vmstation.cluster.plugins.module_utils._installation.signing_key import Plan, plan, wanted_key
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import HostCommands
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.download import fetch
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.files import modified, read_text, replace_all
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.host_state import LocalFiles, LocalMachine
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.trees import LocalTrees
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import HostCommands
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.files import LocalFiles, LocalTrees, modified, read_text, replace_all
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.web import fetch
+from ansible_collections.vmstation.cluster.plugins.module_utils._installation.signing_key import KeyCopies, Plan, plan, wanted_key
+from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.io import LocalMachine
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 ARGUMENTS = {
@@ -129,7 +127,7 @@ def main() -> None:
             planned = plan(key, present, lambda url: fetch(url, given["timeout"]), LocalMachine().clock())
             removed = copies.outdated(path, present, planned.content) if copies else []
         changed = planned.content != present or bool(removed)
-        # first the copies: it is the file that tells which they are
+        # first the copies, because the file identifies them
         if copies and not module.check_mode:
             copies.remove(removed)
         if planned.content != present and not module.check_mode:

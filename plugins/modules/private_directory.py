@@ -7,40 +7,55 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: private_directory
-short_description: Make a directory for one user alone, for what is in clear for a while
+short_description: Create a temporary directory that only one user can access, for unencrypted data
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Makes a new directory of mode 0700, such as for a backup that is fetched before it is encrypted. Backups themselves may be on a stick, a
-    NAS or in a synced folder, where what is removed may still be read.
-  - Directories of the same O(name) that killed runs of this user have left are removed first.
-  - Remove it in an C(always) section, whatever becomes of the tasks that use it.
+  - Creates a new directory of mode 0700, for example for a backup that is fetched before it is encrypted. Backup directories are not
+    suitable, because they may be on a USB stick, a NAS or in a synchronized folder, where deleted data may still be readable.
+  - Directories with the same O(name) that killed runs of this user left are removed first. Those of runs that are still active stay, so
+    any number of runs can use the same O(name).
+  - Remove the directory in an C(always) section, so that it is also removed when tasks fail.
 attributes:
   check_mode:
     support: full
     details:
-      - It makes nothing, and RV(path) is empty.
+      - It creates nothing, and RV(path) is empty.
   diff_mode:
     support: none
     details:
-      - There is nothing to show of a directory that is empty.
+      - There is no diff for an empty directory.
   idempotent:
     support: none
     details:
-      - Every run makes a new one.
+      - Every run creates a new directory.
   platform:
     platforms: linux
 options:
   name:
     description:
-      - What it is for, as a part of its name. Two runs at once need two names.
+      - The purpose of the directory, as a part of its name.
     type: str
     required: true
   size:
     description:
-      - How many bytes there must be room for.
+      - The required free space in bytes.
     type: int
     default: 0
+  exclusive:
+    description:
+      - Whether to wait until no other active run of this user on this machine has a directory with the same O(name). Until the directory
+        is removed or the run ends, it is a lock for what must not be done by two runs at the same time. Runs with another
+        O(work_directory) are not noticed.
+    type: bool
+    default: false
+    version_added: 0.2.0
+  timeout:
+    description:
+      - With O(exclusive), the maximum time in seconds to wait. The error names the process that has the directory.
+    type: int
+    default: 3600
+    version_added: 0.2.0
 seealso:
   - module: vmstation.cluster.backup_archive
 extends_documentation_fragment:
@@ -49,38 +64,51 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Make a directory to fetch to
+- name: Create a directory for the fetched archive
   vmstation.cluster.private_directory:
     name: fetched-vmstation
     size: 2231296
   delegate_to: localhost
   register: fetched_to
+
+- name: Wait until no other run backs up this cluster
+  vmstation.cluster.private_directory:
+    name: backup-vmstation
+    exclusive: true
+    timeout: 600
+  delegate_to: localhost
+  register: lock
 """
 
 RETURN = r"""
 path:
-  description: The directory. Empty in check mode.
+  description: The path of the directory. Empty in check mode.
   returned: success
   type: str
-  sample: /run/user/1000/vmstation-fetched-vmstation.k3m9x_2a
+  sample: /run/user/1000/vmstation-fetched-vmstation.28998-59542.k3m9x_2a
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.private import new_directory
+from ansible_collections.vmstation.cluster.plugins.module_utils._clock import SystemClock
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.private import exclusive_directory, new_directory
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 ARGUMENTS = {
     "name": {"type": "str", "required": True},
     "size": {"type": "int", "default": 0},
+    "exclusive": {"type": "bool", "default": False},
+    "timeout": {"type": "int", "default": 3600},
     "work_directory": {"type": "path"},
 }
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    params = module.params
+    params, path = module.params, ""
+    wanted = (params["name"], params["work_directory"] or "", params["size"])
     try:
-        path = "" if module.check_mode else new_directory(params["name"], params["work_directory"] or "", params["size"])
+        if not module.check_mode:
+            path = exclusive_directory(*wanted, params["timeout"], SystemClock()) if params["exclusive"] else new_directory(*wanted)
     except Refusal as refusal:
         module.fail_json(msg=str(refusal))
     module.exit_json(changed=True, path=path)

@@ -7,35 +7,36 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: rollout_check
-short_description: Wait until workloads of a cluster are rolled out, and say why they are not
+short_description: Wait until workloads are rolled out, and report why they are not
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Waits for a set of DaemonSets, Deployments and StatefulSets at once, until each is rolled out as C(kubectl rollout status) understands
-    it. Its controller has seen the last change, all of its Pods are updated, and they are available.
-  - Of a workload that is not there in time it names the Pods that are not ready with what their status says, such as C(Unschedulable),
-    C(ImagePullBackOff) or C(CrashLoopBackOff) with the exit code and the last words of the container, and the last events.
-  - DaemonSets have Pods on nodes that are switched off, too. O(asleep) names the nodes whose Pods are not waited for.
-  - It changes nothing. The number of requests depends on the number of namespaces and kinds, not on that of nodes or workloads.
+  - Waits for a set of DaemonSets, Deployments and StatefulSets at the same time, until each is rolled out by the rules of C(kubectl rollout
+    status). Its controller has processed the last change, and all of its Pods are updated and available.
+  - For a workload that is not ready in time, it reports the Pods that are not ready with their status, such as C(Unschedulable),
+    C(ImagePullBackOff) or C(CrashLoopBackOff) with the exit code and the end of the container's log, and the last events.
+  - DaemonSets also have Pods on nodes that are switched off. Pods on the nodes in O(asleep) are not waited for.
+  - This module changes nothing. The number of requests depends on the number of namespaces and kinds, not on the number of nodes or
+    workloads.
 attributes:
   check_mode:
     support: full
     details:
-      - It never changes anything. In check mode it waits as it does otherwise.
+      - This module changes nothing. In check mode it also waits.
   diff_mode:
     support: none
     details:
-      - It never changes anything.
+      - This module changes nothing.
   idempotent:
     support: full
     details:
-      - It never changes anything.
+      - This module changes nothing.
   platform:
     platforms: all
 options:
   workloads:
     description:
-      - What to wait for.
+      - The workloads to wait for.
     type: list
     elements: dict
     required: true
@@ -48,25 +49,26 @@ options:
         choices: [DaemonSet, Deployment, StatefulSet]
       namespace:
         description:
-          - Its namespace.
+          - The namespace of the workload.
         type: str
         required: true
       name:
         description:
-          - Its name.
+          - The name of the workload.
         type: str
         required: true
   asleep:
     description:
-      - Names of nodes that are switched off, or otherwise not to be waited for. Pods of DaemonSets on them count neither as wanted nor as
-        there.
+      - The names of nodes that are switched off or that must not be waited for. DaemonSet Pods on them count neither as desired nor as
+        available.
     type: list
     elements: str
     default: []
   timeout:
     description:
-      - Seconds to wait at most. V(0) looks once and judges what is there.
-      - An API server that stops answering meanwhile is asked again until then. One that does not answer at first fails the task at once.
+      - The maximum time to wait in seconds. With V(0), the workloads are checked once.
+      - If the API server stops answering during this time, the request is repeated until the time is over. If it does not answer at the
+        start, the task fails immediately.
     type: float
     default: 300
 extends_documentation_fragment:
@@ -86,7 +88,7 @@ EXAMPLES = r"""
     timeout: 300
   delegate_to: localhost
 
-- name: Judge what runs now, without waiting or failing
+- name: Check the workloads once, without failing
   vmstation.cluster.rollout_check:
     kubeconfig: ~/.kube/vmstation.config
     workloads:
@@ -99,13 +101,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 findings:
-  description: One for each workload that is not rolled out.
+  description: One finding for each workload that is not rolled out.
   returned: when the API server answered
   type: list
   elements: dict
   contains:
     rule:
-      description: The truth that does not hold.
+      description: The rule that is violated.
       type: str
       returned: always
       sample: workloads_are_rolled_out
@@ -120,14 +122,14 @@ findings:
       returned: always
       sample: Deployment kube-system/coredns
     found:
-      description: What it still waits for, its Pods that are not ready, and the last events.
+      description: The missing condition, the Pods that are not ready, and the last events.
       type: str
       returned: always
       sample: >-
         after 300 s still waiting for 2 of 2 Pods to be available; Pod coredns-6c8f4d-x2x7q on masternode: container coredns:
         CrashLoopBackOff; last ended with exit code 1, 6 restarts
     expected:
-      description: What is waited for.
+      description: The state that is waited for.
       type: str
       returned: always
       sample: rolled out, 2 Pods available
@@ -136,8 +138,52 @@ findings:
       type: str
       returned: always
       sample: "Read why it ended: `kubectl logs --previous --namespace kube-system coredns-6c8f4d-x2x7q`."
+    hosts:
+      description:
+        - The hosts that the finding is about, two for the connection between them. Empty for the cluster, and for the host that the
+          module runs on.
+      type: list
+      elements: str
+      returned: always
+      sample: []
+looked_at:
+  description: What the check looked at, also where it found nothing.
+  returned: when the API server answered
+  type: list
+  elements: dict
+  contains:
+    subject:
+      description: The object that was checked.
+      type: str
+      returned: always
+      sample: DaemonSet kube-system/calico-node
+    facts:
+      description: What was seen, in a few words.
+      type: str
+      returned: always
+      sample: "3 of 3 Pods available"
+    state:
+      description: V(ok), V(asleep), or the worst severity of the findings about the object, V(warning), V(unknown) or V(error).
+      type: str
+      returned: always
+      sample: ok
+    hosts:
+      description: The hosts that it is about, as in RV(findings).
+      type: list
+      elements: str
+      returned: always
+      sample: []
+failure:
+  description: The parts of the error message, with the keys C(subject), C(found), C(expected) and C(fix).
+  returned: when the task fails before it has a result
+  type: dict
+  sample:
+    subject: kubeconfig ~/.kube/config
+    found: no file of this name that can be read
+    expected: a kubeconfig
+    fix: Name the right file.
 workloads:
-  description: Every workload, in the order of O(workloads).
+  description: All workloads, in the order of O(workloads).
   returned: when the API server answered
   type: list
   elements: dict
@@ -158,27 +204,27 @@ workloads:
       returned: always
       sample: coredns
     rolled_out:
-      description: Whether nothing is missing.
+      description: Whether the workload is rolled out.
       type: bool
       returned: always
       sample: true
     waiting_for:
-      description: What is missing, or an empty string.
+      description: The missing condition, or an empty string.
       type: str
       returned: always
       sample: ""
     desired:
-      description: How many Pods there should be, without those on nodes that are asleep.
+      description: The desired number of Pods, without those on nodes that are asleep.
       type: int
       returned: always
       sample: 2
     updated:
-      description: How many of them are of the last revision.
+      description: The number of Pods of the last revision.
       type: int
       returned: always
       sample: 2
     available:
-      description: How many Pods are available.
+      description: The number of available Pods.
       type: int
       returned: always
       sample: 2
@@ -194,17 +240,17 @@ workloads:
           returned: always
           sample: coredns-6c8f4d-x2x7q
         node:
-          description: Its node, or an empty string.
+          description: The node of the Pod, or an empty string.
           type: str
           returned: always
           sample: masternode
         state:
-          description: What its status says.
+          description: The status of the Pod.
           type: str
           returned: always
           sample: "container coredns: CrashLoopBackOff; last ended with exit code 1, 6 restarts"
         next_step:
-          description: What to do about it.
+          description: The next step for this Pod.
           type: str
           returned: always
           sample: "Read why it ended: `kubectl logs --previous --namespace kube-system coredns-6c8f4d-x2x7q`."
@@ -215,7 +261,7 @@ workloads:
       returned: always
       sample: ["BackOff: Back-off restarting failed container coredns in pod coredns-6c8f4d-x2x7q"]
 seconds:
-  description: How long it waited.
+  description: The number of seconds that the module waited.
   returned: when the API server answered
   type: float
   sample: 12.1
@@ -227,12 +273,12 @@ api_calls:
 """
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_dicts, failure_message, failures
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.clock import SystemClock
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster import KubernetesApi
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.kubeconfig import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
+from ansible_collections.vmstation.cluster.plugins.module_utils._clock import SystemClock
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api import KubernetesApi
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.kubeconfig import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
+from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_result, failure_message, failures
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
-from ansible_collections.vmstation.cluster.plugins.module_utils._rollout import judge, model, watch
+from ansible_collections.vmstation.cluster.plugins.module_utils._rollout import pods
 
 ARGUMENTS = {
     **KUBECONFIG_ARGUMENTS,
@@ -241,7 +287,7 @@ ARGUMENTS = {
         "elements": "dict",
         "required": True,
         "options": {
-            "kind": {"type": "str", "required": True, "choices": list(model.KINDS)},
+            "kind": {"type": "str", "required": True, "choices": list(pods.KINDS)},
             "namespace": {"type": "str", "required": True},
             "name": {"type": "str", "required": True},
         },
@@ -258,14 +304,14 @@ def main() -> None:
         module.fail_json(msg=missing_required_lib("kubernetes"), exception=KUBERNETES_IMPORT_ERROR)
     try:
         cluster = KubernetesApi(module.params["kubeconfig"], module.params["context"])
-        outcome = watch.watch(model.request(module.params), cluster, SystemClock())
+        outcome = pods.watch(pods.request(module.params), cluster, SystemClock())
     except Refusal as refusal:
-        module.fail_json(msg=str(refusal))
-    found = judge.findings(outcome.reports, outcome.seconds)
+        module.fail_json(**refusal.as_result())
+    found = pods.findings(outcome.reports, outcome.seconds)
     result = {
         "changed": False,
-        "findings": as_dicts(found),
-        "workloads": judge.as_data(outcome.reports),
+        **as_result(found, pods.looked_at(outcome.reports, found)),
+        "workloads": pods.as_data(outcome.reports),
         "seconds": round(outcome.seconds, 1),
         "api_calls": cluster.calls,
     }

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: service_check
-short_description: Judge whether Services are as the network plan says, and whether they answer on every node
+short_description: Check that Services match the network plan and answer on every node
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Compares the Services of a cluster with the network plan. Each must exist, be of the planned type, have the planned port and NodePort,
-    and at least one endpoint that is ready.
-  - Then asks the NodePort of each on every node that is awake, all at once, from the host that the module runs on. With C(health) an HTTP
-    request for that path must be answered with a status below 400. Without it a TCP connection is enough.
-  - A Service without a ready endpoint is not asked, because nobody could answer. NodePorts of UDP and SCTP are not asked either.
-  - It changes nothing. It takes one list of Services and one of EndpointSlices, however many nodes there are. What the API server does not
-    permit to read is a finding of severity C(warning) that names the missing permission, and the rest is judged.
+  - Compares the Services of a cluster with the network plan. Each must exist, have the planned type, port and NodePort, and have at least
+    one ready endpoint.
+  - Then sends a request to the NodePort of each Service on every node that is awake, all at the same time, from the host that the module
+    runs on. With C(health), an HTTP request for that path must return a status below 400. Without it, a TCP connection is enough.
+  - A Service without a ready endpoint gets no request, because it cannot answer. NodePorts of UDP and SCTP get no request either.
+  - This module changes nothing. It reads one list of Services and one of EndpointSlices, however many nodes there are. If the API server
+    denies a read, a finding of severity C(unknown) names the missing permission, and the rest is checked.
 attributes:
   platform:
     platforms: linux
@@ -31,53 +31,58 @@ options:
     suboptions:
       name:
         description:
-          - The Service's name.
+          - The name of the Service.
         type: str
         required: true
       namespace:
         description:
-          - The Service's namespace.
+          - The namespace of the Service.
         type: str
         required: true
       port:
         description:
-          - Its port inside the cluster.
+          - The port of the Service inside the cluster.
         type: int
         required: true
       node_port:
         description:
-          - Its port on every node.
+          - The port of the Service on every node.
         type: int
       protocol:
         description:
-          - Its transport protocol.
+          - The transport protocol of the Service.
         type: str
         choices: [tcp, udp, sctp]
         default: tcp
       type:
         description:
-          - Its type. Without it, C(NodePort) with O(services[].node_port) and C(ClusterIP) otherwise.
+          - The type of the Service. Without it, C(NodePort) if O(services[].node_port) is set, otherwise C(ClusterIP).
         type: str
         choices: [NodePort, ClusterIP, LoadBalancer]
       health:
         description:
-          - The HTTP path that says it is well.
+          - The HTTP path of the Service's health check.
         type: str
+      sources:
+        description:
+          - Not used. O(ports) has the sources of each NodePort.
+        type: list
+        elements: str
   nodes:
     description:
-      - The hosts of the cluster, as P(vmstation.cluster.cluster_hosts#filter) returns them. Other keys than these do not count.
+      - The hosts of the cluster, as P(vmstation.cluster.cluster_hosts#filter) returns them. Other keys are ignored.
     type: list
     elements: dict
     required: true
     suboptions:
       name:
         description:
-          - The host's name.
+          - The name of the host.
         type: str
         required: true
       address:
         description:
-          - Its address, or a list of them, of which the first is asked.
+          - The address of the host, or a list of addresses, of which the first is used.
         type: raw
         required: true
       mac:
@@ -94,18 +99,26 @@ options:
         type: bool
   asleep:
     description:
-      - Names of O(nodes) that are asleep and therefore not asked.
+      - The names of the hosts in O(nodes) that are asleep. No requests are sent to them.
     type: list
     elements: str
     default: []
   node_port_range:
     description:
-      - The plan's range of NodePorts.
+      - The NodePort range of the plan.
     type: str
     default: 30000-32767
+  ports:
+    description:
+      - The ports that the firewalls open on the nodes, as C(derived.ports.worker) of M(vmstation.cluster.network_plan_check) lists them.
+      - If a NodePort does not answer, and the host that the module runs on is not one of its sources, the finding has severity
+        C(unknown), because the NodePort was not checked.
+    type: list
+    elements: dict
+    default: []
   timeout:
     description:
-      - Seconds that a node may take to accept the connection, and then to answer.
+      - The maximum time in seconds for a node to accept the connection, and then to answer.
     type: float
     default: 5
 extends_documentation_fragment:
@@ -116,7 +129,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Judge the Services of the plan
+- name: Check the Services of the plan
   vmstation.cluster.service_check:
     kubeconfig: ~/.kube/vmstation.config
     services: "{{ network_plan.services }}"
@@ -129,18 +142,18 @@ EXAMPLES = r"""
 
 RETURN = r"""
 findings:
-  description: Everything that is not as planned.
+  description: Everything that does not match the plan.
   returned: when the API server answered
   type: list
   elements: dict
   contains:
     rule:
-      description: The truth that does not hold.
+      description: The rule that is violated.
       type: str
       returned: always
       sample: node_ports_answer
     severity:
-      description: C(error) or C(warning).
+      description: C(error) or C(warning), or C(unknown) for what could not be read.
       type: str
       returned: always
       sample: error
@@ -163,9 +176,53 @@ findings:
       description: The next step.
       type: str
       returned: always
-      sample: "Look at that node: its firewall, whose rules site.yml puts right, its kube-proxy, and its way to the other nodes' pods."
+      sample: "Check that node: its firewall, whose rules site.yml restores, its kube-proxy, and its connectivity to the other nodes' pods."
+    hosts:
+      description:
+        - The hosts that the finding is about, two for the connection between them. Empty for the cluster, and for the host that the
+          module runs on.
+      type: list
+      elements: str
+      returned: always
+      sample: []
+looked_at:
+  description: What the check looked at, also where it found nothing.
+  returned: when the API server answered
+  type: list
+  elements: dict
+  contains:
+    subject:
+      description: The object that was checked.
+      type: str
+      returned: always
+      sample: Service monitoring/grafana
+    facts:
+      description: What was seen, in a few words.
+      type: str
+      returned: always
+      sample: "answers at NodePort 30300 on masternode, homelab; 1 ready endpoints"
+    state:
+      description: V(ok), V(asleep), or the worst severity of the findings about the object, V(warning), V(unknown) or V(error).
+      type: str
+      returned: always
+      sample: ok
+    hosts:
+      description: The hosts that it is about, as in RV(findings).
+      type: list
+      elements: str
+      returned: always
+      sample: [masternode, homelab]
+failure:
+  description: The parts of the error message, with the keys C(subject), C(found), C(expected) and C(fix).
+  returned: when the task fails before it has a result
+  type: dict
+  sample:
+    subject: kubeconfig ~/.kube/config
+    found: no file of this name that can be read
+    expected: a kubeconfig
+    fix: Name the right file.
 services:
-  description: What was seen of each planned Service, in the order of O(services).
+  description: The state of each planned Service, in the order of O(services).
   returned: when the API server answered
   type: list
   elements: dict
@@ -181,54 +238,54 @@ services:
       returned: always
       sample: grafana
     exists:
-      description: Whether there is such a Service.
+      description: Whether the Service exists.
       type: bool
       returned: always
       sample: true
     type:
-      description: Its type, or an empty string.
+      description: The type of the Service, or an empty string.
       type: str
       returned: always
       sample: NodePort
     cluster_ips:
-      description: Its addresses inside the cluster.
+      description: The addresses of the Service inside the cluster.
       type: list
       elements: str
       returned: always
       sample: [10.96.61.7]
     node_port:
-      description: The NodePort of the planned port, or 0.
+      description: The NodePort of the planned port, or V(0).
       type: int
       returned: always
       sample: 30300
     ready_endpoints:
-      description: How many of its endpoints are ready.
+      description: The number of ready endpoints.
       type: int
       returned: always
       sample: 1
     answers:
-      description: What each node answered.
+      description: The answer of each node.
       type: list
       elements: dict
       returned: always
       contains:
         node:
-          description: The node's name.
+          description: The name of the node.
           type: str
           returned: always
           sample: masternode
         url:
-          description: What was asked; C(tcp) stands for a mere connection.
+          description: The URL of the request. The scheme C(tcp) means that only a connection was opened.
           type: str
           returned: always
           sample: http://192.168.4.63:30300/api/health
         status:
-          description: The HTTP status, or 0.
+          description: The HTTP status, or V(0).
           type: int
           returned: always
           sample: 200
         problem:
-          description: Why there was no answer, or an empty string.
+          description: The reason why there was no answer, or an empty string.
           type: str
           returned: always
           sample: ""
@@ -240,12 +297,12 @@ api_calls:
 """
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_dicts, failure_message, failures
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster import KubernetesApi
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.kubeconfig import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.node_ports import NodePortVisitor
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api import KubernetesApi
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.kubeconfig import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
+from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_result, failure_message, failures
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
-from ansible_collections.vmstation.cluster.plugins.module_utils._services import judge, look, model
+from ansible_collections.vmstation.cluster.plugins.module_utils._services import judge
+from ansible_collections.vmstation.cluster.plugins.module_utils._services.io import NodePortVisitor
 from ansible_collections.vmstation.cluster.plugins.module_utils._site.hosts import CLUSTER_HOSTS_ARGUMENTS
 
 ARGUMENTS = {
@@ -262,10 +319,12 @@ ARGUMENTS = {
             "protocol": {"type": "str", "choices": ["tcp", "udp", "sctp"], "default": "tcp"},
             "type": {"type": "str", "choices": ["NodePort", "ClusterIP", "LoadBalancer"]},
             "health": {"type": "str"},
+            "sources": {"type": "list", "elements": "str"},
         },
     },
     **CLUSTER_HOSTS_ARGUMENTS,
     "node_port_range": {"type": "str", "default": "30000-32767"},
+    "ports": {"type": "list", "elements": "dict", "default": []},
     "timeout": {"type": "float", "default": 5},
     "fail_on": {"type": "str", "choices": ["error", "warning", "never"], "default": "error"},
 }
@@ -276,13 +335,18 @@ def main() -> None:
     if KUBERNETES_IMPORT_ERROR:
         module.fail_json(msg=missing_required_lib("kubernetes"), exception=KUBERNETES_IMPORT_ERROR)
     try:
-        request = model.request(module.params)
+        request = judge.request(module.params)
         cluster = KubernetesApi(module.params["kubeconfig"], module.params["context"])
-        seen = look.look(request, cluster, NodePortVisitor())
+        seen = judge.look(request, cluster, NodePortVisitor())
     except Refusal as refusal:
-        module.fail_json(msg=str(refusal))
+        module.fail_json(**refusal.as_result())
     found = judge.judge(request, seen)
-    result = {"changed": False, "findings": as_dicts(found), "services": judge.as_data(request, seen), "api_calls": cluster.calls}
+    result = {
+        "changed": False,
+        **as_result(found, judge.looked_at(request, seen, found)),
+        "services": judge.as_data(request, seen),
+        "api_calls": cluster.calls,
+    }
     failing = failures(found, module.params["fail_on"])
     if failing:
         module.fail_json(msg=failure_message(failing), **result)

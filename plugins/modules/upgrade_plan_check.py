@@ -7,22 +7,22 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: upgrade_plan_check
-short_description: Judge whether a cluster may be upgraded to a release of Kubernetes, and plan the steps
+short_description: Check whether a cluster may be upgraded to a release of Kubernetes, and plan the steps
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Reads which release the API server, kubeadm's configuration, kube-proxy and each kubelet have, and judges by Kubernetes' version skew
-    policy whether the wanted one may follow. No minor version is skipped, there is no way back to an older release, a kubelet is at most
-    three minor versions older than the API server, and every node is ready, unless its host is known to sleep.
-  - Returns the steps in their order, for a person to confirm.
-  - It changes nothing. It takes a fixed number of requests and one list of nodes.
+  - Reads the releases of the API server, kubeadm's configuration, kube-proxy and each kubelet, and checks by Kubernetes' version skew
+    policy whether O(release) may follow. No minor version may be skipped, a downgrade is not possible, a kubelet may be at most three minor
+    versions older than the API server, and every node must be ready, unless its host is known to be asleep.
+  - Returns the steps in their order, for the user to confirm.
+  - This module changes nothing. It takes a fixed number of requests and one list of nodes.
 attributes:
   platform:
     platforms: all
 options:
   release:
     description:
-      - The release that is wanted, as in V(1.36.4).
+      - The required release of Kubernetes, for example V(1.36.4).
     type: str
     required: true
   nodes:
@@ -33,25 +33,25 @@ options:
     required: true
     suboptions:
       name:
-        description: The host's name in the inventory.
+        description: The name of the host in the inventory.
         type: str
         required: true
       address:
-        description: Its address, or a list of one of each family. It is not used.
+        description: The address of the host, or a list of one of each IP version. Not used.
         type: raw
         required: true
       mac:
-        description: The MAC address of its network card. It is not used.
+        description: The MAC address of the host's network card. Not used.
         type: str
       role:
         description: C(control_plane) or C(worker).
         type: str
       sleeps:
-        description: Whether it is put to sleep. It is not used.
+        description: Whether the host may be put to sleep. Not used.
         type: bool
   asleep:
     description:
-      - Which of them are known to sleep. They are left for the next run.
+      - The names of the hosts in O(nodes) that are known to be asleep. They are upgraded in a later run.
     type: list
     elements: str
     default: []
@@ -75,13 +75,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 findings:
-  description: What speaks against it, and what a person should know.
+  description: The problems that prevent the upgrade, and remarks for the user.
   returned: when the API server answered
   type: list
   elements: dict
   contains:
     rule:
-      description: The truth that does not hold.
+      description: The rule that is violated.
       type: str
       returned: always
       sample: one_minor_version_at_a_time
@@ -91,7 +91,7 @@ findings:
       returned: always
       sample: error
     subject:
-      description: The API server, a node or a host.
+      description: The API server, node or host that was checked.
       type: str
       returned: always
       sample: API server
@@ -109,8 +109,52 @@ findings:
       description: The next step.
       type: str
       returned: always
+    hosts:
+      description:
+        - The hosts that the finding is about, two for the connection between them. Empty for the cluster, and for the host that the
+          module runs on.
+      type: list
+      elements: str
+      returned: always
+      sample: []
+looked_at:
+  description: What the check looked at, also where it found nothing.
+  returned: when the API server answered
+  type: list
+  elements: dict
+  contains:
+    subject:
+      description: The object that was checked.
+      type: str
+      returned: always
+      sample: node homelab
+    facts:
+      description: What was seen, in a few words.
+      type: str
+      returned: always
+      sample: "kubelet v1.36.4"
+    state:
+      description: V(ok), V(asleep), or the worst severity of the findings about the object, V(warning), V(unknown) or V(error).
+      type: str
+      returned: always
+      sample: ok
+    hosts:
+      description: The hosts that it is about, as in RV(findings).
+      type: list
+      elements: str
+      returned: always
+      sample: [homelab]
+failure:
+  description: The parts of the error message, with the keys C(subject), C(found), C(expected) and C(fix).
+  returned: when the task fails before it has a result
+  type: dict
+  sample:
+    subject: kubeconfig ~/.kube/config
+    found: no file of this name that can be read
+    expected: a kubeconfig
+    fix: Name the right file.
 plan:
-  description: The steps, in their order. None if there is nothing to do.
+  description: The steps, in their order. Empty if there is nothing to do.
   returned: when the API server answered
   type: list
   elements: str
@@ -119,54 +163,51 @@ plan:
     - "masternode: kubelet v1.36.3 -> v1.36.4"
     - "homelab: its Pods move to other nodes, kubelet v1.36.3 -> v1.36.4"
 control_plane:
-  description: Whether the components of the control plane are to be upgraded.
+  description: Whether the components of the control plane must be upgraded.
   returned: when the API server answered
   type: bool
   sample: true
 workers:
-  description: The workers whose kubelets are to be upgraded now, in the order of the plan.
+  description: The workers whose kubelets are upgraded now, in the order of the plan.
   returned: when the API server answered
   type: list
   elements: str
   sample: [homelab]
 nodes:
-  description: Every host of O(nodes) that is a node, by its node's name.
+  description: The hosts of O(nodes) that are nodes, by the name of the node.
   returned: when the API server answered
   type: dict
   contains:
     release:
-      description: The release of its kubelet.
+      description: The release of the node's kubelet.
       type: str
       returned: always
       sample: v1.36.3
     ready:
-      description: Whether it is up.
+      description: Whether the node is ready.
       type: bool
       returned: always
     schedulable:
-      description: Whether it takes Pods, that is, nobody has cordoned it.
+      description: Whether the node is not cordoned.
       type: bool
       returned: always
     takes_pods:
-      description: Whether no taint keeps ordinary Pods away.
+      description: Whether ordinary Pods can run on the node, that is, no taint prevents it.
       type: bool
       returned: always
     upgrade:
-      description: Whether its kubelet is to be upgraded now.
+      description: Whether the node's kubelet is upgraded now.
       type: bool
       returned: always
 """
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_dicts, failure_message, failures
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster import KubernetesApi
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.kubeconfig import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api import KubernetesApi
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.kubeconfig import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
+from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_result, failure_message, failures
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 from ansible_collections.vmstation.cluster.plugins.module_utils._site.hosts import CLUSTER_HOSTS_ARGUMENTS
-from ansible_collections.vmstation.cluster.plugins.module_utils._upgrade.judge import judge
-from ansible_collections.vmstation.cluster.plugins.module_utils._upgrade.look import look
-from ansible_collections.vmstation.cluster.plugins.module_utils._upgrade.model import read_request
-from ansible_collections.vmstation.cluster.plugins.module_utils._upgrade.plan import as_data, plan
+from ansible_collections.vmstation.cluster.plugins.module_utils._upgrade.judge import as_data, judge, look, looked_at, plan, read_request
 
 ARGUMENTS = {
     **KUBECONFIG_ARGUMENTS,
@@ -184,11 +225,11 @@ def main() -> None:
         request = read_request(module.params)
         seen = look(KubernetesApi(module.params["kubeconfig"], module.params["context"]))
     except Refusal as refusal:
-        module.fail_json(msg=str(refusal))
+        module.fail_json(**refusal.as_result())
     found, planned = judge(request, seen), plan(request, seen)
     result = {
         "changed": False,
-        "findings": as_dicts(found),
+        **as_result(found, looked_at(seen, found)),
         "plan": list(planned.lines),
         "control_plane": planned.control_plane,
         "workers": [host.name for host in request.hosts if host.name in planned.nodes and not host.is_control_plane],

@@ -7,40 +7,42 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: workload_preflight_check
-short_description: Judge whether a cluster can take workloads, before they are applied
+short_description: Check whether a cluster can run workloads before they are applied, and which of their objects exist
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
-  - Judges what an API server does not, or only halfway through. Whether planned NodePorts are free, whether the nodes that workloads are
-    bound to exist and take Pods, and whether their StorageClasses exist.
-  - A NodePort that another Service has is named with that Service. One that the planned Service has itself is as it must be.
-  - A node must be ready and not cordoned, unless it is one of O(asleep). Pods that are bound to a node that sleeps wait for it.
-  - It takes one list each of Services, Nodes and StorageClasses, and none where nothing is asked of it. What the API server does not permit
-    to read is a finding of severity C(warning) that names the missing permission, and the rest is judged.
+  - Checks what an API server does not check, or only partly. These are whether planned NodePorts are free, whether the nodes that workloads
+    are bound to exist and accept Pods, and whether their StorageClasses exist.
+  - If another Service has a planned NodePort, the finding names that Service. If the planned Service itself has it, that is correct.
+  - A node must be ready and not cordoned, unless it is in O(asleep). Pods that are bound to a node that is asleep wait for it.
+  - Reads one list each of Services, Nodes and StorageClasses, and skips a list that is not needed. If the API server denies a read, a
+    finding of severity C(unknown) names the missing permission, and the rest is checked.
+  - With O(namespace), it also returns the existing objects of the workloads in RV(existing), so that a role needs only one call. If the API
+    server denies a part of that, the module fails.
 attributes:
   platform:
     platforms: all
 options:
   services:
     description:
-      - The planned Services, such as those of C(network_plan.services) that are about to be applied. One without a NodePort is not judged.
+      - The planned Services, such as those of C(network_plan.services) that will be applied. A Service without a NodePort is not checked.
     type: list
     elements: dict
     default: []
     suboptions:
       name:
         description:
-          - The Service's name.
+          - The name of the Service.
         type: str
         required: true
       namespace:
         description:
-          - The Service's namespace.
+          - The namespace of the Service.
         type: str
         required: true
       node_port:
         description:
-          - Its port on every node.
+          - The port of the Service on every node.
         type: int
       port:
         description:
@@ -48,7 +50,7 @@ options:
         type: int
       protocol:
         description:
-          - Not used. Services never share a NodePort, whatever their protocols.
+          - Not used. Services cannot share a NodePort, whatever their protocols.
         type: str
       type:
         description:
@@ -58,24 +60,62 @@ options:
         description:
           - Not used.
         type: str
+      sources:
+        description:
+          - Not used.
+        type: list
+        elements: str
   nodes:
     description:
-      - Names of nodes that Pods are to run on. They are compared in lower case, as Kubernetes writes them.
+      - The names of the nodes that Pods must run on. They are compared in lower case, as Kubernetes writes them.
     type: list
     elements: str
     default: []
   asleep:
     description:
-      - Names of hosts that are asleep, as P(vmstation.cluster.asleep_hosts#filter) returns them. Their nodes must exist, and nothing else.
+      - The names of hosts that are asleep, as P(vmstation.cluster.asleep_hosts#filter) returns them. Their nodes need only exist.
     type: list
     elements: str
     default: []
+  tolerated_taints:
+    description:
+      - The taints that the Pods tolerate, each as its key and effect. Any other taint of O(nodes) with the effect C(NoSchedule) or
+        C(NoExecute) is an error, except those that Kubernetes itself sets for a time.
+    type: list
+    elements: str
+    default: ["node-role.kubernetes.io/control-plane:NoSchedule"]
+    version_added: 0.2.0
   storage_classes:
     description:
-      - Names of StorageClasses that must exist.
+      - The names of StorageClasses that must exist.
     type: list
     elements: str
     default: []
+  namespace:
+    description:
+      - The namespace of the workloads. With it, RV(existing) is returned. It need not exist.
+    type: str
+  node_label:
+    description:
+      - A label selector. The nodes that match it are returned in RV(existing.labelled_nodes). Requires O(namespace).
+    type: str
+  secrets:
+    description:
+      - The required content of Secrets in O(namespace). Those that match are named in RV(existing.matching_secrets). No value is returned.
+        Requires O(namespace).
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description:
+          - The name of the Secret.
+        type: str
+        required: true
+      data:
+        description:
+          - All values of the Secret by their keys, encoded in Base64, as in its manifest.
+        type: dict
+        required: true
 seealso:
   - module: vmstation.cluster.service_check
   - module: vmstation.cluster.node_ready_check
@@ -87,7 +127,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Require what Jellyfin needs of the cluster
+- name: Check the requirements of Jellyfin in the cluster
   vmstation.cluster.workload_preflight_check:
     kubeconfig: ~/.kube/vmstation.config
     services:
@@ -99,23 +139,23 @@ EXAMPLES = r"""
 
 RETURN = r"""
 findings:
-  description: Everything that stands in the way.
+  description: The problems that were found.
   returned: when the API server answered
   type: list
   elements: dict
   contains:
     rule:
-      description: The truth that does not hold.
+      description: The rule that is violated.
       type: str
       returned: always
       sample: node_ports_are_free
     severity:
-      description: C(error) or C(warning).
+      description: C(error) or C(warning), or C(unknown) for what could not be read.
       type: str
       returned: always
       sample: error
     subject:
-      description: What was judged.
+      description: The object that was checked.
       type: str
       returned: always
       sample: Service jellyfin/jellyfin
@@ -136,6 +176,50 @@ findings:
       sample: >-
         Give one of the two another NodePort: the planned one in network_plan.services, the other with
         `kubectl edit service -n default web`.
+    hosts:
+      description:
+        - The hosts that the finding is about, two for the connection between them. Empty for the cluster, and for the host that the
+          module runs on.
+      type: list
+      elements: str
+      returned: always
+      sample: []
+looked_at:
+  description: What the check looked at, also where it found nothing.
+  returned: when the API server answered
+  type: list
+  elements: dict
+  contains:
+    subject:
+      description: The object that was checked.
+      type: str
+      returned: always
+      sample: cluster
+    facts:
+      description: What was seen, in a few words.
+      type: str
+      returned: always
+      sample: "4 Services, 1 nodes and 0 StorageClasses wanted"
+    state:
+      description: V(ok), V(asleep), or the worst severity of the findings about the object, V(warning), V(unknown) or V(error).
+      type: str
+      returned: always
+      sample: ok
+    hosts:
+      description: The hosts that it is about, as in RV(findings).
+      type: list
+      elements: str
+      returned: always
+      sample: []
+failure:
+  description: The parts of the error message, with the keys C(subject), C(found), C(expected) and C(fix).
+  returned: when the task fails before it has a result
+  type: dict
+  sample:
+    subject: kubeconfig ~/.kube/config
+    found: no file of this name that can be read
+    expected: a kubeconfig
+    fix: Name the right file.
 services:
   description: The planned Services that have a NodePort, in the order of O(services).
   returned: when the API server answered
@@ -169,38 +253,106 @@ nodes:
   elements: dict
   contains:
     name:
-      description: As in O(nodes), in lower case.
+      description: The name as in O(nodes), in lower case.
       type: str
       returned: always
       sample: storagenodet3500
     exists:
-      description: Whether there is a Node of this name.
+      description: Whether a Node with this name exists.
       type: bool
       returned: always
       sample: true
     ready:
-      description: Whether it is ready.
+      description: Whether the node is ready.
       type: bool
       returned: always
       sample: true
     schedulable:
-      description: Whether it is not cordoned.
+      description: Whether the node is not cordoned.
       type: bool
       returned: always
       sample: true
     asleep:
-      description: Whether it is not ready because its host is asleep.
+      description: Whether the node is not ready because its host is asleep.
       type: bool
       returned: always
       sample: false
+existing:
+  description: The existing objects of the workloads, or V(null) without O(namespace).
+  returned: when the API server answered
+  type: dict
+  contains:
+    anything:
+      description: Whether the namespace, a cluster object, a labelled node, or a Role or RoleBinding of another namespace exists.
+      type: bool
+      returned: always
+      sample: true
+    namespace:
+      description: Whether the namespace exists.
+      type: bool
+      returned: always
+      sample: true
+    deployments:
+      description: The Deployments of the namespace, each with its C(name) and the C(images) of its containers.
+      type: list
+      elements: dict
+      returned: always
+      sample: [{name: jellyfin, images: ["docker.io/jellyfin/jellyfin:10.11.11"]}]
+    jobs:
+      description: The names of the Jobs of the namespace.
+      type: list
+      elements: str
+      returned: always
+      sample: []
+    asleep_pods:
+      description: The Pods of the namespace on nodes in O(asleep), each as a manifest with its name.
+      type: list
+      elements: dict
+      returned: always
+      sample: [{apiVersion: v1, kind: Pod, metadata: {namespace: jellyfin, name: jellyfin-6c8f4d-x2x7q}}]
+    matching_secrets:
+      description: The names of those O(secrets) whose data match exactly.
+      type: list
+      elements: str
+      returned: always
+      sample: [grafana-admin]
+    cluster_objects:
+      description: >-
+        The PersistentVolumes, ClusterRoles and ClusterRoleBindings whose label C(app.kubernetes.io/part-of) is the namespace, each with its
+        kind and name.
+      type: list
+      elements: str
+      returned: always
+      sample: [PersistentVolume jellyfin-config]
+    access:
+      description: >-
+        The Roles and RoleBindings of other namespaces whose label C(app.kubernetes.io/part-of) is the namespace, each as a manifest with
+        its name.
+      type: list
+      elements: dict
+      returned: always
+      sample: [{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {namespace: kube-system, name: "monitoring:prometheus"}}]
+    released_volumes:
+      description: The names of those PersistentVolumes whose claim was deleted.
+      type: list
+      elements: str
+      returned: always
+      sample: []
+    labelled_nodes:
+      description: The names of the nodes that have O(node_label).
+      type: list
+      elements: str
+      returned: always
+      sample: [storagenodet3500]
 """
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_dicts, failure_message, failures
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster import KubernetesApi
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.kubeconfig import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api import KubernetesApi
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.kubeconfig import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.node_labels import TOLERATED_BY_ROLES
+from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_result, failure_message, failures
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
-from ansible_collections.vmstation.cluster.plugins.module_utils._workloads import judge, look, model
+from ansible_collections.vmstation.cluster.plugins.module_utils._workloads import workloads
 
 ARGUMENTS = {
     **KUBECONFIG_ARGUMENTS,
@@ -216,26 +368,40 @@ ARGUMENTS = {
             "protocol": {"type": "str"},
             "type": {"type": "str"},
             "health": {"type": "str"},
+            "sources": {"type": "list", "elements": "str"},
         },
     },
     "nodes": {"type": "list", "elements": "str", "default": []},
     "asleep": {"type": "list", "elements": "str", "default": []},
+    "tolerated_taints": {"type": "list", "elements": "str", "default": list(TOLERATED_BY_ROLES)},
     "storage_classes": {"type": "list", "elements": "str", "default": []},
+    "namespace": {"type": "str"},
+    "node_label": {"type": "str"},
+    "secrets": {
+        "type": "list",
+        "elements": "dict",
+        "no_log": False,  # the values are, below
+        "options": {"name": {"type": "str", "required": True}, "data": {"type": "dict", "required": True, "no_log": True}},
+    },
     "fail_on": {"type": "str", "choices": ["error", "warning", "never"], "default": "error"},
 }
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec=ARGUMENTS,
+        required_by={"node_label": ["namespace"], "secrets": ["namespace"]},
+        supports_check_mode=True,
+    )
     if KUBERNETES_IMPORT_ERROR:
         module.fail_json(msg=missing_required_lib("kubernetes"), exception=KUBERNETES_IMPORT_ERROR)
     try:
-        request = model.request(module.params)
-        seen = look.look(request, KubernetesApi(module.params["kubeconfig"], module.params["context"]))
+        request = workloads.request(module.params)
+        seen = workloads.look(request, KubernetesApi(module.params["kubeconfig"], module.params["context"]))
     except Refusal as refusal:
-        module.fail_json(msg=str(refusal))
-    found = judge.judge(request, seen)
-    result = {"changed": False, "findings": as_dicts(found), **judge.as_data(request, seen)}
+        module.fail_json(**refusal.as_result())
+    found = workloads.judge(request, seen)
+    result = {"changed": False, **as_result(found, workloads.looked_at(request, found)), **workloads.as_data(request, seen)}
     failing = failures(found, module.params["fail_on"])
     if failing:
         module.fail_json(msg=failure_message(failing), **result)
