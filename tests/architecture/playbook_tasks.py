@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,21 +20,32 @@ ROLES, PLAYBOOKS = CHECKOUT / "roles", CHECKOUT / "playbooks"
 FILES = sorted([*PLAYBOOKS.rglob("*.yml"), *ROLES.glob("*/tasks/*.yml"), *ROLES.glob("*/handlers/*.yml")])
 INCLUDES = {"import_tasks", "include_tasks", "import_role", "include_role"}
 EXPRESSION = re.compile(r"{{.*?}}")
+# a variable that tasks/stage.yml is given, perhaps with a default
+GIVEN = re.compile(r"{{ (?P<name>\w+)(?: \| default\('(?P<default>\w+)'\))? }}")
 # of a task, what is no module
 WITHOUT_CONNECTION = INCLUDES | {"meta", "debug", "set_fact", "assert", "fail", "include_vars", "validate_argument_spec"}
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a task inherits. on_controller: whether it runs on the controller. become, variable: the keyword, and `ansible_become`."""
+    """What a task inherits. on_controller: whether it runs on the controller. become, variable: the keyword, and `ansible_become`.
+
+    variables: those of the plays, blocks and includes around it.
+    """
 
     on_controller: bool
     become: Any = None
     variable: Any = None
+    variables: dict[str, Any] = field(default_factory=dict)
 
     def of(self, keywords: dict[str, Any]) -> Context:
         variables = keywords.get("vars") or {}
-        changed = replace(self, become=keywords.get("become", self.become), variable=variables.get("ansible_become", self.variable))
+        changed = replace(
+            self,
+            become=keywords.get("become", self.become),
+            variable=variables.get("ansible_become", self.variable),
+            variables={**self.variables, **variables},
+        )
         if "delegate_to" in keywords:
             changed = replace(changed, on_controller="localhost" in keywords["delegate_to"])
         return changed
@@ -120,11 +131,16 @@ def _included(task: Task) -> list[Path]:
         found = list(task.path.parent.glob(EXPRESSION.sub("*", name)))
     else:
         items = task.keywords.get("loop", [""])
-        names = {arguments["name"].replace("{{ item }}", item).removeprefix("vmstation.cluster.") for item in items}
-        parts = {arguments.get("tasks_from", "main").replace("{{ item }}", item) for item in items}
+        name, part = (_filled(arguments.get(key, "main"), task.context.variables) for key in ("name", "tasks_from"))
+        names = {name.replace("{{ item }}", item).removeprefix("vmstation.cluster.") for item in items}
+        parts = {part.replace("{{ item }}", item) for item in items}
         found = [ROLES / name / "tasks" / f"{part}.yml" for name, part in itertools.product(names, parts)]
     assert found, f"{task} includes nothing"
     return found
+
+
+def _filled(text: str, variables: dict[str, Any]) -> str:
+    return GIVEN.sub(lambda found: str(variables.get(found["name"], found["default"] or found[0])), text)
 
 
 def _arguments(task: Task) -> Any:

@@ -44,7 +44,7 @@ CHECK = """
 import json, sys, time
 from datetime import datetime, timezone
 from ansible_collections.vmstation.cluster.plugins.module_utils._calico import checking, survey, verdict
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster import KubernetesApi
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api import KubernetesApi
 given = json.load(sys.stdin)
 began = time.monotonic()
 api = KubernetesApi(given["kubeconfig"])

@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
 import sys
 
-from tests.cluster.build import build
+from tests.cluster.build import binary, build
 from tests.cluster.calico_images import calico_images
 from tests.cluster.images import make_images
 from tests.cluster.monitoring_images import monitoring_images
-from tests.cluster.programs import OLDER_RELEASE, PROGRAMS, known, version
+from tests.cluster.programs import API_SERVER, OLDER_RELEASE, PROGRAMS, known, version
+from tests.cluster.published import make_published_source
 from tests.cluster.source import make_source
 from tests.lab.say import LabError, say
 
@@ -28,7 +31,21 @@ def images_command(_options: argparse.Namespace) -> None:
 
 
 def source_command(options: argparse.Namespace) -> None:
-    print(make_source(older=options.older))
+    print(make_published_source() if options.published else make_source(older=options.older))
+
+
+def run_command(options: argparse.Namespace) -> None:
+    from tests.cluster.hollow import hollow_nodes  # noqa: PLC0415 - what builds only works without the Kubernetes client
+    from tests.cluster.server import running  # noqa: PLC0415 - as above
+
+    build(API_SERVER)
+    with running() as cluster, hollow_nodes(cluster) as nodes:
+        nodes.add("masternode", control_plane=True)
+        nodes.add("storagenodet3500")
+        given = {"VMSTATION_TEST_KUBECONFIG": str(cluster.kubeconfig), "PATH": f"{binary('kubectl').parent}:{os.environ['PATH']}"}
+        status = subprocess.run(options.argv, env={**os.environ, **given}, check=False).returncode
+    if status:
+        raise LabError(f"`{' '.join(options.argv)}` ended with status {status}")
 
 
 def versions_command(_options: argparse.Namespace) -> None:
@@ -47,8 +64,12 @@ def main() -> int:
     )
     command.set_defaults(function=images_command)
     command = commands.add_parser("source", help="make the installation source of the lab, a directory, and print its path")
+    command.add_argument("--published", action="store_true", help="download what is published; nothing is compiled")
     command.add_argument("--older", action="store_true", help=f"the same sources under the version {OLDER_RELEASE}, to upgrade from")
     command.set_defaults(function=source_command)
+    command = commands.add_parser("run", help="run a command beside an API server with two simulated nodes")
+    command.add_argument("argv", nargs=argparse.REMAINDER, metavar="COMMAND")
+    command.set_defaults(function=run_command)
     command = commands.add_parser("versions", help="print what is pinned")
     command.set_defaults(function=versions_command)
     options = parser.parse_args()

@@ -5,8 +5,12 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Sequence
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache as remembered
 from pathlib import Path
 
@@ -70,5 +74,25 @@ def _compile(program: Program, path: Path) -> None:
     environment = {**os.environ, "CGO_ENABLED": "1" if program.c else "0", "GOWORK": "off"}
     flags = [*FLAGS, "-tags", ",".join(program.tags), "-ldflags", linker_flags(program)]
     argv = ["nice", "go", "build", *flags, "-o", str(part), program.package]
-    quietly(argv, env=environment, cwd=HERE / program.directory, timeout=PATIENCE)
+    with _place(program) as place:
+        quietly(argv, env=environment, cwd=place, timeout=PATIENCE)
     part.rename(path)
+
+
+@contextmanager
+def _place(program: Program) -> Iterator[Path]:
+    """Where it is compiled: beside the go.mod that pins it, or in a copy of its module with the files that the module lacks."""
+    if not program.lacking:
+        yield HERE / program.directory
+        return
+    # verified by go.sum
+    module = json.loads(go("mod", "download", "-json", program.module, directory=program.directory))["Dir"]
+    with tempfile.TemporaryDirectory() as directory:
+        # the originals are read-only
+        copy = Path(shutil.copytree(module, f"{directory}/module", copy_function=shutil.copyfile))
+        for name in program.lacking:
+            for parent in reversed((copy / name).relative_to(copy).parents):
+                (copy / parent).mkdir(exist_ok=True)
+                (copy / parent).chmod(0o755)
+            (copy / name).touch()
+        yield copy

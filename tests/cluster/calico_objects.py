@@ -41,7 +41,9 @@ class Placing:
     def define(self) -> None:
         """As soon as this is back, all kinds are served, and Pods may be made."""
         self._cluster.kubectl("apply", "--server-side", "--filename=-", stdin=self._definitions(), timeout=120)
-        self._cluster.kubectl("wait", "--for=condition=Established", "--filename=-", stdin=self._definitions(), timeout=120)
+        self._cluster.kubectl(
+            "wait", "--for=condition=Established", "--timeout=110s", "--filename=-", stdin=self._definitions(), timeout=120
+        )
         account = "/api/v1/namespaces/kube-system/serviceaccounts/default"
         self.wait("the service account of kube-system", lambda: self._request("GET", account)[0] == 200)
 

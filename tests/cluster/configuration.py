@@ -10,6 +10,8 @@ import tempfile
 from functools import cache as remembered
 from pathlib import Path
 
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.hardening import SERVING
+
 from tests.lab.cache import CHECKOUT
 from tests.lab.say import quietly
 from tests.lab.venv import ensure_venv
@@ -18,10 +20,19 @@ ROLE = CHECKOUT / "roles" / "monitoring"
 
 
 @remembered
-def configuration(name: str) -> str:
-    """By Ansible, of the template of that name, as in ``loki.yaml``."""
+def configuration(name: str, *, verified: bool = False) -> str:
+    """By Ansible, of the template of that name, as in ``loki.yaml``. verified: for a cluster whose kubelets are verified."""
+    return manifests(f"configuration/{name}", verified=verified)
+
+
+@remembered
+def manifests(name: str, *, verified: bool = False) -> str:
+    """Of a template with Kubernetes objects, as in ``accounts.yaml``."""
     with tempfile.TemporaryDirectory() as directory:
-        arguments = {"src": str(ROLE / "templates" / "configuration" / f"{name}.j2"), "dest": f"{directory}/{name}"}
+        arguments = {"src": str(ROLE / "templates" / f"{name}.j2"), "dest": f"{directory}/made"}
         argv = [str(ensure_venv() / "bin" / "ansible"), "localhost", "-m", "ansible.builtin.template", "-a", json.dumps(arguments)]
-        quietly([*argv, "-c", "local", "-e", f"@{ROLE / 'defaults' / 'main.yml'}"], env={"HOME": directory, "LC_ALL": "C.UTF-8"})
-        return (Path(directory) / name).read_text()
+        variables = [word for part in ("defaults", "vars") for word in ("-e", f"@{ROLE / part / 'main.yml'}")]
+        kubeadm = {"ClusterConfiguration": json.dumps(SERVING)}
+        variables += ["-e", json.dumps({"_monitoring_kubeadm": {"resources": [{"data": kubeadm}] if verified else []}})]
+        quietly([*argv, "-c", "local", *variables], env={"HOME": directory, "LC_ALL": "C.UTF-8"})
+        return (Path(directory) / "made").read_text()

@@ -46,6 +46,7 @@ class StandIn:
 
 REAL = {
     "prometheus": Real({"/bin/prometheus": "prometheus", "/bin/promtool": "promtool"}),
+    "alertmanager": Real({"/bin/alertmanager": "alertmanager", "/bin/amtool": "amtool"}),
     "node_exporter": Real({"/bin/node_exporter": "node_exporter"}),
     "kube_state_metrics": Real({"/kube-state-metrics": "kube-state-metrics"}),
 }

@@ -36,11 +36,16 @@ class Played:
     @property
     def tasks_changed(self) -> list[str]:
         """The names of the tasks that changed something."""
-        found = []
-        for part in re.split(r"^TASK \[", self.text, flags=re.MULTILINE)[1:]:
-            if re.search(r"^changed: ", part, flags=re.MULTILINE):
-                found.append(part.partition("]")[0].rpartition(" : ")[2])
-        return found
+        return self._tasks("changed")
+
+    @property
+    def tasks_run(self) -> list[str]:
+        """The names of the tasks that were not skipped."""
+        return self._tasks("ok|changed")
+
+    def _tasks(self, results: str) -> list[str]:
+        parts = re.split(r"^TASK \[", self.text, flags=re.MULTILINE)[1:]
+        return [part.partition("]")[0].rpartition(" : ")[2] for part in parts if re.search(rf"^({results}): ", part, flags=re.MULTILINE)]
 
 
 WORKERS = {
@@ -69,7 +74,19 @@ def play_role(
     played = {"name": f"vmstation.cluster.{role}", "tasks_from": tasks_from}
     task = {"name": f"Play {tasks_from} of {role}", "ansible.builtin.import_role": played}
     play = {"name": f"Play {role}", "hosts": "localhost", "gather_facts": False, "tasks": [task]}
-    (directory / "site.yml").write_text(json.dumps([play]))
+    return run_plays([play], directory, variables, *arguments, workers=workers, timeout=timeout)
+
+
+def run_plays(
+    plays: list[dict[str, Any]],
+    directory: Path,
+    variables: Mapping[str, object],
+    *arguments: str,
+    workers: Iterable[str] = tuple(WORKERS),
+    timeout: float = 300,
+) -> Played:
+    """Plays on localhost, with the inventory of play_role."""
+    (directory / "site.yml").write_text(json.dumps(plays))
     localhost = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
     groups = {
         "control_plane": {"hosts": {"masternode": {"ansible_host": "192.168.4.63"}}},

@@ -30,6 +30,7 @@ class Program:
     told: tuple[str, ...] = ()  # variables that hold the version
     c: bool = False  # has C in it: a static program of a C compiler
     tags: tuple[str, ...] = ()  # build constraints
+    lacking: tuple[str, ...] = ()  # files that are embedded and no part of the module: built in a copy of it, with empty ones
 
 
 def _of_kubernetes(name: str) -> Program:
@@ -70,6 +71,14 @@ def _of_exporters(name: str, directory: str, package: str) -> Program:
     return Program(name, directory, package, package, told=("github.com/prometheus/common/version.Version",))
 
 
+def _of_alertmanager(name: str) -> Program:
+    # its web pages are no part of the module
+    return Program(
+        name, "alertmanager", f"./cmd/{name}", "github.com/prometheus/alertmanager", told=("github.com/prometheus/common/version.Version",),
+        lacking=("ui/app/dist/elm/index.html", "ui/app/dist/mantine/index.html"),
+    )  # fmt: skip
+
+
 # in the order of building: first what an API server needs
 PROGRAMS = {
     program.name: program
@@ -87,12 +96,12 @@ PROGRAMS = {
         _of_calico("calico-cni-install", "cni-plugin/cmd/install"),
         _of_calico("calico-kube-controllers", "kube-controllers/cmd/kube-controllers"),
         _of_calico("calico-check-status", "kube-controllers/cmd/check-status"),
-        _of_calico("calicoctl", "calicoctl/calicoctl"),
         _of_cni_plugins("host-local", "ipam"),
         _of_cni_plugins("loopback", "main"),
         *(_of_cni_plugins(name, "meta") for name in ("bandwidth", "portmap", "tuning")),
         *map(_of_prometheus, ("prometheus", "promtool")),
         _of_exporters("node_exporter", "prometheus", "github.com/prometheus/node_exporter"),
+        *map(_of_alertmanager, ("alertmanager", "amtool")),
         _of_exporters("kube-state-metrics", "kube_state_metrics", "k8s.io/kube-state-metrics/v2"),
         Program("stand-in", "stand_in", "vmstation.cluster/tests/cluster/stand_in", "", release="v1.0.0"),
     )

@@ -131,13 +131,17 @@ class Cluster:
     def stop(self) -> None:
         """End all programs, the last started first."""
         for name in reversed(list(self._processes)):
-            process = self._processes.pop(name)
-            process.terminate()
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-                process.wait()
+            self.end(name)
+
+    def end(self, name: str) -> None:
+        """End one program."""
+        process = self._processes.pop(name)
+        process.terminate()
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
 
     def _has_account(self) -> bool:
         return self.kubectl("get", "serviceaccount", "default", "--namespace=default", check=False).returncode == 0

@@ -21,8 +21,8 @@ import pytest
 import yaml
 
 pytest.importorskip("kubernetes")
-from ansible_collections.vmstation.cluster.plugins.module_utils._io import cluster as reader
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster import KubernetesApi
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster import api as reader
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api import KubernetesApi
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal, Unavailable
 
 from tests.cluster.server import Cluster
@@ -122,7 +122,7 @@ def test_the_certificate_of_another_authority_is_named(cluster: Cluster, tmp_pat
     del content["clusters"][0]["cluster"]["certificate-authority-data"]
     content["clusters"][0]["cluster"]["certificate-authority"] = str(certificate)
     (tmp_path / "kubeconfig").write_text(yaml.safe_dump(content))
-    with pytest.raises(Refusal, match=r"TLS connection that failed: .*required: a server certificate of the authority"):
+    with pytest.raises(Refusal, match=r"TLS connection that failed: .*required: a server certificate of the CA"):
         KubernetesApi(str(tmp_path / "kubeconfig")).read("/version")
 
 
@@ -244,7 +244,7 @@ def test_an_answer_that_breaks_off_is_named(tmp_path: Path) -> None:
 
 def test_something_else_than_an_api_server_is_named(tmp_path: Path) -> None:
     faulty = Faulty(lambda handler, _number: send(handler, 404, "<html>Welcome</html>"))
-    with pytest.raises(Refusal, match=r"HTTP status 404: <html>Welcome</html>.*leads to a Kubernetes API server"):
+    with pytest.raises(Refusal, match=r"HTTP status 404: <html>Welcome</html>.*points to a Kubernetes API server"):
         KubernetesApi(faulty.kubeconfig(tmp_path)).read("/version")
 
 
@@ -265,7 +265,7 @@ def test_a_plain_kubeconfig_is_read_without_the_client(cluster: Cluster) -> None
     """Its import takes four times as long as the question."""
     script = (
         "import sys; sys.modules['kubernetes'] = None;"
-        "from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster import KubernetesApi;"
+        "from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api import KubernetesApi;"
         "print(KubernetesApi(sys.argv[1]).read('/version')['major'])"
     )
     argv = [sys.executable, "-c", script, str(cluster.kubeconfig)]
@@ -294,3 +294,19 @@ def test_no_key_is_left_in_a_temporary_file(cluster: Cluster, tmp_path: Path, mo
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     KubernetesApi(str(cluster.kubeconfig)).read("/version")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_webhook_without_a_server_is_named_as_the_cause_of_a_failed_request(cluster: Cluster) -> None:
+    """Waiting does not help, and neither do the logs of the API server."""
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["namespaces"]}
+    webhook = {"name": "gone.example.com", "admissionReviewVersions": ["v1"], "sideEffects": "None", "rules": [rule]}
+    webhook["clientConfig"] = {"service": {"namespace": "default", "name": "gone"}}
+    made = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration", "metadata": {"name": "gone"}}
+    cluster.kubectl("create", "--filename=-", stdin=json.dumps({**made, "webhooks": [webhook]}))
+    try:
+        with pytest.raises(Unavailable) as refused:
+            reader.CreatingApi(str(cluster.kubeconfig)).create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "new"}})
+    finally:
+        cluster.kubectl("delete", "validatingwebhookconfiguration", "gone")
+    assert 'failed calling webhook "gone.example.com"' in refused.value.found
+    assert "kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations" in refused.value.next_step

@@ -23,10 +23,10 @@ from tests.unit.calico.faults import FAULTS, HOMELAB
 from tests.unit.network_plan.plans import plan
 
 pytest.importorskip("kubernetes")
-from ansible_collections.vmstation.cluster.plugins.module_utils._calico import checking, survey
+from ansible_collections.vmstation.cluster.plugins.module_utils._calico import node_rules, survey
 from ansible_collections.vmstation.cluster.plugins.module_utils._calico.verdict import Verdict, judge
-from ansible_collections.vmstation.cluster.plugins.module_utils._io import cluster as reader
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.cluster import KubernetesApi
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster import api as reader
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api import KubernetesApi
 
 # of the lists that may be refused, how RBAC calls them
 KINDS = {
@@ -56,7 +56,7 @@ def _empty(calico: Placing) -> None:
 
 def _judged(kubeconfig: Path) -> tuple[Verdict, KubernetesApi]:
     api = KubernetesApi(str(kubeconfig))
-    return judge(checking.request(REQUEST), survey.look(api), NOW), api
+    return judge(node_rules.request(REQUEST), survey.look(api), NOW), api
 
 
 def _check(kubeconfig: Path, *flags: str, **options: object) -> dict[str, Any]:
@@ -168,9 +168,9 @@ def test_a_list_that_rbac_forbids_is_unknown_and_the_rest_is_judged(calico: Plac
     calico.wait("the role of the account", lambda: all(_has_permission(limited, kind) for kind in KINDS if kind != forbidden))
     verdict, _api = _judged(limited)
     unknown = [one for one in verdict.findings if one.rule == "calico_can_be_read"]
-    assert [one.severity for one in unknown] == ["warning"]
+    assert [one.severity for one in unknown] == ["unknown"]
     assert f"the permission to list {forbidden}" in str(unknown[0])
-    assert f"Let the user of {limited} list {forbidden}" in unknown[0].fix
+    assert f"Allow the user of {limited} to list {forbidden}" in unknown[0].fix
     judges_blocks = forbidden not in {"nodes", "blockaffinities"}
     assert ("blocks_are_confirmed" in {one.rule for one in verdict.findings}) == judges_blocks
     assert "ok" not in {node["verdict"] for node in verdict.nodes} or forbidden in {"daemonsets", "felixconfigurations"}

@@ -86,7 +86,7 @@ def test_the_specifications_plan_changes_this_and_no_more(text: str, upstream: l
     before, after = variables(upstream), variables(rest)
     assert {name: value for name, value in after.items() if before.get(name, ...) != value} == {
         "NO_DEFAULT_POOLS": "true",
-        "IP_AUTODETECTION_METHOD": "cidr=192.168.4.0/24",
+        "IP_AUTODETECTION_METHOD": "kubernetes-internal-ip",
     }
     assert changes([one(upstream, "ConfigMap", "calico-config")], [one(rest, "ConfigMap", "calico-config")]) == {
         "ConfigMap calico-config.data.veth_mtu"

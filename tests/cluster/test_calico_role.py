@@ -104,7 +104,7 @@ def _whole(bare: Site) -> Iterator[None]:
 def test_check_mode_without_a_cluster_ends_well_and_says_so(bare: Site) -> None:
     run = bare.play("--check", "--diff", cluster_kubeconfig=str(bare.directory / "none.conf"))
     assert (run.status, run.changed) == (0, 0), run.text
-    assert run.says("none.conf is not there yet: without a cluster, what Calico would change cannot be predicted")
+    assert run.says("none.conf does not exist yet: without a cluster, changes of Calico cannot be predicted")
 
 
 def test_without_a_kubeconfig_it_is_named(bare: Site) -> None:
@@ -116,7 +116,7 @@ def test_without_a_kubeconfig_it_is_named(bare: Site) -> None:
 def test_check_mode_on_a_cluster_predicts_and_changes_nothing(bare: Site) -> None:
     run = bare.play("--check", "--diff")
     assert (run.status, run.changed) == (0, 2), run.text
-    assert run.says("FelixConfiguration and IPPools are left out of the prediction.")
+    assert run.says("FelixConfiguration and IPPools cannot be predicted.")
     assert run.says("Calico 3.28.5: found Kubernetes 1.36; expected Kubernetes 1.27 to 1.30.")
     assert not bare.has("crd/ippools.crd.projectcalico.org")
     assert not bare.has(DAEMON_SET)
@@ -126,7 +126,7 @@ def test_check_mode_on_a_cluster_predicts_and_changes_nothing(bare: Site) -> Non
     ("text", "digest", "words"),
     [
         (None, "0" * 64, f"{MANIFEST}: found SHA-256"),
-        ("kind: List\n", None, "document 1: found no Kubernetes object"),
+        ("kind: List\n", None, "document 1: found not a Kubernetes object"),
         ("# mine\n", None, f"{MANIFEST} of version {VERSION}: found SHA-256"),
     ],
     ids=["not its checksum", "no manifest", "a known version, but not upstream's"],
@@ -193,7 +193,7 @@ def test_it_is_installed_as_planned(installed: Site) -> None:
     node = installed.get(DAEMON_SET)["spec"]
     assert node["updateStrategy"]["rollingUpdate"]["maxUnavailable"] == 2
     variables = {entry["name"]: entry.get("value") for entry in node["template"]["spec"]["containers"][0]["env"]}
-    assert variables["IP_AUTODETECTION_METHOD"] == "cidr=192.168.4.0/24"
+    assert variables["IP_AUTODETECTION_METHOD"] == "kubernetes-internal-ip"
     assert "masternode" in str(installed.get("deployment/calico-kube-controllers")["spec"]["template"]["spec"]["affinity"])
 
 
@@ -201,6 +201,8 @@ def test_a_second_run_and_its_prediction_change_nothing(installed: Site) -> None
     before = installed.get(DAEMON_SET)["metadata"]["resourceVersion"]
     assert (run := installed.play()).status == 0, run.text
     assert run.changed == 0, run.text
+    # one question found that nothing differs
+    assert "Configure Felix and the pools" not in run.text
     assert (run := installed.play("--check", "--diff")).status == 0, run.text
     assert run.changed == 0, run.text
     assert installed.get(DAEMON_SET)["metadata"]["resourceVersion"] == before
@@ -227,6 +229,23 @@ def test_what_was_changed_or_deleted_by_hand_is_put_right(installed: Site) -> No
     assert installed.get("configmap/calico-config")["data"]["calico_backend"] == "bird"
     assert installed.get(POOL)["spec"]["natOutgoing"] is True
     assert installed.has("deployment/calico-kube-controllers")
+    assert (again := installed.play()).changed == 0, again.text
+
+
+def test_a_definition_that_was_changed_by_hand_is_put_right(installed: Site) -> None:
+    """As after a run of another release that was killed: only that one is applied."""
+    definition = "crd/ippools.crd.projectcalico.org"
+    versions = installed.get(definition)["spec"]["versions"]
+    fields = versions[0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    fields["blockSize"]["description"] = "another release's"
+    fields["ofAnotherRelease"] = {"type": "string"}
+    installed.patch(definition, {"spec": {"versions": versions}})
+    predicted = installed.play("--check", "--diff")
+    run = installed.play()
+    assert predicted.tasks_changed == run.tasks_changed == ["Create Calico's resource definitions"], run.text
+    assert run.says("CustomResourceDefinition ippools.crd.projectcalico.org: "), run.text
+    fields = installed.get(definition)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    assert fields["blockSize"].get("description") != "another release's"
     assert (again := installed.play()).changed == 0, again.text
 
 

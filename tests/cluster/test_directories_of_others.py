@@ -43,7 +43,7 @@ def test_the_directories_that_a_user_names_for_monitoring_stay_as_they_are(tmp_p
     )
     assert run.status == 0, run.text
     assert modes(etc, srv) == [0o755, 0o775]
-    assert run.tasks_changed == ["Create the directories of what monitoring keeps", "Make Grafana's password, once"]
+    assert run.tasks_changed == ["Create the directories", "Create Grafana's password"]
     made = sorted(path.name for path in tmp_path.glob("*/*") if path.parent in (etc, srv))
     assert made == ([] if arguments else ["grafana", "grafana-password", "loki", "prometheus"])
 
@@ -69,5 +69,7 @@ def test_another_programs_data_are_not_taken_over(tmp_path: Path) -> None:
     (a_directory(srv / "grafana", 0o700) / "mine.db").write_text("mine")
     run = play("monitoring", tmp_path, monitoring_storage_directory=str(srv), monitoring_storage_class="")
     assert run.status == 2
-    assert run.says(f"directory {srv}/grafana: found files in it, and user 0 as its owner; required: one that is missing, empty,"), run.text
+    assert run.says(
+        f"directory {srv}/grafana: found files in it, and user 0 as its owner; required: a directory that is missing, empty,"
+    ), run.text
     assert (modes(srv / "grafana"), sorted(os.listdir(srv))) == ([0o700], ["grafana"])

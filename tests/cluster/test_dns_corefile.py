@@ -15,10 +15,8 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._dns.corefile import corefile
-from ansible_collections.vmstation.cluster.plugins.module_utils._dns.lint import READABLE, lint
-from ansible_collections.vmstation.cluster.plugins.module_utils._dns.model import dns_plan
-from ansible_collections.vmstation.cluster.plugins.module_utils._dns.plugin_facts import PLUGINS
+from ansible_collections.vmstation.cluster.plugins.module_utils._dns.lint import PLUGINS, READABLE, lint
+from ansible_collections.vmstation.cluster.plugins.module_utils._dns.model import corefile, dns_plan
 
 from tests.cluster.build import binary, missing
 from tests.lab.say import LabError

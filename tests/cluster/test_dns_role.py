@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api import KubernetesApi, read_yaml
+from ansible_collections.vmstation.cluster.plugins.module_utils._dns import coredns
+from ansible_collections.vmstation.cluster.plugins.module_utils._dns.model import dns_plan
 
 from tests.cluster.build import missing
 from tests.cluster.hollow import HollowNodes, hollow_nodes
@@ -22,7 +26,9 @@ from tests.unit.network_plan.plans import SPECIFICATION
 
 pytest.importorskip("kubernetes")
 
+PLAN = dns_plan(SPECIFICATION)
 ADDRESS = "10.233.0.3"
+APPLY, RESTART = "Apply CoreDNS and its Service", "Restart CoreDNS, one Pod at a time"
 MASTER, STORAGE, HOMELAB = "masternode", "storagenodet3500", "homelab"
 SERVICE_CIDR = {
     "apiVersion": "networking.k8s.io/v1",
@@ -98,14 +104,14 @@ def site(bare: Site, nodes: HollowNodes) -> Site:
     """DNS as the role makes it when all hosts but the control plane are asleep. The tests of a bare cluster come first in this file."""
     nodes.add(MASTER, control_plane=True)
     run = bare.play()
-    assert (run.status, run.changed) == (0, 4), run.text
+    assert (run.status, run.tasks_changed) == (0, [APPLY]), run.text
     return bare
 
 
 def test_before_there_is_a_cluster_check_mode_says_so(bare: Site) -> None:
     run = bare.play("--check", "--diff", cluster_kubeconfig="/nowhere/kubeconfig")
     assert (run.status, run.changed) == (0, 0), run.text
-    assert run.says("/nowhere/kubeconfig is not there yet")
+    assert run.says("/nowhere/kubeconfig does not exist yet")
 
 
 def test_an_address_in_no_service_range_is_refused_before_damage(bare: Site) -> None:
@@ -147,7 +153,7 @@ def test_an_address_that_another_service_has_is_refused(bare: Site) -> None:
     bare.kubectl("create", "service", "clusterip", "thief", f"--clusterip={ADDRESS}", "--tcp=80")
     run = bare.play()
     assert run.status == 2
-    assert run.says(f"{ADDRESS}: found taken by services kube-system/thief")
+    assert run.says(f"{ADDRESS}: found used by services kube-system/thief")
     bare.kubectl("delete", "service", "thief")
 
 
@@ -160,16 +166,17 @@ def test_a_corefile_that_cannot_be_is_refused_before_damage(bare: Site) -> None:
 
 def test_check_mode_predicts_all_and_makes_nothing(bare: Site) -> None:
     run = bare.play("--check", "--diff")
-    assert (run.status, run.changed) == (0, 4), run.text
-    assert run.says(f"Service kube-system/kube-dns would be made at {ADDRESS}")
-    assert run.says("kubernetes cluster.local in-addr.arpa ip6.arpa")
+    assert (run.status, run.tasks_changed) == (0, ["Predict the DNS Service", APPLY]), run.text
+    assert run.says(f"Service kube-system/kube-dns would be created at {ADDRESS}")
+    for kind in ("ServiceAccount", "PodDisruptionBudget", "ConfigMap", "Deployment"):
+        assert run.says(f"{kind}, made: kube-system/coredns"), run.text
     assert not bare.has("serviceaccount/coredns")
     assert not bare.has("deployment/coredns")
 
 
 def test_without_a_node_the_pods_and_the_reason_are_named(bare: Site) -> None:
     run = bare.play(dns_rollout_timeout=3)
-    assert (run.status, run.changed) == (2, 4)
+    assert (run.status, run.tasks_changed) == (2, [APPLY])
     assert run.says("Deployment kube-system/coredns: found after 3 s still waiting for 2 of 2 Pods to be available")
     assert run.says("Pending: Unschedulable: no nodes available to schedule pods")
     bare.kubectl("delete", "deployment/coredns", "service/kube-dns", "configmap/coredns", "poddisruptionbudget/coredns")
@@ -182,10 +189,14 @@ def test_one_node_has_both_pods_and_the_service_has_its_address(site: Site) -> N
     assert site.nodes == [MASTER, MASTER]
 
 
-def test_a_second_run_changes_nothing_and_check_mode_knows(site: Site) -> None:
+def test_a_second_run_asks_once_and_changes_nothing_and_check_mode_knows(site: Site) -> None:
+    before = site.get("deployment/coredns")["metadata"]["resourceVersion"]
     for arguments in ([], ["--check", "--diff"]):
         run = site.play(*arguments)
         assert (run.status, run.changed) == (0, 0), run.text
+        for task in (APPLY, "Wait until CoreDNS runs", "Check the DNS of the cluster"):
+            assert f": {task}]" not in run.text
+    assert site.get("deployment/coredns")["metadata"]["resourceVersion"] == before
 
 
 def test_nodes_that_come_later_get_a_pod(site: Site, nodes: HollowNodes) -> None:
@@ -193,7 +204,7 @@ def test_nodes_that_come_later_get_a_pod(site: Site, nodes: HollowNodes) -> None
     nodes.add(HOMELAB)
     predicted = site.play("--check")
     run = site.play()
-    assert run.tasks_changed == predicted.tasks_changed == ["Let the Pods of CoreDNS be made anew, one after the other"], run.text
+    assert run.tasks_changed == predicted.tasks_changed == [RESTART], run.text
     _eventually(lambda: len(site.nodes) == 2, "two Pods")
     assert MASTER in site.nodes
     assert len(set(site.nodes)) == 2
@@ -217,8 +228,8 @@ def test_an_edited_corefile_is_put_right_and_its_pods_made_anew(site: Site) -> N
     site.kubectl("patch", "configmap", "coredns", "--type=merge", f"--patch={json.dumps({'data': {'Corefile': right + '# mine'}})}")
     run = site.play("--diff")
     assert run.status == 0, run.text
-    assert run.tasks_changed[:2] == ["Write the Corefile", "Let the Pods of CoreDNS be made anew, one after the other"]
-    assert run.says("# mine")
+    assert run.tasks_changed[:2] == [APPLY, RESTART]
+    assert run.says("ConfigMap kube-system/coredns: data.Corefile: - # mine"), run.text
     assert site.corefile == right
     assert site.get("deployment/coredns")["metadata"]["generation"] > before
     assert site.play().changed == 0
@@ -226,9 +237,29 @@ def test_an_edited_corefile_is_put_right_and_its_pods_made_anew(site: Site) -> N
 
 def test_another_corefile_makes_other_pods(site: Site) -> None:
     before = site.get("deployment/coredns")["metadata"]["generation"]
-    assert site.play(dns_corefile=site.corefile.replace("cache 30", "cache 60")).tasks_changed == ["Write the Corefile", "Run CoreDNS"]
+    assert site.play(dns_corefile=site.corefile.replace("cache 30", "cache 60")).tasks_changed == [APPLY]
     assert "cache 60" in site.corefile
     assert site.get("deployment/coredns")["metadata"]["generation"] == before + 1
+
+
+def found(site: Site) -> list[tuple[str, str]]:
+    """What coredns_check finds, and its next step."""
+    state = coredns.look(PLAN, KubernetesApi(str(site.cluster.kubeconfig)), read_yaml)
+    return [(one.rule, one.fix) for one in coredns.judge(state, coredns.Wanted(PLAN), deployed=True)]
+
+
+def test_what_cuts_coredns_off_is_named_and_its_next_step_helps(site: Site) -> None:
+    assert found(site) == []
+    deny = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "deny", "namespace": "kube-system"}}
+    site.apply({**deny, "spec": {"podSelector": {}, "policyTypes": ["Ingress"]}})
+    site.kubectl("patch", "service", "kube-dns", "--type=merge", '--patch={"spec":{"selector":{"k8s-app":"other"}}}')
+    told = found(site)
+    assert [rule for rule, _fix in told] == ["the_dns_service_selects_coredns", "policies_let_queries_in"]
+    for _rule, fix in told:
+        kubectl, *words = shlex.split(fix.split("`")[1])
+        assert kubectl == "kubectl"
+        site.kubectl(*words)
+    assert found(site) == []
 
 
 def test_what_was_deleted_or_changed_by_hand_comes_back(site: Site) -> None:
@@ -236,14 +267,16 @@ def test_what_was_deleted_or_changed_by_hand_comes_back(site: Site) -> None:
     site.kubectl("scale", "deployment", "coredns", "--replicas=1")
     run = site.play()
     assert run.status == 0, run.text
-    assert run.tasks_changed == [
-        "Let CoreDNS watch Services, and let no drain take its last Pod",
-        "Write the Corefile",
-        "Run CoreDNS",
-        "Make the DNS Service at the address of the plan",
-    ]
+    assert run.tasks_changed == [APPLY]
+    for line in (
+        "Service, made: kube-system/kube-dns",
+        "PodDisruptionBudget, made: kube-system/coredns",
+        "ClusterRoleBinding, made: system:coredns",
+        "Deployment kube-system/coredns: spec.replicas: 1 -> 2",
+    ):
+        assert run.says(line), run.text
     assert site.get("service/kube-dns")["spec"]["clusterIP"] == ADDRESS
     assert site.has("clusterrolebinding/system:coredns")
     assert len(site.nodes) == 2
     site.kubectl("delete", "deployment/coredns")
-    assert site.play().tasks_changed == ["Run CoreDNS"]
+    assert site.play().tasks_changed == [APPLY]

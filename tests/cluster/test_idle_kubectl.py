@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._idle import judge
-from ansible_collections.vmstation.cluster.plugins.module_utils._idle.kubectl import Kubectl
-from ansible_collections.vmstation.cluster.plugins.module_utils._idle.places import CORDONED_BY, KUBECONFIG, KUBECTL_CACHE
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Completed
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import Completed
+from ansible_collections.vmstation.cluster.plugins.module_utils._idle import watch
+from ansible_collections.vmstation.cluster.plugins.module_utils._idle.files import CORDONED_BY, KUBECONFIG, KUBECTL_CACHE
+from ansible_collections.vmstation.cluster.plugins.module_utils._idle.watch import Kubectl
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
-from ansible_collections.vmstation.cluster.plugins.module_utils._sleep.look import look
+from ansible_collections.vmstation.cluster.plugins.module_utils._sleep.judge import look
 
 from tests.cluster.server import Cluster
 
@@ -67,7 +67,7 @@ def test_a_node_rests_and_takes_pods_again(kubectl: Kubectl, node: str) -> None:
     kubectl.cordon(node)
     kubectl.drain(node, 20)
     assert seen()["spec"]["unschedulable"] is True
-    assert judge.is_ours(seen())
+    assert watch.is_ours(seen())
     kubectl.uncordon(node)
     assert "unschedulable" not in seen()["spec"]
     assert CORDONED_BY not in (seen()["metadata"].get("annotations") or {})

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tarfile
 import tempfile
@@ -108,7 +109,7 @@ def site(bare: Site) -> Site:
 def test_before_there_is_a_cluster_check_mode_says_so(bare: Site) -> None:
     run = bare.play("--check", "--diff", cluster_kubeconfig="/nowhere/kubeconfig")
     assert (run.status, run.changed) == (0, 0), run.text
-    assert run.says("/nowhere/kubeconfig is not there yet")
+    assert run.says("/nowhere/kubeconfig does not exist yet")
 
 
 def test_everything_that_cannot_work_is_named_in_one_run_before_anything_is_made(bare: Site) -> None:
@@ -160,13 +161,32 @@ def test_a_host_that_is_unknown_is_refused(bare: Site, host: str, said: str) -> 
     assert not bare.has_namespace()
 
 
+def test_without_a_kubeconfig_or_an_answer_the_message_is_ours(bare: Site, tmp_path: Path) -> None:
+    run = bare.play(cluster_kubeconfig="/nowhere/kubeconfig")
+    assert run.status == 2
+    assert run.says("kubeconfig /nowhere/kubeconfig: found no file of this name that can be read; required: a kubeconfig"), run.text
+    silent = tmp_path / "kubeconfig"
+    # nothing listens on port 1
+    silent.write_text(re.sub(r"server: https://.*", "server: https://127.0.0.1:1", bare.cluster.kubeconfig.read_text()))
+    run = bare.play(cluster_kubeconfig=str(silent))
+    assert run.status == 2
+    assert run.says("Kubernetes API https://127.0.0.1:1") and run.says("Check that the control plane host is on"), run.text
+    assert "HTTPSConnectionPool" not in run.text and "Traceback" not in run.text
+
+
 def test_check_mode_predicts_and_makes_nothing(bare: Site) -> None:
     run = bare.play("--check", "--diff")
     assert run.status == 0, run.text
-    assert run.says(f"Namespace jellyfin would be made, with Jellyfin on {STORAGE}")
+    assert run.says(f"Namespace jellyfin would be created, with Jellyfin on {STORAGE}")
     assert not bare.has_namespace()
     assert not bare.data.exists()
     assert not bare.labelled()
+
+
+def test_where_there_is_nothing_to_remove_the_api_server_is_asked_once(bare: Site) -> None:
+    run = bare.play(jellyfin_state="absent")
+    assert (run.status, run.changed) == (0, 0), run.text
+    assert run.tasks_run[-2:] == ["Require a host of the inventory", "Check what exists"], run.text
 
 
 def test_it_runs_on_the_host_that_has_the_media(site: Site) -> None:
@@ -196,9 +216,25 @@ def test_it_reads_the_media_and_writes_only_what_is_its_own(site: Site) -> None:
         assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (USER, 1000, 0o750)
 
 
+def test_the_node_may_have_another_name_than_its_host(site: Site) -> None:
+    run = site.play(jellyfin_host="homelab", jellyfin_node_name=STORAGE)
+    assert (run.status, run.changed) == (0, 0), run.text
+    assert site.labelled() == f"node/{STORAGE}"
+
+
 def test_a_second_run_changes_nothing(site: Site) -> None:
     run = site.play()
     assert (run.status, run.changed) == (0, 0), run.text
+    assert "Compare all manifests with the cluster" in run.tasks_run
+    assert "Run Jellyfin" not in run.tasks_run
+
+
+def test_the_label_of_the_media_host_is_put_right(site: Site) -> None:
+    site.cluster.kubectl("label", "node", STORAGE, "vmstation.cluster/media-")
+    site.cluster.kubectl("label", "node", MASTER, "vmstation.cluster/media=true")
+    run = site.play()
+    assert (run.status, run.tasks_changed) == (0, ["Remove the label from other nodes", "Run Jellyfin"]), run.text
+    assert site.labelled() == f"node/{STORAGE}"
 
 
 def test_an_image_whose_backup_fails_does_not_open_the_configuration(site: Site) -> None:
@@ -206,7 +242,7 @@ def test_an_image_whose_backup_fails_does_not_open_the_configuration(site: Site)
     shutil.rmtree(site.data / "config" / "backups")
     assert run.status == 2, run.text
     assert run.says("Archive the configuration: destination: found"), run.text
-    assert run.says(f"Jellyfin runs on with {OLD}"), run.text
+    assert run.says(f"Jellyfin keeps running with {OLD}"), run.text
     assert site.image == OLD
     assert site.get("deployment/jellyfin")["spec"]["replicas"] == 1
 
@@ -230,8 +266,8 @@ def test_before_another_image_the_configuration_is_archived(site: Site) -> None:
 def test_for_a_backup_the_configuration_is_archived_and_jellyfin_starts_again(site: Site) -> None:
     run = site.play(tasks_from="export")
     assert run.status == 0, run.text
-    made = "Make a directory that whoever fetches the archive passes through"
-    assert run.tasks_changed == [made, "Stop Jellyfin", "Archive the configuration", "Start Jellyfin again as it was"], run.text
+    made = "Create a directory from which the archive can be fetched"
+    assert run.tasks_changed == [made, "Stop Jellyfin", "Archive the configuration", "Start Jellyfin again"], run.text
     (archive,) = site.exported.iterdir()
     assert archive.name.startswith("jellyfin-10.11.11-")
     assert (archive.stat().st_mode & 0o777, site.exported.stat().st_mode & 0o777) == (0o600, 0o711)
@@ -261,7 +297,7 @@ def test_while_its_host_is_asleep_nothing_is_changed_and_the_pod_waits(site: Sit
     (pod,) = site.get("pods")["items"]
     site.nodes.switch_on(STORAGE)
     assert (run.status, run.changed) == (0, 0), run.text
-    assert run.says(f"{STORAGE} is asleep: its media and its room cannot be judged")
+    assert run.says(f"{STORAGE} is asleep: its media and its free space cannot be checked")
     assert site.image == NEW
     lasting = {one["key"] for one in pod["spec"]["tolerations"] if one.get("effect") == "NoExecute" and "tolerationSeconds" not in one}
     assert lasting == {"node.kubernetes.io/unreachable", "node.kubernetes.io/not-ready"}

@@ -25,6 +25,7 @@ from tests.cluster.hollow import HollowNodes, hollow_nodes
 from tests.cluster.play import ON_THIS_MACHINE, Played, play_role
 from tests.cluster.programs import API_SERVER
 from tests.cluster.server import Cluster, running
+from tests.unit.alerts.samples import HEARTBEAT, RECEIVERS, SECRET
 from tests.unit.network_plan.plans import SPECIFICATION
 
 pytest.importorskip("kubernetes")
@@ -32,6 +33,16 @@ pytest.importorskip("kubernetes")
 MASTER, STORAGE, HOMELAB = "masternode", "storagenodet3500", "homelab"
 NODE_PORTS = {"grafana": 30300, "prometheus": 30090, "loki": 31100}
 OWNERS = {"prometheus": 65534, "loki": 10001, "grafana": 472}
+
+# the tasks that send manifests, of which a run that changes nothing takes one
+SENDERS = {
+    "Create the namespace",
+    "Compare all manifests with the cluster",
+    "Set Grafana's password",
+    "Store the secrets of the receivers of alerts",
+    "Run monitoring",
+    "Remove Alertmanager without receivers",
+}
 
 # as an owner writes it: Ansible is to leave the braces alone
 OWN = """
@@ -111,7 +122,7 @@ def site(bare: Site) -> Site:
 def test_before_there_is_a_cluster_check_mode_says_so(bare: Site) -> None:
     run = bare.play("--check", "--diff", cluster_kubeconfig="/nowhere/kubeconfig")
     assert (run.status, run.changed) == (0, 0), run.text
-    assert run.says("/nowhere/kubeconfig is not there yet")
+    assert run.says("/nowhere/kubeconfig does not exist yet")
 
 
 @pytest.mark.parametrize(
@@ -119,13 +130,30 @@ def test_before_there_is_a_cluster_check_mode_says_so(bare: Site) -> None:
     [
         (
             {"monitoring_host": HOMELAB},
-            "monitoring_host: found homelab, which sleeps; required: one of these that never sleeps (masternode).",
+            "monitoring_host: found homelab, which may be put to sleep; required: one of these that never sleeps (masternode).",
         ),
         (
             {"monitoring_loki_disk_full_threshold": 0},
-            "monitoring_loki_disk_full_threshold: found 0; required: above 0, which would be no limit, and 0.8 at most.",
+            "monitoring_loki_disk_full_threshold: found 0; required: above 0 (0 means no limit) and at most 0.8.",
+        ),
+        (
+            {"monitoring_alert_receivers": [{"name": "phone", "ntfy": {"url": "ntfy.sh/mine"}}]},
+            "monitoring_alert_receivers[0].ntfy.url: found another value; required: a URL with http or https.",
+        ),
+        (
+            {"monitoring_alert_receivers": RECEIVERS, "monitoring_images": {"prometheus": "a/prometheus:v1.0"}},
+            "monitoring_images: found no image of alertmanager; required: one, because alerts have a receiver.",
+        ),
+        (
+            {"monitoring_extra_rules": {"mine.yml": [], "backups.yml": []}},
+            "monitoring_extra_rules: found backups.yml; required: other names than those of the role (backups.yml, ",
+        ),
+        (
+            {"monitoring_extra_dashboards": {"node": {}}},
+            "monitoring_extra_dashboards: found node; required: other names than those of the role (cluster, ",
         ),
         ({"monitoring_host": "nas"}, "monitoring_host: found nas, which is no host of the groups control_plane and workers"),
+        ({"monitoring_node_name": "alpha"}, "node alpha: found no node of this name; there are: homelab, masternode"),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_is_made(bare: Site, variables: dict[str, object], said: str) -> None:
@@ -137,10 +165,25 @@ def test_what_cannot_work_is_refused_before_anything_is_made(bare: Site, variabl
     assert not bare.password_file.exists()
 
 
+@pytest.mark.parametrize(
+    "receiver",
+    [
+        # an error of the argument specs, and one of the role
+        {"name": "phone", "ntfy": {"token": SECRET}},
+        {"name": "phone", "ntfy": {"url": f"ftp://{SECRET}"}},
+        {"name": "phone", "ntfy": SECRET},
+    ],
+)
+def test_an_error_in_a_receiver_prints_no_secret(bare: Site, receiver: dict[str, Any]) -> None:
+    run = bare.play("-vvv", "--diff", monitoring_alert_receivers=[receiver])
+    assert run.status == 2
+    assert SECRET not in run.text.partition("PLAY [")[2], run.text
+
+
 def test_check_mode_predicts_and_makes_nothing(bare: Site) -> None:
     run = bare.play("--check", "--diff")
     assert run.status == 0, run.text
-    assert run.says("Namespace monitoring would be made, with Prometheus")
+    assert run.says("Namespace monitoring would be created, with Prometheus")
     assert not bare.has_namespace()
     assert not bare.data.exists()
     assert not bare.password_file.exists()
@@ -157,6 +200,22 @@ def test_what_is_taken_or_too_small_is_named_in_one_run_before_anything_is_made(
     assert not bare.has_namespace()
     assert not bare.data.exists()
     assert not bare.password_file.exists()
+
+
+def test_a_node_that_keeps_its_pods_away_is_named_before_anything_is_made(bare: Site) -> None:
+    bare.cluster.kubectl("taint", "node", MASTER, "gpu=yes:NoSchedule")
+    run = bare.play()
+    bare.cluster.kubectl("taint", "node", MASTER, "gpu:NoSchedule-")
+    assert run.status == 2, run.text
+    assert run.says(f"node {MASTER}: found the taint gpu:NoSchedule, so the Pods would stay Pending"), run.text
+    assert not bare.has_namespace()
+    assert not bare.data.exists()
+
+
+def test_where_there_is_nothing_to_remove_the_api_server_is_asked_once(bare: Site) -> None:
+    run = bare.play(monitoring_state="absent")
+    assert (run.status, run.changed) == (0, 0), run.text
+    assert run.tasks_run[-2:] == ["Check the receivers of alerts", "Check what exists"], run.text
 
 
 def test_everything_runs(site: Site) -> None:
@@ -213,9 +272,22 @@ def test_ingress_is_denied_but_for_the_clients(site: Site) -> None:
 
 
 def test_a_second_run_changes_nothing_and_check_mode_knows(site: Site) -> None:
-    for arguments in ([], ["--check", "--diff"]):
+    for arguments, sends_manifests in (([], "Compare all manifests with the cluster"), (["--check", "--diff"], "Run monitoring")):
         run = site.play(*arguments)
         assert (run.status, run.changed) == (0, 0), run.text
+        assert [one for one in run.tasks_run if one in SENDERS] == [sends_manifests], run.text
+
+
+def test_a_secret_of_another_password_is_put_right_and_neither_is_printed(site: Site) -> None:
+    password, other = site.password, "b3RoZXI="
+    site.kubectl("patch", "secret", "grafana-admin", "--patch", json.dumps({"data": {"password": other}}))
+    predicted = site.play("--check", "--diff", "-vvv")
+    assert site.password == "other"
+    run = site.play("--diff", "-vvv")
+    assert run.tasks_changed == predicted.tasks_changed == ["Set Grafana's password"], run.text
+    assert site.password == password
+    for secret in (password, base64.b64encode(password.encode()).decode(), other):
+        assert secret not in run.text + predicted.text
 
 
 def test_another_configuration_makes_another_pod(site: Site) -> None:
@@ -241,6 +313,102 @@ def test_rules_and_dashboards_of_ones_own_are_taken(site: Site) -> None:
     assert json.loads(site.get("configmap/grafana-dashboard-mine")["data"]["mine.json"]) == {"title": "{{ mine }}"}
     sources = next(one for one in site.get("deployment/grafana")["spec"]["template"]["spec"]["volumes"] if one["name"] == "dashboards")
     assert {"configMap": {"name": "grafana-dashboard-mine"}} in sources["projected"]["sources"]
+
+
+WITH_RECEIVERS: dict[str, object] = {"monitoring_alert_receivers": RECEIVERS, "monitoring_alert_heartbeat": HEARTBEAT}
+KINDS = "deployments,services,configmaps,secrets,serviceaccounts,networkpolicies,pods,persistentvolumeclaims,jobs"
+
+
+def of_alertmanager(site: Site) -> set[str]:
+    """What there is of it, but for the ReplicaSet and Pods of the Deployment."""
+    found = site.kubectl("get", KINDS, "--output=name").split()
+    return {one for one in found if "alertmanager" in one and not one.startswith("pod/")}
+
+
+def test_without_receivers_there_is_no_alertmanager(site: Site) -> None:
+    site.play()
+    assert of_alertmanager(site) == set()
+    assert "alerting:" not in site.get("configmap/prometheus")["data"]["prometheus.yml"]
+
+
+def test_without_receivers_a_test_alert_has_a_next_step(site: Site) -> None:
+    given = {"cluster_kubeconfig": str(site.cluster.kubeconfig), **ON_THIS_MACHINE}
+    run = play_role("monitoring", site.directory, given, tasks_from="test_alert")
+    assert run.status == 2
+    assert run.says("Service monitoring/alertmanager: found none; required: a receiver of alerts, for which Alertmanager runs."), run.text
+
+
+def test_with_receivers_alertmanager_runs_and_secrets_are_in_a_secret_alone(site: Site) -> None:
+    predicted = site.play("--check", "--diff", "-vvv", **WITH_RECEIVERS)
+    assert of_alertmanager(site) == set()
+    run = site.play("--diff", "-vvv", **WITH_RECEIVERS)
+    assert run.status == predicted.status == 0, run.text
+    assert run.tasks_changed == predicted.tasks_changed == ["Store the secrets of the receivers of alerts", "Run monitoring"], run.text
+    assert of_alertmanager(site) == {
+        "deployment.apps/alertmanager",
+        "service/alertmanager",
+        "configmap/alertmanager",
+        "secret/alertmanager",
+        "serviceaccount/alertmanager",
+        "networkpolicy.networking.k8s.io/alertmanager",
+    }
+    assert site.get("deployment/alertmanager")["status"]["readyReplicas"] == 1
+    # in no object but the Secret, and in no output, also not in Base64
+    found = json.loads(site.cluster.kubectl("get", f"{KINDS},replicasets,events", "--all-namespaces", "--output=json").stdout)["items"]
+    encoded = list(site.get("secret/alertmanager")["data"].values())
+    assert len(encoded) == 6 and all(SECRET in base64.b64decode(value).decode() for value in encoded)
+    for where in (
+        run.text,
+        predicted.text,
+        *(json.dumps(one) for one in found if (one["kind"], one["metadata"]["name"]) != ("Secret", "alertmanager")),
+    ):
+        assert not [one for one in (SECRET, *encoded) if one in where], where
+    volumes = site.get("deployment/alertmanager")["spec"]["template"]["spec"]["volumes"]
+    assert [one["secret"]["defaultMode"] for one in volumes if "secret" in one] == [0o440]
+
+
+def test_a_second_run_with_receivers_changes_nothing_and_guests_reach_no_alertmanager(site: Site) -> None:
+    for arguments in ([], ["--check", "--diff"]):
+        run = site.play(*arguments, **WITH_RECEIVERS)
+        assert (run.status, run.changed) == (0, 0), run.text
+    service = site.get("service/alertmanager")["spec"]
+    assert (service["type"], [one.get("nodePort") for one in service["ports"]]) == ("ClusterIP", [None])
+    [ingress] = site.get("networkpolicy/alertmanager")["spec"]["ingress"]
+    assert ingress["from"] == [
+        {"podSelector": {"matchExpressions": [{"key": "app.kubernetes.io/name", "operator": "In", "values": ["prometheus"]}]}}
+    ]
+    assert {"alertmanager.yml", "watchdog.yml", "nodes.yml"} <= site.get("configmap/prometheus-rules")["data"].keys()
+
+
+def test_the_plan_may_open_alertmanager(site: Site) -> None:
+    service = {"name": "alertmanager", "namespace": "monitoring", "port": 9093, "node_port": 30093}
+    plan = {**SPECIFICATION, "services": [*SPECIFICATION["services"], service]}
+    run = site.play(network_plan=plan, **WITH_RECEIVERS)
+    assert run.status == 0, run.text
+    assert site.get("service/alertmanager")["spec"]["ports"][0]["nodePort"] == 30093
+    assert "from" not in site.get("networkpolicy/alertmanager")["spec"]["ingress"][0]
+
+
+def test_another_secret_makes_no_other_pod(site: Site) -> None:
+    site.play(**WITH_RECEIVERS)
+    before = site.get("deployment/alertmanager")["metadata"]["generation"]
+    run = site.play(monitoring_alert_receivers=RECEIVERS, monitoring_alert_heartbeat={**HEARTBEAT, "url": "http://192.168.4.9/other"})
+    assert run.tasks_changed == ["Store the secrets of the receivers of alerts"], run.text
+    assert base64.b64decode(site.get("secret/alertmanager")["data"]["heartbeat-url"]) == b"http://192.168.4.9/other"
+    assert site.get("deployment/alertmanager")["metadata"]["generation"] == before
+
+
+def test_without_its_receivers_alertmanager_leaves_no_trace(site: Site) -> None:
+    predicted = site.play("--check")
+    assert "deployment.apps/alertmanager" in of_alertmanager(site)
+    run = site.play()
+    assert run.status == 0, run.text
+    assert run.tasks_changed == predicted.tasks_changed == ["Run monitoring", "Remove Alertmanager without receivers"], run.text
+    assert of_alertmanager(site) == set()
+    assert "alerting:" not in site.get("configmap/prometheus")["data"]["prometheus.yml"]
+    assert not {"alertmanager.yml", "watchdog.yml"} & site.get("configmap/prometheus-rules")["data"].keys()
+    again = site.play()
+    assert (again.status, again.changed) == (0, 0), again.text
 
 
 @contextmanager
@@ -330,6 +498,20 @@ def test_what_was_changed_by_hand_is_put_right(site: Site) -> None:
     assert site.get("service/loki")["spec"]["ports"][0]["nodePort"] == NODE_PORTS["loki"]
 
 
+def test_access_to_a_namespace_ends_when_it_is_no_longer_listed(site: Site) -> None:
+    site.cluster.kubectl("create", "namespace", "apps")
+
+    def readers() -> str:
+        return site.cluster.kubectl("get", "roles,rolebindings", "--namespace=apps", "--output=name").stdout
+
+    assert site.play(monitoring_prometheus_namespaces=["apps"]).status == 0
+    assert len(readers().split()) == 2
+    run = site.play()
+    assert (run.status, readers()) == (0, ""), run.text
+    assert "Remove Prometheus' access to namespaces that are no longer listed" in run.tasks_changed, run.text
+    assert site.play().changed == 0
+
+
 def test_a_host_that_is_off_is_not_waited_for(site: Site) -> None:
     site.nodes.switch_off(HOMELAB)
     run = site.play(monitoring_asleep_hosts=[HOMELAB])
@@ -344,8 +526,13 @@ def test_removed_and_made_anew_it_has_its_password_and_data(site: Site) -> None:
     predicted = site.play("--check", monitoring_state="absent", monitoring_asleep_hosts=[HOMELAB])
     assert predicted.status == 0, predicted.text
     assert site.has_namespace()
-    run = site.play(monitoring_state="absent", monitoring_asleep_hosts=[HOMELAB])
+    # receivers may still be in the inventory, and the plan may have Services alone
+    plan = {"services": SPECIFICATION["services"]}
+    run = site.play("-vvv", monitoring_state="absent", monitoring_asleep_hosts=[HOMELAB], network_plan=plan, **WITH_RECEIVERS)
     assert run.status == 0, run.text
+    shown = run.text.partition("PLAY [")[2]
+    assert SECRET not in shown
+    assert base64.b64encode(SECRET.encode()).decode() not in shown
     assert not site.has_namespace()
     assert "monitoring-" not in site.cluster.kubectl("get", "pv", "--output=name").stdout
     assert "monitoring:" not in site.cluster.kubectl("get", "clusterroles,clusterrolebindings", "--output=name").stdout
@@ -372,3 +559,10 @@ def test_data_go_only_when_asked(site: Site) -> None:
     assert run.status == 0, run.text
     assert not site.data.exists()
     assert site.password_file.exists()
+
+
+def test_without_its_directories_and_with_its_password_it_is_made_again(site: Site) -> None:
+    run = site.play()
+    assert run.status == 0, run.text
+    assert sorted(path.name for path in site.data.iterdir()) == ["grafana", "loki", "prometheus"]
+    assert site.password == site.password_file.read_text()

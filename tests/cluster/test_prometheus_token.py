@@ -1,7 +1,8 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which nodes get Prometheus' token: a real Prometheus with the role's configuration, and devices with certificates of their own.
+"""Which nodes get Prometheus' token, and what it is good for: a real Prometheus with the role's configuration and account, and devices
+with certificates of their own.
 
 The controller manager sets the Pods of a node that is not ready to not ready. Here the Pods' status is set; tests/site shows both.
 """
@@ -24,10 +25,10 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.vmstation.cluster.plugins.module_utils._idle.places import CORDONED_BY, US
+from ansible_collections.vmstation.cluster.plugins.module_utils._idle.files import CORDONED_BY, US
 
 from tests.cluster.build import build
-from tests.cluster.configuration import configuration
+from tests.cluster.configuration import configuration, manifests
 from tests.cluster.server import Cluster
 from tests.lab.cache import CHECKOUT
 from tests.lab.say import LabError, mortal, quietly
@@ -73,16 +74,19 @@ class Device:
 
 
 class Prometheus:
-    """With the role's configuration, but for where the API server and the token are, and how often it asks."""
+    """With the role's configuration and account, but for where the API server and the token are, and how often it asks."""
 
-    def __init__(self, cluster: Cluster, directory: Path) -> None:
-        (directory / "token").write_text(TOKEN)
-        wanted = yaml.safe_load(configuration("prometheus.yml"))
+    def __init__(self, cluster: Cluster, directory: Path, token: str = TOKEN, authority: Path | None = None) -> None:
+        (directory / "token").write_text(token)
+        wanted = yaml.safe_load(configuration("prometheus.yml", verified=authority is not None))
         wanted["global"] = {"scrape_interval": "1s", "scrape_timeout": "1s"}
         wanted["scrape_configs"] = [one for one in wanted["scrape_configs"] if one["job_name"] != "apiserver"]
         for job in wanted["scrape_configs"]:
             for discovery in job["kubernetes_sd_configs"]:
-                discovery["kubeconfig_file"] = str(cluster.kubeconfig)
+                discovery["kubeconfig_file"] = str(account(cluster, directory))
+            if authority and "tls_config" in job:
+                assert job["tls_config"] == {"ca_file": "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"}
+                job["tls_config"] = {"ca_file": str(authority)}
             if "authorization" in job:
                 job["authorization"] = {"credentials_file": str(directory / "token")}
         (directory / "prometheus.yml").write_text(yaml.safe_dump(wanted))
@@ -105,6 +109,17 @@ class Prometheus:
     def close(self) -> None:
         self.process.terminate()
         self.process.wait(30)
+
+
+def account(cluster: Cluster, directory: Path) -> Path:
+    """A kubeconfig of the role's account."""
+    cluster.kubectl("apply", "--filename=-", stdin='{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "monitoring"}}')
+    cluster.kubectl("apply", "--filename=-", stdin=manifests("accounts.yaml"))
+    config = json.loads(cluster.kubectl("config", "view", "--raw", "--output=json").stdout)
+    config["users"][0]["user"] = {"token": cluster.kubectl("create", "token", "prometheus", "--namespace=monitoring").stdout.strip()}
+    path = directory / "kubeconfig"
+    path.write_text(json.dumps(config))
+    return path
 
 
 class Scene:
@@ -204,6 +219,64 @@ def test_a_node_that_is_not_ready_or_put_to_sleep_gets_no_token(scene: Scene) ->
 def test_a_node_that_is_ready_again_is_asked_again(scene: Scene) -> None:
     scene.set_ready("silent", True)
     wait_for("it to be asked", lambda: "silent" in scene.nodes_with_the_token())
+
+
+def test_with_certificates_of_the_cluster_only_what_proves_its_address_gets_the_token(
+    scene: Scene, cluster: Cluster, tmp_path: Path
+) -> None:
+    assert "insecure_skip_verify" not in configuration("prometheus.yml", verified=True)
+    authority = made_certificate(tmp_path, "authority")
+    with ExitStack() as stack:
+        devices = {}
+        for name, address, proven in (("proven", "127.0.61.21", "127.0.61.21"), ("liar", "127.0.61.22", "127.0.61.21")):
+            devices[name] = Device(address, 10250, made_certificate(tmp_path, name, authority, proven))
+            stack.callback(devices[name].close)
+            ADDRESSES[name] = address
+            stack.callback(ADDRESSES.pop, name)
+            make_node(cluster, name)
+            stack.callback(cluster.kubectl, "delete", "node", name)
+            stack.callback(cluster.kubectl, "delete", "pod", f"kube-proxy-{name}", "--namespace=kube-system", "--force")
+            scene.set_ready(name, True)
+        stack.callback(Prometheus(cluster, tmp_path, "another", authority).close)
+        wait_for("the proven node to get the token", lambda: "Bearer another" in devices["proven"].tokens)
+        time.sleep(3)
+        every = [*(one for some in scene.devices.values() for one in some), devices["liar"]]
+        assert [device for device in every if "Bearer another" in device.tokens] == []
+
+
+def made_certificate(directory: Path, name: str, authority: Path | None = None, address: str = "") -> Path:
+    """A key and its certificate in one file: of an authority, for an address; or an authority."""
+    path, alone = directory / f"{name}.pem", directory / f"{name}.crt"
+    signed = ["-CA", str(authority), "-CAkey", str(authority), "-addext", f"subjectAltName=IP:{address}"] if authority else []
+    quietly(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}", "-days", "1",
+         "-keyout", str(path), "-out", str(alone), *signed]
+    )  # fmt: skip
+    path.write_text(path.read_text() + alone.read_text())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("verb", "what", "namespace", "may"),
+    [
+        ("list", "pods", "kube-system", True),
+        ("watch", "nodes", "", True),
+        ("get", "nodes/metrics", "", True),
+        ("list", "pods", "default", False),
+        ("list", "secrets", "monitoring", False),
+        ("get", "secrets", "kube-system", False),
+        ("list", "configmaps", "monitoring", False),
+        ("list", "services", "default", False),
+        ("get", "nodes/proxy", "", False),
+        ("create", "pods/exec", "monitoring", False),
+        ("patch", "nodes", "", False),
+    ],
+)
+def test_the_token_is_good_for_metrics_and_what_is_discovered(scene: Scene, verb: str, what: str, namespace: str, may: bool) -> None:
+    resource, _slash, subresource = what.partition("/")
+    where = f"--namespace={namespace}" if namespace else "--all-namespaces"
+    asked = ["auth", "can-i", verb, resource, f"--subresource={subresource}", where, "--as=system:serviceaccount:monitoring:prometheus"]
+    assert scene.cluster.kubectl(*asked, check=False).stdout.strip() == ("yes" if may else "no")
 
 
 def test_those_who_put_nodes_to_sleep_note_it_as_prometheus_reads_it() -> None:

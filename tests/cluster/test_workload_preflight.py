@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterator
 
@@ -54,6 +55,30 @@ def test_what_is_there_is_found(cluster: Cluster, name: str) -> None:
     assert (result["changed"], result["findings"]) == (False, [])
     assert result["services"] == [{"namespace": name, "name": "thief", "node_port": NODE_PORT, "taken_by": ""}]
     assert result["nodes"][0]["exists"]
+
+
+def test_what_exists_is_returned_without_the_values_of_secrets(cluster: Cluster, name: str) -> None:
+    core = client.CoreV1Api(cluster.client())
+    core.patch_node(name, {"metadata": {"labels": {"vmstation.cluster/test": "true"}}})
+    core.create_namespaced_secret(name, {"metadata": {"name": "same"}, "data": {"password": "c2FtZS1wYXNzd29yZA=="}})
+    wanted = [{"name": one, "data": {"password": "c2FtZS1wYXNzd29yZA=="}} for one in ("same", "missing")]
+    result = run_module(
+        "workload_preflight_check", cluster.kubeconfig, "-vvv", namespace=name, node_label="vmstation.cluster/test", secrets=wanted
+    )
+    assert not result.get("failed"), result
+    assert result["existing"] == {
+        "anything": True,
+        "namespace": True,
+        "deployments": [],
+        "jobs": [],
+        "asleep_pods": [],
+        "matching_secrets": ["same"],
+        "cluster_objects": [],
+        "released_volumes": [],
+        "labelled_nodes": [name],
+        "access": [],
+    }
+    assert "c2FtZS1wYXNzd29yZA" not in json.dumps(result)
 
 
 def test_all_that_is_in_the_way_is_named_in_one_run(cluster: Cluster, name: str) -> None:

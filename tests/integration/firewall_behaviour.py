@@ -30,6 +30,7 @@ OPENED = {
     "protocol 4 from 192.168.4.0/24",
     "trusted 10.244.0.0/16",
 }
+SECOND = "192.168.4.190"  # an address of the host beside the one at which it is a node
 POD, POD_ON_OTHER_SIDE = "10.244.1.1", "10.99.0.1"
 
 
@@ -37,6 +38,24 @@ def neighbour(lab, name: str) -> Host:
     """A host without a firewall, the same for every test of a session; the lab's end removes it."""
     last = {"friend": 91, "stranger": 92}[name]
     return lab.start(name, address=f"192.168.4.{last}", mac=f"02:00:c0:a8:04:{last:02x}")
+
+
+def bans_of_an_address_of_the_host_and_whitelists_by_return_keep_their_effect(
+    host: Host, friend: Host, stranger: Host, rules: list[str]
+) -> None:
+    """rules: commands that deny SECOND to everyone, and 9101/tcp to all but the friend."""
+    host.run(["ip", "address", "add", f"{SECOND}/24", "dev", "eth0"])
+    questions = [(host.address, 9100), (SECOND, 9100), (host.address, 9101)]
+    try:
+        host.run(["sh", "-ec", "\n".join(rules)])
+        with agent_on(host) as target, agent_on(friend) as near, agent_on(stranger) as far:
+            target.listen([9100, 9101], [])
+            firewall_direct.run(host, WORKER)
+            assert not firewall_direct.run(host, WORKER)["changed"]
+            assert [near.connect(*question) for question in questions] == ["open", "dropped", "open"]
+            assert [far.connect(*question) for question in questions] == ["open", "dropped", "dropped"]
+    finally:
+        host.run(["ip", "address", "delete", f"{SECOND}/24", "dev", "eth0"])
 
 
 def it_predicts_applies_and_then_rests(lab, host: Host, backend: str) -> None:

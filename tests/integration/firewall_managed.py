@@ -9,14 +9,13 @@ reload and restart that. A class with other tests on such a host inherits ``OnMa
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import re
 from typing import ClassVar
 
 import pytest
 
-from tests.integration import firewall_direct, firewall_kubernetes
+from tests.integration import firewall_direct, firewall_guests, firewall_kubernetes
 from tests.integration.firewall_wire import listening, passes_protocol_4, reached
 
 POD = "10.244.7.2"
@@ -152,6 +151,23 @@ class Managed(OnManaged):
             host.run(["iptables", "-t", "nat", "-D", *rule], check=False)
             host.run(["iptables", "-t", "nat", "-D", *masquerade], check=False)
 
+    def test_guests_reach_what_the_plan_opens_and_no_more(self, lab, host, peer, pod):
+        firewall_guests.guests_reach_what_the_plan_opens_and_no_more(lab, host, peer, pod)
+
+    def test_without_nft_check_mode_predicts_the_run_that_installs_it(self, host):
+        """The role node installs nftables before; without it, the module names the package."""
+        guarded = {**SET, "protected": [{"network": POD_NETWORK, "sources": [f"{host.address}/32"]}]}
+        nft = host.run(["sh", "-c", "command -v nft"]).stdout.strip()
+        host.run(["mv", nft, f"{nft}.away"])
+        try:
+            assert firewall_direct.run(host, guarded, check=True)["changed"] is True
+            assert "Install nftables" in firewall_direct.run(host, guarded)["msg"]
+        finally:
+            host.run(["mv", f"{nft}.away", nft])
+
+    def test_only_hosts_carry_packets_of_pods(self, host, peer):
+        firewall_guests.only_hosts_carry_packets_of_pods(host, peer)
+
     def test_it_survives_a_reload_a_restart_and_another_owner(self, host):
         firewall_direct.run(host, SET)
         stands = self.standing(host)
@@ -170,7 +186,11 @@ class Managed(OnManaged):
         firewall_kubernetes.they_stay_and_do_not_matter(host, SET, OTHER, GONE)
 
     def test_it_survives_a_reboot(self, host, peer, pod):
-        wanted = {**SET, "ports": [*PORTS, {"port": 22}, {"port": 30300, "sources": [f"{peer.address}/32"]}]}
+        guarded = {
+            "ports": [*PORTS, {"port": 22}, {"port": 30300, "sources": [f"{peer.address}/32"]}],
+            "protected": [{"network": POD_NETWORK, "sources": [host.address]}, {"network": "fd00:10:244::/56"}],
+        }
+        wanted = {**SET, **guarded}
         firewall_direct.run(host, wanted)
         host.run(["nft", "flush", "ruleset"])  # so that nothing but the files can bring it back
         host.reboot()
@@ -179,6 +199,8 @@ class Managed(OnManaged):
         assert again["changed"] is False, again
         with listening(host, ("tcp", 6443), ("tcp", 6444)):
             assert reached(peer, ("tcp", host.address, 6443), ("tcp", host.address, 6444)) == [True, False]
+        with listening(pod, ("tcp", 7777)):
+            assert reached(peer, ("tcp", POD, 7777)) == [False]
 
     def test_the_number_of_processes_does_not_grow_with_the_ports(self, host):
         def started(count: int) -> tuple[int, int]:
@@ -224,30 +246,6 @@ def prepare(lab, prefix: str, number: int, image: str):
     routes(host, peer, pod)
     firewall_direct.install(host)
     return host, peer, pod
-
-
-@contextlib.contextmanager
-def pods_on(lab, host, *pods):
-    """Each of the pods on an interface of its own of this host, as Calico does it: cali1, cali2, ... to 10.244.9.1, 10.244.9.2, ..."""
-    addresses = [f"10.244.9.{number}" for number, _pod in enumerate(pods, 1)]
-    host.run(["sysctl", "-qw", "net.ipv4.ip_forward=1"])
-    try:
-        for number, (pod, address) in enumerate(zip(pods, addresses), 1):
-            ends = [lab.podman.run("inspect", "-f", "{{.State.Pid}}", each.container) for each in (host, pod)]
-            name = f"cali{number}"
-            lab.run(["ip", "link", "add", name, "netns", ends[0], "type", "veth", "peer", "name", "pod0", "netns", ends[1]])
-            host.run(["sysctl", "-qw", f"net.ipv4.conf.{name}.proxy_arp=1"])
-            host.run(["ip", "link", "set", name, "up"])
-            host.run(["ip", "route", "replace", address, "dev", name])
-            pod.run(["ip", "address", "add", f"{address}/32", "dev", "pod0"])
-            pod.run(["ip", "link", "set", "pod0", "up"])
-            pod.run(["ip", "route", "add", "169.254.1.1", "dev", "pod0"])
-            for other in {*addresses, host.address} - {address}:
-                pod.run(["ip", "route", "add", other, "via", "169.254.1.1", "dev", "pod0", "src", address, "onlink"])
-        yield addresses
-    finally:
-        for number in range(1, len(pods) + 1):
-            host.run(["ip", "link", "delete", f"cali{number}"], check=False)
 
 
 def routes(host, peer, pod) -> None:

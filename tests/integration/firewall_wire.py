@@ -67,6 +67,8 @@ print("got" if s in ready and b"inside" in s.recv(2000) else "nothing", flush=Tr
 RAW_SENDER = """
 import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 4)
+if sys.argv[2:]:
+    s.bind((sys.argv[2], 0))
 for _ in range(3):
     s.sendto(b"inside", (sys.argv[1], 0))
 """
@@ -95,12 +97,36 @@ def reached(sender, *questions: tuple) -> list[bool]:
     return json.loads(sender.run(argv, stdin=json.dumps(filled)).stdout)
 
 
-def passes_protocol_4(sender, receiver) -> bool:
-    """Whether a packet of IP protocol 4 gets through to the receiver."""
+def passes_protocol_4(sender, receiver, *source: str) -> bool:
+    """Whether a packet of IP protocol 4 gets through to the receiver. source: an address of the sender."""
     process = receiver.start_process(["python3", "-c", RAW_RECEIVER])
     assert process.stdout.readline().strip(), process.stderr.read()
-    sender.run(["python3", "-c", RAW_SENDER, receiver.address])
+    sender.run(["python3", "-c", RAW_SENDER, receiver.address, *source])
     process.stdin.close()
     answer = process.stdout.readline().strip()
     process.wait()
     return answer == "got"
+
+
+@contextmanager
+def pods_on(lab, host, *pods):
+    """Each of the pods on an interface of its own of this host, as Calico does it: cali1, cali2, ... to 10.244.9.1, 10.244.9.2, ..."""
+    addresses = [f"10.244.9.{number}" for number, _pod in enumerate(pods, 1)]
+    host.run(["sysctl", "-qw", "net.ipv4.ip_forward=1"])
+    try:
+        for number, (pod, address) in enumerate(zip(pods, addresses), 1):
+            ends = [lab.podman.run("inspect", "-f", "{{.State.Pid}}", each.container) for each in (host, pod)]
+            name = f"cali{number}"
+            lab.run(["ip", "link", "add", name, "netns", ends[0], "type", "veth", "peer", "name", "pod0", "netns", ends[1]])
+            host.run(["sysctl", "-qw", f"net.ipv4.conf.{name}.proxy_arp=1"])
+            host.run(["ip", "link", "set", name, "up"])
+            host.run(["ip", "route", "replace", address, "dev", name])
+            pod.run(["ip", "address", "add", f"{address}/32", "dev", "pod0"])
+            pod.run(["ip", "link", "set", "pod0", "up"])
+            pod.run(["ip", "route", "add", "169.254.1.1", "dev", "pod0"])
+            for other in {*addresses, host.address} - {address}:
+                pod.run(["ip", "route", "add", other, "via", "169.254.1.1", "dev", "pod0", "src", address, "onlink"])
+        yield addresses
+    finally:
+        for number in range(1, len(pods) + 1):
+            host.run(["ip", "link", "delete", f"cali{number}"], check=False)

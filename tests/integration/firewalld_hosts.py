@@ -72,6 +72,7 @@ class OnFirewalld(OnManaged):
         "moves_from_zone",
         "stays_there",
         "keeps_its_denials",
+        "limit_of_a_rich_rule",
     )
 
     def standing(self, host):

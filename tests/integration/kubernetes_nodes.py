@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from pathlib import Path
 
 from tests.cluster.build import binary
 from tests.cluster.images import archive, wanted
@@ -88,7 +86,7 @@ def prepare(host: Host, *, images: tuple[str, ...]) -> None:
     host.write("/etc/containerd/config.toml", CONTAINERD.format(pause=pause))
     host.write("/etc/systemd/system/kubelet.service", UNIT)
     for program in PROGRAMS:
-        bring(host, binary(program), f"/usr/bin/{program}", "0755")
+        host.bring(binary(program), f"/usr/bin/{program}", 0o755)
     network(host)
     host.run(["systemctl", "daemon-reload"])
     host.run(["systemctl", "enable", "-q", "kubelet"])
@@ -96,7 +94,7 @@ def prepare(host: Host, *, images: tuple[str, ...]) -> None:
     host.run(["sysctl", "-q", "-w", "net.ipv4.ip_forward=1"])
     for name in wanted():
         if any(part in name for part in images):
-            bring(host, archive(name), "/var/tmp/image.tar")
+            host.bring(archive(name), "/var/tmp/image.tar")
             host.run(["ctr", "-n", "k8s.io", "images", "import", "/var/tmp/image.tar"], timeout=180)
 
 
@@ -105,13 +103,6 @@ def network(host: Host) -> None:
     last = host.address.rpartition(".")[2]
     plugin = {"type": "ptp", "ipam": {"type": "host-local", "subnet": f"10.244.{last}.0/24"}}
     host.write("/etc/cni/net.d/10-calico.conflist", json.dumps({"cniVersion": "0.4.0", "name": "k8s-pod-network", "plugins": [plugin]}))
-
-
-def bring(host: Host, path: Path, target: str, mode: str = "0644") -> None:
-    """Copy a large file of this machine to the host."""
-    with path.open("rb") as file:
-        argv = host.lab.podman.argv("exec", "-i", host.container, "sh", "-c", f"cat > {target} && chmod {mode} {target}")
-        subprocess.run(argv, env=host.lab.podman.env, stdin=file, check=True, timeout=120)
 
 
 def init(host: Host) -> None:

@@ -8,6 +8,7 @@ Jellyfin is a Deployment whose Pod is never placed, and its configuration a real
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import random
@@ -20,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._backup import names
+from ansible_collections.vmstation.cluster.plugins.module_utils._backup import manifest
+from ansible_collections.vmstation.cluster.plugins.module_utils._backup.io import Gpg
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.keeping import check
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import HostCommands
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.encryption import Gpg
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.local_packing import LocalPacking
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.archives import LocalPacking
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import HostCommands
 
 from tests.cluster.source import make_source
 from tests.integration import kubernetes_nodes
@@ -75,7 +76,7 @@ class Backups:
         self.site, self.host = site, site.host
         self.directory = site.directory / "backups"
         self.passphrase = site.directory / "passphrase"
-        self.passphrase.write_text("a long one\n")
+        self.passphrase.write_text("long enough to keep\n")
         self.passphrase.chmod(0o600)
         self.seconds = 10.0
         self.media: list[Host] = []
@@ -111,11 +112,11 @@ class Backups:
 
     def named(self) -> list[Path]:
         """The backups by their final names."""
-        return [self.directory / name for name in names.backups("trial", os.listdir(self.directory))]
+        return [self.directory / name for name in manifest.backups("trial", os.listdir(self.directory))]
 
     def with_jellyfin(self) -> list[str]:
         """The files of the directory, if each backup has Jellyfin's configuration beside it, and nothing else is there."""
-        return sorted(name for path in self.named() for name in (path.name, names.part_name(path.name, "jellyfin")))
+        return sorted(name for path in self.named() for name in (path.name, manifest.part_name(path.name, "jellyfin")))
 
     def replicas(self) -> str:
         asked = ["get", "deployment", "jellyfin", "--namespace=jellyfin", "--output=jsonpath={.spec.replicas}"]
@@ -160,7 +161,7 @@ def backups(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Back
         assert process.returncode == 0, process.stdout + process.stderr
     # a node without a pod network is not ready
     kubernetes_nodes.network(site.host)
-    site.host.run(["mkdir", "-m", "700", "/etc/vmstation"])
+    site.host.run(["install", "-d", "-m", "700", "/etc/vmstation"])
     site.host.write(PASSWORD, "secret")
     site.kubectl("create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": OBJECTS}))
     yield made
@@ -213,10 +214,10 @@ def test_jellyfins_configuration_lies_beside_the_backup_and_jellyfin_runs_on(bac
     assert (len(backups.named()), backups.replicas()) == (1, "1")
     process = backups.play("backup", backup_jellyfin="required")
     assert process.returncode == 0, process.stdout + process.stderr
-    assert f"Jellyfin's configuration of {MEDIA} lies beside it" in flat(process).replace("''", "'")
+    assert f"Jellyfin's configuration from {MEDIA} is stored next to the backup" in flat(process).replace("''", "'")
     older, path = backups.named()
-    assert sorted(os.listdir(backups.directory)) == sorted([older.name, path.name, names.part_name(path.name, "jellyfin")])
-    assert (backups.directory / names.part_name(path.name, "jellyfin")).stat().st_mode & 0o777 == 0o600
+    assert sorted(os.listdir(backups.directory)) == sorted([older.name, path.name, manifest.part_name(path.name, "jellyfin")])
+    assert (backups.directory / manifest.part_name(path.name, "jellyfin")).stat().st_mode & 0o777 == 0o600
     assert backups.findings(path) == ()
     assert backups.replicas() == "1"
     assert media.run(["ls", "-A", "/var/lib/vmstation/backup"]).stdout == ""
@@ -255,7 +256,7 @@ def _name_as_plain(path: Path) -> Path:
 REFUSED: dict[str, tuple[Any, dict[str, object], str]] = {
     "cut short": (_cut, {}, "damaged"),
     "a flipped bit": (_flip, {}, "encrypted message has been manipulated"),
-    "not encrypted": (_name_as_plain, {}, "which is not encrypted and may be anybody's; required: an encrypted backup, as a key is given"),
+    "not encrypted": (_name_as_plain, {}, "which is not encrypted and may be another user's; required: an encrypted backup"),
     "another passphrase": (None, {"backup_passphrase_file": "other"}, "not opened by this passphrase"),
     "another cluster's": (None, {"cluster_name": "other", "confirm": "other"}, "a backup of the cluster trial"),
     "another name typed": (None, {"confirm": "trail"}, "confirm: found `trail`"),
@@ -294,6 +295,10 @@ def test_a_wiped_control_plane_is_restored_with_its_objects_and_certificates(bac
     assert process.returncode == 0, f"after a kill at {instant} s:\n{process.stdout}{process.stderr}"
     assert backups.certificates() == certificates
     assert backups.objects() == objects
+    # Secrets are encrypted in etcd: the key has come back with them
+    read = backups.site.kubectl("get", "secret", "kept", "--namespace=kept", "--output=jsonpath={.data.key}").stdout
+    assert base64.b64decode(read) == b"value"
+    assert backups.host.run(["stat", "-c", "%a %U", "/etc/kubernetes/pki/vmstation-encryption.conf"]).stdout.strip() == "600 root"
     assert backups.host.read(PASSWORD) == "secret"
     # the file alone is in the backup
     assert backups.host.run(["stat", "-c", "%a", "/etc/vmstation"]).stdout.strip() == "755"
@@ -308,7 +313,7 @@ def test_a_wiped_control_plane_is_restored_with_its_objects_and_certificates(bac
 def test_a_configuration_that_is_lost_comes_back_and_one_that_is_there_is_not_lost(backups: Backups, media: Host) -> None:
     process = backups.play("restore_jellyfin")
     assert (process.returncode, recap(process)[NAME]["changed"]) == (0, 0), process.stdout + process.stderr
-    assert f"Jellyfin's configuration on {MEDIA} is left alone: it is there" in flat(process).replace("''", "'")
+    assert f"Jellyfin's configuration on {MEDIA} is not restored: it exists" in flat(process).replace("''", "'")
 
     media.run(["rm", "-r", CONFIGURATION])
     process = backups.play("restore_jellyfin")
@@ -333,11 +338,11 @@ def test_while_the_media_host_sleeps_a_backup_goes_without_and_says_so(backups: 
     refused = backups.play("backup", backup_jellyfin="required")
     before = backups.with_jellyfin()
     assert refused.returncode == 2
-    assert "backup_jellyfin: found none of Jellyfin's configuration" in flat(refused).replace("''", "'")
+    assert "backup_jellyfin: found no archive of Jellyfin's configuration" in flat(refused).replace("''", "'")
     process = backups.play("backup")
     assert process.returncode == 0, process.stdout + process.stderr
-    assert "THE BACKUP GOES WITHOUT Jellyfin: host cp-media: found no answer" in flat(process)
-    assert "The backup goes without jellyfin of cp-media" in " ".join((process.stdout + process.stderr).split())
+    assert "WARNING: the backup does not contain Jellyfin: host cp-media: found no answer" in flat(process)
+    assert "The backup does not contain jellyfin of cp-media" in " ".join((process.stdout + process.stderr).split())
     (finding,) = backups.findings(backups.named()[-1])
     assert (finding.severity, finding.rule) == ("warning", "the_backup_has_every_application")
     assert backups.replicas() == "1"
@@ -345,8 +350,186 @@ def test_while_the_media_host_sleeps_a_backup_goes_without_and_says_so(backups: 
     assert sorted(os.listdir(backups.directory)) == sorted([*before[-2:], backups.named()[-1].name])
     process = backups.play("restore_jellyfin")
     assert process.returncode == 0, process.stdout + process.stderr
-    assert f"Jellyfin's configuration on {MEDIA} is left alone: Task failed" in flat(process).replace("''", "'")
+    assert f"Jellyfin's configuration on {MEDIA} is not restored: Task failed" in flat(process).replace("''", "'")
     media.boot()
+
+
+SCHEDULED = "/var/backups/vmstation"
+# the lab has mounted the file of the usual name
+KEYS = "/root/.ssh/authorized_keys2"
+OWNERS_LINE = "# the owner's own line\n"
+UNITS = ("vmstation-backup.service", "vmstation-backup.timer")
+OF_THE_SCHEDULE = (
+    "/etc/vmstation/backup.json", "/etc/vmstation/backup.key", "/etc/vmstation/backup.key.pub", "/etc/vmstation/backup.known_hosts",
+    "/etc/vmstation/backup-recipients.asc", "/usr/local/lib/vmstation/backup.pyz", "/var/lib/vmstation/scheduled-backup",
+    "/var/lib/misc/vmstation-backup.prom", "/var/lib/systemd/timers/stamp-vmstation-backup.timer",
+    *(f"/etc/systemd/system/{unit}" for unit in UNITS),
+)  # fmt: skip
+SCHEDULE_PLAYBOOK = f"""
+- name: Play
+  hosts: control_plane:{MEDIA}
+  gather_facts: false
+  roles: [vmstation.cluster.cluster_backup]
+  vars:
+    cluster_backup_cluster_hosts: [{{name: {NAME}, address: 192.168.4.241}}, {{name: {MEDIA}, address: 192.168.4.242}}]
+    cluster_backup_copies: [{MEDIA}]
+    cluster_backup_keep: 2
+    cluster_backup_authorized_keys: {KEYS}
+"""
+
+
+class Scheduled:
+    """The role cluster_backup on the control plane and on the media host, and the owner's key, which neither has."""
+
+    def __init__(self, backups: Backups, media: Host, fingerprint: str) -> None:
+        self.backups, self.site, self.host, self.media, self.fingerprint = backups, backups.site, backups.host, media, fingerprint
+        (self.site.directory / "cluster_backup.yml").write_text(SCHEDULE_PLAYBOOK)
+
+    def play(self, *arguments: str, **variables: object) -> subprocess.CompletedProcess[str]:
+        wanted = {"cluster_backup_schedule": "*-*-* 03:00", "cluster_backup_recipients": [self.fingerprint], **variables}
+        return self.site.play("cluster_backup", "-e", json.dumps(wanted), *arguments)
+
+    def kept(self, host: Host) -> list[str]:
+        return host.run(["ls", "-A", SCHEDULED], check=False).stdout.split()
+
+    def findings(self) -> list[tuple[str, str]]:
+        seen = self.site.lab.module(self.host, "backup_timer_check", {"fail_on": "never"})
+        return [(one["rule"], one["severity"]) for one in seen["findings"]]
+
+
+@pytest.fixture(scope="module")
+def scheduled(backups: Backups, media: Host) -> Iterator[Scheduled]:
+    for host in (backups.host, media):
+        host.run(["apt-get", "install", "-y", "-q", "--no-install-recommends", "gnupg", "openssh-client"], timeout=180)
+    media.write(KEYS, OWNERS_LINE)
+    commands = HostCommands()
+    with tempfile.TemporaryDirectory(prefix="ring-") as ring, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GNUPGHOME", ring)
+        # of the playbooks
+        patch.setitem(backups.site.lab.podman.env, "GNUPGHOME", ring)
+        gpg = ["gpg", "--homedir", ring, "--batch", "--quiet"]
+        commands.run([*gpg, "--pinentry-mode", "loopback", "--passphrase", "", "--quick-generate-key", "owner@example.org"])
+        listed = commands.run([*gpg, "--with-colons", "--list-keys"]).stdout
+        fingerprint, *_of_subkeys = (line.split(":")[9] for line in listed.splitlines() if line.startswith("fpr:"))
+        yield Scheduled(backups, media, fingerprint)
+        commands.run(["gpgconf", "--homedir", ring, "--kill", "all"])
+
+
+def test_a_schedule_that_systemd_rejects_changes_nothing(scheduled: Scheduled) -> None:
+    process = scheduled.play(cluster_backup_schedule="every night")
+    assert recap(process)[NAME]["failed"] == 1
+    assert "schedule: found 'every night'" in flat(process).replace("''", "'")
+    assert recap(process)[NAME]["changed"] == recap(process)[MEDIA]["changed"] == 0
+    assert not [path for path in OF_THE_SCHEDULE if scheduled.site.is_there(path)]
+
+
+def test_the_timer_is_predicted_and_installed_once(scheduled: Scheduled) -> None:
+    predicted = scheduled.play("--check", "--diff")
+    assert predicted.returncode == 0, predicted.stdout + predicted.stderr
+    assert not [path for path in OF_THE_SCHEDULE if scheduled.site.is_there(path)]
+    process = scheduled.play()
+    assert process.returncode == 0, process.stdout + process.stderr
+    for name in (NAME, MEDIA):
+        assert recap(predicted)[name]["changed"] == recap(process)[name]["changed"] == 1
+    again = scheduled.play()
+    assert [recap(again)[name]["changed"] for name in (NAME, MEDIA)] == [0, 0], again.stdout
+    assert scheduled.media.read(KEYS).startswith(OWNERS_LINE)
+
+
+def test_systemd_starts_a_backup_that_the_host_cannot_read_and_another_host_has(scheduled: Scheduled) -> None:
+    process = scheduled.play(cluster_backup_schedule="*:*:00")
+    assert process.returncode == 0, process.stdout + process.stderr
+    lab = scheduled.site.lab
+    lab.wait_for(lambda: bool(scheduled.kept(scheduled.media)), "the timer to start a backup, and its copy", 240)
+    # no other run while this one is looked at
+    assert scheduled.play().returncode == 0
+    lab.wait_for(lambda: "active" not in _state(scheduled.host).split(), "the service to end", 120)
+    (copied,) = scheduled.kept(scheduled.media)
+    assert copied in scheduled.kept(scheduled.host)
+    sums = {host.run(["sha256sum", f"{SCHEDULED}/{copied}"]).stdout.split()[0] for host in (scheduled.host, scheduled.media)}
+    assert len(sums) == 1
+    for host in (scheduled.host, scheduled.media):
+        assert host.run(["stat", "-c", "%a %U", SCHEDULED, f"{SCHEDULED}/{copied}"]).stdout.split() == ["700", "root", "600", "root"]
+        opened = host.run(["gpg", "--batch", "--decrypt", f"{SCHEDULED}/{copied}"], check=False)
+        assert "No secret key" in opened.stderr or "decryption failed" in opened.stderr
+    metrics = scheduled.host.run(["su", "-s", "/bin/sh", "nobody", "-c", "cat /var/lib/misc/vmstation-backup.prom"]).stdout
+    assert "vmstation_backup_last_run_failed 0\n" in metrics
+    assert f'copied_timestamp_seconds{{receiver="{MEDIA}"}} ' in metrics
+    assert not scheduled.site.is_there("/var/lib/vmstation/scheduled-backup/archive")
+    assert scheduled.findings() == []
+
+
+def _state(host: Host) -> str:
+    return host.run(["systemctl", "is-active", UNITS[0]], check=False).stdout.replace("inactive", "").replace("activating", "active")
+
+
+@pytest.mark.parametrize("asked", ["cat /etc/shadow", f"rm -r {SCHEDULED}", "", "add ../x " + "0" * 64 + " 1"])
+def test_the_control_planes_key_opens_nothing_else(scheduled: Scheduled, asked: str) -> None:
+    options = ["-oBatchMode=yes", "-oIdentitiesOnly=yes", f"-oHostKeyAlias={MEDIA}"]
+    options += ["-oUserKnownHostsFile=/etc/vmstation/backup.known_hosts"]
+    argv = ["ssh", "-F", "none", "-i", "/etc/vmstation/backup.key", *options, f"root@{scheduled.media.address}", asked]
+    before = scheduled.kept(scheduled.media)
+    answer = scheduled.host.run(argv, stdin="x", check=False, timeout=60)
+    assert (answer.returncode, answer.stdout) == (1, "")
+    assert scheduled.kept(scheduled.media) == before
+
+
+def test_a_scheduled_backup_is_restored_by_the_playbook(scheduled: Scheduled) -> None:
+    backups, name = scheduled.backups, scheduled.kept(scheduled.media)[0]
+    fetched = scheduled.site.directory / name
+    fetched.write_bytes(base64.b64decode(scheduled.media.run(["base64", f"{SCHEDULED}/{name}"]).stdout))
+    authority = backups.host.read("/etc/kubernetes/pki/ca.crt")
+    backups.site.kubectl("create", "configmap", "after-the-schedule")
+    key = {"backup_recipients": [scheduled.fingerprint], "backup_passphrase_file": ""}
+    process = backups.play("restore", restore_archive=str(fetched), restore_jellyfin="never", **key)
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert "ConfigMap default/after-the-schedule" not in backups.objects()
+    assert backups.host.read("/etc/kubernetes/pki/ca.crt") == authority
+    assert_nothing_is_left_of_restores(backups)
+
+
+def test_a_backup_that_fails_is_reported_with_its_next_step(scheduled: Scheduled) -> None:
+    certificate = "/etc/kubernetes/pki/etcd/healthcheck-client.crt"
+    scheduled.host.run(["mv", certificate, f"{certificate}.away"])
+    assert scheduled.host.run(["systemctl", "start", UNITS[0]], check=False, timeout=300).returncode != 0
+    assert scheduled.findings() == [("the_last_scheduled_backup_succeeded", "warning")]
+    assert "vmstation_backup_last_run_failed 1\n" in scheduled.host.read("/var/lib/misc/vmstation-backup.prom")
+    scheduled.host.run(["mv", f"{certificate}.away", certificate])
+    scheduled.host.run(["systemctl", "start", UNITS[0]], timeout=300)
+    assert scheduled.findings() == []
+    assert len(scheduled.kept(scheduled.host)) == 2
+
+
+def test_absent_removes_all_but_the_backups(scheduled: Scheduled) -> None:
+    before = [scheduled.kept(host) for host in (scheduled.host, scheduled.media)]
+    predicted = scheduled.play("--check", cluster_backup_state="absent")
+    process = scheduled.play(cluster_backup_state="absent")
+    assert process.returncode == 0, process.stdout + process.stderr
+    for name in (NAME, MEDIA):
+        assert recap(predicted)[name]["changed"] == recap(process)[name]["changed"] == 1
+    assert not [path for path in OF_THE_SCHEDULE if scheduled.site.is_there(path)]
+    assert scheduled.media.read(KEYS) == OWNERS_LINE
+    assert scheduled.media.run(["test", "-e", "/usr/local/lib/vmstation"], check=False).returncode == 1
+    assert "vmstation-backup" not in scheduled.host.run(["systemctl", "list-units", "--all", "vmstation-backup*"]).stdout
+    assert [scheduled.kept(host) for host in (scheduled.host, scheduled.media)] == before
+    again = scheduled.play(cluster_backup_state="absent")
+    assert [recap(again)[name]["changed"] for name in (NAME, MEDIA)] == [0, 0]
+
+
+def test_two_backups_at_once_wait_for_each_other(backups: Backups) -> None:
+    lab = backups.site.lab
+    processes = [
+        subprocess.Popen(
+            lab.inside(backups.argv("backup", backup_jellyfin="never")), env=lab.environment(), cwd=CHECKOUT,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        for _run in range(2)
+    ]  # fmt: skip
+    outputs = [process.communicate(timeout=600)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
+    assert all(backups.findings(path) == () for path in backups.named()[-2:])
+    assert backups.in_clear() == []
+    assert backups.host.run(["ls", "-A", "/var/lib/vmstation/backup"]).stdout == ""
 
 
 @pytest.mark.thorough

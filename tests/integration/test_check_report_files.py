@@ -19,7 +19,7 @@ from tests.lab.cache import CHECKOUT
 from tests.unit.report.check_samples import faulty, healthy
 
 ANSIBLE = Path(sys.prefix) / "bin" / "ansible"
-FORMS = ("report.json", "report.xml", "report.html")
+FORMS = ("report.json", "report.xml", "report.html", "report.prom")
 
 
 def told(directory: Path, options: dict[str, Any], *flags: str) -> dict[str, Any]:
@@ -67,5 +67,5 @@ def test_a_directory_that_is_none_is_named(tmp_path: Path, flags: tuple[str, ...
     (tmp_path / "check").write_text("a file of the owner")
     answer = told(tmp_path / "check", healthy(), *flags)
     assert f"directory {tmp_path / 'check'}: found" in answer["msg"]
-    assert "required: a directory that can be written to" in answer["msg"]
+    assert "required: a writable directory" in answer["msg"]
     assert (tmp_path / "check").read_text() == "a file of the owner"

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -42,12 +41,8 @@ def node(lab: Lab) -> Iterator[Host]:
         unbuilt = str(error)
     if unbuilt:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"not built: {unbuilt}")
-    host = lab.start("asker", address="192.168.4.118", mac="02:00:00:00:00:76", firewall="none")
-    with binary("coredns").open("rb") as file:
-        copy = lab.podman.argv(
-            "exec", "-i", host.container, "sh", "-c", "cat > /usr/local/bin/coredns && chmod 0755 /usr/local/bin/coredns"
-        )
-        subprocess.run(copy, env=lab.podman.env, stdin=file, check=True, timeout=120)
+    host = lab.start("asker", address="192.168.4.118", mac="02:00:00:00:00:76", firewall="none", kubernetes=True)
+    host.bring(binary("coredns"), "/usr/local/bin/coredns", 0o755)
     host.write("/etc/systemd/system/coredns.service", UNIT)
     host.run(["ip", "address", "add", f"{ADDRESS}/32", "dev", "lo"])
     host.run(["systemctl", "daemon-reload"])
@@ -101,7 +96,7 @@ def test_a_firewall_that_drops_one_transport_is_told_apart(lab: Lab, served: Hos
     result = check(lab, served)
     assert result["failed"]
     assert found(result) == [("the_dns_address_answers", "UDP", "no answer within 1.4 s")]
-    assert "Over TCP it answers" in result["msg"]
+    assert "It answers over TCP" in result["msg"]
 
 
 def test_a_firewall_that_rejects_is_told_apart(lab: Lab, served: Host) -> None:
@@ -139,3 +134,44 @@ def test_a_name_that_is_missing_fails_unless_told_otherwise(lab: Lab, served: Ho
 def test_names_that_are_made_up_are_found(lab: Lab, served: Host) -> None:
     serve(served, '.:53 {\n    template IN A {\n        answer "{{ .Name }} 60 IN A 10.96.0.1"\n    }\n}\n')
     assert {one[0] for one in found(check(lab, served))} == {"names_that_do_not_exist_have_no_address"}
+
+
+UID = "0f1e2d3c-1111-2222-3333-444455556666"
+POD_NAME = "monitoring/grafana-dcc9ccd6b-th6c5"
+SLICE, LOGS = f"kubepods-burstable-pod{UID.replace('-', '_')}.slice", f"/var/log/pods/{POD_NAME.replace('/', '_')}_{UID}"
+# as containerd and kubelet make one: a network namespace, a process in a cgroup with the Pod's UID, and a directory for its logs
+POD = f"""
+mkdir -p {LOGS}
+systemd-run --unit=in-pod --slice={SLICE} unshare --net sleep infinity
+pid=$(systemctl show --property=MainPID --value in-pod)
+until [ "$(cat /proc/$pid/comm)" = sleep ]; do sleep 0.1; done
+ip link add pod0 type veth peer name eth0 netns $pid
+ip address add 10.99.0.1/24 dev pod0
+ip link set pod0 up
+nsenter --target $pid --net sh -ec 'ip address add 10.99.0.2/24 dev eth0; ip link set eth0 up; ip route add default via 10.99.0.1'
+"""
+
+
+@pytest.fixture
+def pod(served: Host) -> Iterator[Host]:
+    served.run(["sh", "-ec", POD])
+    yield served
+    served.run(["sh", "-c", f"systemctl stop in-pod; rm -r {LOGS}"])
+
+
+def test_a_pod_that_a_policy_cuts_off_is_found_while_its_host_gets_answers(lab: Lab, pod: Host) -> None:
+    result = check(lab, pod, pods=True)
+    assert (result.get("failed"), result["pods"]) == (None, [{"pod": POD_NAME, "answer": "NOERROR"}]), result
+    shut(pod, 'iifname "pod0" udp dport 53 drop')
+    result = check(lab, pod, pods=True)
+    assert result["pods"] == [{"pod": POD_NAME, "answer": "no answer within 1.4 s"}]
+    [finding] = result["findings"]
+    assert (finding["rule"], finding["severity"], finding["subject"]) == ("pods_get_answers", "error", "DNS inside Pods")
+    assert POD_NAME in finding["found"]
+
+
+def test_an_upstream_that_is_dead_is_found(lab: Lab, served: Host) -> None:
+    serve(served, ".:53 {\n    file /etc/zone cluster.local\n    forward . 127.0.0.1:5399\n}\n")
+    assert found(check(lab, served, names_outside=["kubernetes.io"], timeout=3)) == [
+        ("names_outside_resolve", "UDP, kubernetes.io", "SERVFAIL")
+    ]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.cluster.source import make_source
 from tests.integration.playbook_output import flat, recap
@@ -77,6 +79,16 @@ def kubernetes_alone(directory: Path) -> Path:
     sums |= {name: known[name] for name in (f"{part.parent.name}/{part.name}" for part in directory.glob("[bi]*/*"))}
     (directory / "SHA256SUMS").write_text("".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())))
     return directory
+
+
+# systemd-resolved, as kubeadm sees it: the host image has none
+RESOLVED = """[Service]
+RuntimeDirectory=systemd/resolve
+ExecStartPre=/usr/bin/touch /run/systemd/resolve/resolv.conf
+ExecStart=/bin/sleep infinity
+[Install]
+WantedBy=sysinit.target
+"""
 
 
 class Site:
@@ -144,8 +156,8 @@ def counts(process: subprocess.CompletedProcess[str]) -> dict[str, int]:
 def test_check_mode_runs_to_its_end_on_a_bare_host_and_shows_the_configuration(site: Site) -> None:
     process = site.play("control_plane", "--check", "--diff")
     assert process.returncode == 0, process.stdout + process.stderr
-    # the control plane, and the kubeconfig's directory
-    assert counts(process)["changed"] == 2
+    # the control plane, the kubeconfig's directory, and the approver of kubelets' certificate requests
+    assert counts(process)["changed"] == 3
     for shown in ('+  "controlPlaneEndpoint": "192.168.4.241:6443"', '+    "podSubnet": "10.244.0.0/16"', '+    "10.233.0.3"'):
         assert shown in process.stdout
     assert not site.is_there("/etc/kubernetes/vmstation-kubeadm.yaml")
@@ -158,6 +170,8 @@ def test_a_host_without_kubeadm_is_named(site: Site) -> None:
 
 
 def test_the_host_is_prepared(site: Site) -> None:
+    site.host.write("/etc/systemd/system/systemd-resolved.service", RESOLVED)
+    site.host.run(["systemctl", "enable", "--now", "systemd-resolved"])
     process = site.play("node")
     assert process.returncode == 0, process.stdout + process.stderr
 
@@ -170,8 +184,8 @@ BAD = {
         "kubelet_configuration.clusterDNS: found ['10.96.0.10']; required: ['10.233.0.3']",
     ),
     "an unknown field": ({"control_plane_kubelet_configuration": {"maxpods": "many"}}, "the kubeadm configuration: found"),
-    "an argument with dashes": ({"control_plane_scheduler_extra_args": {"--v": 2}}, "an argument's name without dashes"),
-    "the user's own kubeconfig": ({"control_plane_kubeconfig": "~/.kube/config"}, "a file of this cluster alone"),
+    "an argument with dashes": ({"control_plane_scheduler_extra_args": {"--v": 2}}, "an argument's name without leading dashes"),
+    "the user's own kubeconfig": ({"control_plane_kubeconfig": "~/.kube/config"}, "a file for this cluster"),
 }
 
 
@@ -236,6 +250,13 @@ def test_a_second_run_changes_nothing(site: Site, arguments: list[str]) -> None:
     assert counts(process)["changed"] == 0, process.stdout
 
 
+def test_the_resolver_of_this_host_is_not_handed_to_workers(site: Site) -> None:
+    assert "resolvConf: /run/systemd/resolve/resolv.conf" in site.host.read("/var/lib/kubelet/config.yaml")
+    stored = site.kubectl("get", "configmap", "kubelet-config", "--namespace=kube-system", "-o", "jsonpath={.data.kubelet}").stdout
+    assert "clusterDomain:" in stored
+    assert "resolvConf" not in stored
+
+
 def test_the_extra_service_range_takes_the_address_of_dns(site: Site) -> None:
     ranges = json.loads(site.kubectl("get", "--raw=/apis/networking.k8s.io/v1/servicecidrs").stdout)["items"]
     assert sorted(cidr for one in ranges for cidr in one["spec"]["cidrs"]) == ["10.233.0.0/24", "10.96.0.0/12"]
@@ -253,6 +274,28 @@ def test_no_token_is_left(site: Site) -> None:
     secrets = json.loads(site.kubectl("get", "--raw=/api/v1/namespaces/kube-system/secrets").stdout)["items"]
     assert [one["metadata"]["name"] for one in secrets if one["type"] == "bootstrap.kubernetes.io/token"] == []
     assert "token:" not in site.host.read("/var/log/vmstation-kubeadm-init.log").lower()
+
+
+def test_secrets_are_encrypted_in_etcd_and_requests_are_logged_without_them(site: Site) -> None:
+    needles = {"secret": "needle-in-a-secret", "configmap": "needle-in-a-configmap"}
+    site.kubectl("create", "secret", "generic", "trial", f"--from-literal=key={needles['secret']}")
+    site.kubectl("create", "configmap", "trial", f"--from-literal=key={needles['configmap']}")
+    held = {
+        kind: site.host.run(["grep", "-rlaF", needle, "/var/lib/etcd/member"], check=False).stdout.split()
+        for kind, needle in needles.items()
+    }
+    assert held["configmap"]
+    assert held["secret"] == []
+    read = site.kubectl("get", "secret", "trial", "--output=jsonpath={.data.key}").stdout
+    assert base64.b64decode(read).decode() == needles["secret"]
+    log = site.host.run(["cat", "/var/log/kubernetes/audit/audit.log"]).stdout
+    assert not any(needle in log for needle in needles.values())
+    entries = [json.loads(line) for line in log.splitlines()]
+    made = [entry for entry in entries if (entry["verb"], entry.get("objectRef", {}).get("resource")) == ("create", "secrets")]
+    (created,) = (entry for entry in made if entry["objectRef"].get("name") == "trial")
+    assert (created["level"], created["user"]["username"]) == ("Metadata", "kubernetes-admin")
+    assert site.host.run(["stat", "--format=%a %U", "/etc/kubernetes/pki/vmstation-encryption.conf"]).stdout == "600 root\n"
+    assert "NotFound" in site.kubectl("get", "--raw=/debug/pprof/", check=False).stderr
 
 
 def test_metrics_listen_on_the_address_and_want_credentials(site: Site) -> None:
@@ -282,16 +325,79 @@ def test_what_is_lost_is_made_again_and_said(site: Site) -> None:
     assert process.returncode == 0, process.stdout + process.stderr
     said = flat(process)
     for what in (
-        "/etc/kubernetes/manifests/kube-scheduler.yaml: was gone",
-        "/etc/kubernetes/kubelet.conf: was gone",
-        "/etc/kubernetes/admin.conf: was gone",
-        "/etc/kubernetes/pki/front-proxy-client.key: was gone",
+        "/etc/kubernetes/manifests/kube-scheduler.yaml: was missing",
+        "/etc/kubernetes/kubelet.conf: was missing",
+        "/etc/kubernetes/admin.conf: was missing",
+        "/etc/kubernetes/pki/front-proxy-client.key: was missing",
         "disabled; enabled and started",
-        "kube-proxy: was gone from the cluster",
-        "kubelet-config: was gone from the cluster",
+        "kube-proxy: was missing in the cluster",
+        "kubelet-config: was missing in the cluster",
         f"Node {NAME}: was not marked as control plane",
     ):
         assert what in said
+    assert counts(site.play("control_plane"))["changed"] == 0
+
+
+RENEWED = (
+    "admin.conf", "apiserver", "apiserver-etcd-client", "apiserver-kubelet-client", "controller-manager.conf", "etcd-healthcheck-client",
+    "etcd-peer", "etcd-server", "front-proxy-client", "scheduler.conf", "super-admin.conf",
+)  # fmt: skip
+SHORT = "/run/short.yaml"
+KUBELET_CERTIFICATE = "/var/lib/kubelet/pki/kubelet-client-current.pem"
+
+
+def shorten(site: Site, period: str) -> None:
+    """Issue kubeadm's certificates again, for this time only."""
+    text = site.host.read("/etc/kubernetes/vmstation-kubeadm.yaml")
+    documents = list(yaml.safe_load_all(text))
+    next(one for one in documents if one["kind"] == "ClusterConfiguration")["certificateValidityPeriod"] = period
+    site.host.write(SHORT, yaml.safe_dump_all(documents))
+    site.host.run(["kubeadm", "certs", "renew", "all", f"--config={SHORT}"])
+
+
+def days_left(site: Site) -> dict[str, int]:
+    answer = site.host.run(["kubeadm", "certs", "check-expiration", "--output=json", f"--config={SHORT}"]).stdout
+    listed = json.loads(answer[answer.index("{") :])["certificates"]
+    return {one["name"]: one["residualTime"] // 86400 for one in listed if not one.get("missing")}
+
+
+def test_certificates_that_expire_soon_are_renewed(site: Site) -> None:
+    shorten(site, "47h0m0s")
+    predicted = site.play("control_plane", "--check", "-v")
+    assert counts(predicted)["changed"] == 1
+    assert set(days_left(site).values()) == {1}
+    process = site.play("control_plane", "-v")
+    assert process.returncode == 0, process.stdout + process.stderr
+    for name in RENEWED:
+        for said in (flat(predicted), flat(process)):
+            assert f"certificate {name}: expires in 1 days" in said
+    assert min(days_left(site).values()) > 360
+    # what runs uses them: the API server and etcd serve them, the controller's kubeconfig has the administrator's
+    for port in ("6443", "2379"):
+        script = f"import ssl; print(ssl.get_server_certificate(('{ADDRESS}', {port})))"
+        served = site.host.run(["python3", "-c", script]).stdout
+        assert site.host.run(["openssl", "x509", "-noout", "-checkend", str(360 * 86400)], stdin=served, check=False).returncode == 0
+    assert site.kubeconfig.read_text() == site.host.read("/etc/kubernetes/admin.conf")
+    assert counts(site.play("control_plane"))["changed"] == 0
+
+
+def test_a_cluster_whose_certificates_have_expired_is_repaired(site: Site) -> None:
+    """Also the kubelet's, as on a host that was off for a year: without it the kubelet does not start."""
+    shorten(site, "1s")
+    site.host.run(["mkdir", "/run/short"])
+    site.host.run(["kubeadm", "init", "phase", "kubeconfig", "kubelet", f"--config={SHORT}", "--kubeconfig-dir=/run/short"])
+    user = yaml.safe_load(site.host.read("/run/short/kubelet.conf"))["users"][0]["user"]
+    parts = [base64.b64decode(user[f"client-{part}-data"]).decode() for part in ("certificate", "key")]
+    site.host.write(KUBELET_CERTIFICATE, "".join(parts))
+    site.host.run(["systemctl", "restart", "kubelet"], check=False)
+    script = "ctr --namespace k8s.io tasks list --quiet | xargs -n 1 ctr --namespace k8s.io tasks kill --signal SIGKILL"
+    site.host.run(["sh", "-c", script], check=False)
+    assert site.kubectl("get", "nodes", check=False).returncode != 0
+    process = site.play("control_plane", "-v")
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert f"{KUBELET_CERTIFICATE}: expired on" in flat(process)
+    assert min(days_left(site).values()) > 360
+    assert site.kubectl("get", "nodes").stdout.count(NAME) == 1
     assert counts(site.play("control_plane"))["changed"] == 0
 
 
@@ -306,7 +412,7 @@ def test_an_api_server_that_does_not_come_up_is_diagnosed_within_bounds(site: Si
     assert counts(process)["failed"] == 1
     assert "the API server of this host: found not ready after 45 s" in said
     assert "kubelet: active (running)" in said
-    assert "kube-apiserver says: " in said
+    assert "kube-apiserver log: " in said
     # the kubelet waits longer and longer before it starts a container again
     assert counts(site.play("control_plane"))["failed"] == 0
 
@@ -316,7 +422,7 @@ def test_a_lost_authority_is_not_made_anew(site: Site) -> None:
     process = site.play("control_plane")
     site.host.run(["mv", "/root/ca.crt", "/etc/kubernetes/pki/ca.crt"])
     assert counts(process)["failed"] == 1
-    assert "/etc/kubernetes/pki/ca.crt missing or cut short" in flat(process)
+    assert "/etc/kubernetes/pki/ca.crt missing or incomplete" in flat(process)
 
 
 def test_another_plan_is_reported_and_changes_nothing(site: Site) -> None:

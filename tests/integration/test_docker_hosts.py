@@ -168,6 +168,22 @@ def test_the_way_to_a_newer_containerd_can_be_followed(site: DockerHost) -> None
     assert f"containerd.io {VERSIONS['containerd.io']} ii" in packages(host)
 
 
+def test_containerd_goes_through_a_proxy_and_the_cluster_does_not(site: DockerHost) -> None:
+    def environment() -> str:
+        return site.host.run(["systemctl", "show", "containerd", "--property=Environment"]).stdout
+
+    proxy = {"node_proxy": {"http": "http://proxy.lan:3128", "no_proxy": [".lan"]}}
+    counts = [recap(site.play(*arguments, **proxy))["packages"] for arguments in (("--check",), (), ())]
+    assert [one["failed"] for one in counts] == [0, 0, 0]
+    # the directory of the drop-in, the drop-in, and the restart
+    assert (counts[0]["changed"] > 0, counts[1]["changed"], counts[2]["changed"]) == (True, 3, 0)
+    assert "HTTPS_PROXY=http://proxy.lan:3128" in environment()
+    assert "10.244.0.0/16,10.96.0.0/12" in environment()
+    assert recap(site.play())["packages"]["changed"] == 2
+    assert "PROXY" not in environment()
+    assert recap(site.play())["packages"]["changed"] == 0
+
+
 def test_what_depends_on_kubernetes_packages_is_not_removed_with_them(site: DockerHost) -> None:
     host = site.host
     install(host, *(f"{DIRECTORY}/{name}.deb" for name in KUBERNETES))

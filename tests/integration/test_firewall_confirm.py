@@ -80,7 +80,7 @@ def test_a_change_that_shuts_out_new_connections_is_undone_and_the_task_fails(la
     result = lab.module(host, "firewall_ports", {**SET, "confirm_within": 30}, timeout=200)
     host.run(["nft", "delete", "table", "inet", "shut"])
     assert result.get("failed"), result
-    assert "the old rules come back by themselves within" in result["msg"]
+    assert "the host restores the old rules within" in result["msg"]
     wait_until_undone(lab, host)
     assert state(host) == before
 
@@ -190,7 +190,7 @@ def test_without_systemd_it_is_refused_before_anything_is_touched(host):
     finally:
         host.run(["mv", "/run/systemd/system.away", "/run/systemd/system"])
     assert refused["failed"]
-    assert refused["msg"].startswith("confirm_within: found a host that systemd does not run")
+    assert refused["msg"].startswith("confirm_within: found a host without systemd")
     assert state(host) == before
 
 

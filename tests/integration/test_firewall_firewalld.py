@@ -68,12 +68,20 @@ class TestFirewalld(OnFirewalld, Managed):
                 ["--add-rich-rule=rule source ipset=bans drop"],
                 ["--remove-rich-rule=rule source ipset=bans drop"],
             ),
+            (["--zone=bans", "--add-source={peer}"], ["--zone=bans", "--remove-source={peer}"]),
         ],
-        ids=["a rich rule", "a source of the zone drop", "an ipset in the zone block", "a rich rule with an ipset"],
+        ids=[
+            "a rich rule",
+            "a source of the zone drop",
+            "an ipset in the zone block",
+            "a rich rule with an ipset",
+            "a zone of the owner's",
+        ],
     )
     def test_a_ban_keeps_its_effect_with_a_reload(self, lab, host, peer, ban, unban):
         host.run(["firewall-cmd", "-q", "--permanent", "--new-ipset=bans", "--type=hash:ip"])
         host.run(["firewall-cmd", "-q", "--permanent", "--ipset=bans", f"--add-entry={peer.address}"])
+        host.write("/etc/firewalld/zones/bans.xml", '<zone target="DROP"><short>bans</short></zone>')
         ours = [{"port": 6443}, {"port": 10250, "sources": ["192.168.4.0/24"]}]
         wanted = {**SET, "ports": ours, "trusted": [POD_NETWORK, f"{peer.address}/32"]}
         questions = [("tcp", host.address, port) for port in (6443, 10250, 8099)]
@@ -94,7 +102,34 @@ class TestFirewalld(OnFirewalld, Managed):
             host.run(["firewall-cmd", "-q", "--permanent", "--delete-ipset=bans"])
             firewall_direct.run(host, GONE)
             host.write(ZONE, HAND_WRITTEN)
-            host.run(["sh", "-c", "rm -f /etc/firewalld/zones/drop.xml* /etc/firewalld/zones/block.xml*; firewall-cmd -q --reload"])
+            host.run(["sh", "-c", "cd /etc/firewalld/zones && rm -f drop.xml* block.xml* bans.xml*; firewall-cmd -q --reload"])
+
+    def test_a_limit_of_a_rich_rule_is_named_and_holds_as_the_warning_says(self, host, peer):
+        limited = "port port=6443 protocol=tcp"
+        question = ("tcp", host.address, 6443)
+
+        def rules(option: str, *texts: str) -> None:
+            host.run(["firewall-cmd", "-q", "--permanent", *(f"--{option}-rich-rule={text}" for text in texts)])
+            host.run(["firewall-cmd", "-q", "--reload"])
+
+        alone = f"rule {limited} accept limit value=1/m"
+        in_front = f"rule priority=-2 {limited} accept limit value=1/m", f"rule priority=-1 {limited} drop"
+        rules("add", alone)
+        try:
+            with listening(host, ("tcp", 6443)):
+                firewall_direct.run(host, SET)
+                assert "give that rule priority=-2" in str(firewall_direct.run(host, SET).get("warnings"))
+                assert [reached(peer, question)[0] for _attempt in range(8)] == [True] * 8
+                rules("remove", alone)
+                rules("add", *in_front)
+                firewall_direct.run(host, SET)
+                assert "priority" not in str(firewall_direct.run(host, SET).get("warnings"))
+                assert not all(reached(peer, question)[0] for _attempt in range(8))
+        finally:
+            rules("remove", *in_front)
+            firewall_direct.run(host, GONE)
+            host.write(ZONE, HAND_WRITTEN)
+            host.run(["firewall-cmd", "-q", "--reload"])
 
     def test_a_trusted_network_that_would_cost_others_their_settings_is_refused(self, host):
         host.run(["firewall-cmd", "--add-port=8082/tcp"])

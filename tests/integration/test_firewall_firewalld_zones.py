@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.integration import firewall_direct
-from tests.integration.firewall_managed import GONE, OTHER, POD_NETWORK, SET, pods_on
-from tests.integration.firewall_wire import listening, reached
+from tests.integration import firewall_direct, firewall_guests
+from tests.integration.firewall_managed import GONE, OTHER, POD_NETWORK, SET
+from tests.integration.firewall_wire import listening, pods_on, reached
 from tests.integration.firewalld_hosts import HAND_WRITTEN, ZONE, OnFirewalld, hosts
 
 __all__ = ["hosts"]
@@ -125,7 +125,7 @@ class TestZones(OnFirewalld):
             with pods_on(lab, host, peer, pod) as (first, second), listening(pod, ("tcp", 7777)):
                 assert reached(peer, ("tcp", second, 7777, first)) == [False]
                 warnings = lab.module(host, "firewall_ports", SET, check=True).get("warnings", [])
-                assert any(f"{POD_NETWORK} is a source of another zone" in warning for warning in warnings) is is_2
+                assert any(f"{POD_NETWORK} is already a source of another firewalld zone" in warning for warning in warnings) is is_2
                 assert firewall_direct.run(host, SET)["changed"] is True
                 assert firewall_direct.run(host, SET)["changed"] is False
                 assert reached(peer, ("tcp", second, 7777, first)) == [True]
@@ -169,3 +169,25 @@ class TestZones(OnFirewalld):
         finally:
             firewall_direct.run(host, second_gone)
             host.run(["firewall-cmd", "-q", "--reload"])
+
+    def test_strict_forward_ports_are_named_with_advice_that_helps(self, lab, host, peer, pod):
+        configuration, strict = "/etc/firewalld/firewalld.conf", "sed -i s/^StrictForwardPorts=.*/StrictForwardPorts={}/ {}"
+        if "\nStrictForwardPorts=" not in host.read(configuration):
+            pytest.skip("firewalld before 2.3 has no StrictForwardPorts")
+        host.run(["sh", "-ec", strict.format("yes", configuration)])
+        try:
+            host.run(["firewall-cmd", "--reload"])
+            with firewall_guests.cluster_on(lab, host, peer, pod):
+                grafana = ("tcp", host.address, firewall_guests.GRAFANA, peer.address)
+                result = firewall_direct.run(host, firewall_guests.worker_set(host, peer))
+                assert "Write StrictForwardPorts=no there, and run `firewall-cmd --reload`." in " ".join(result["warnings"])
+                assert reached(peer, grafana) == [False]
+                host.run(["sh", "-ec", strict.format("no", configuration)])
+                host.run(["firewall-cmd", "--reload"])
+                assert reached(peer, grafana) == [True]
+                result = firewall_direct.run(host, firewall_guests.worker_set(host, peer))
+                assert "StrictForwardPorts" not in " ".join(result.get("warnings", []))
+        finally:
+            host.run(["sh", "-ec", strict.format("no", configuration)])
+            firewall_direct.run(host, GONE)
+            host.run(["sh", "-ec", "firewall-cmd --reload" + self.made_by_hand])

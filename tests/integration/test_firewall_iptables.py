@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tests.integration import firewall_behaviour as behaviour
-from tests.integration import firewall_direct, firewall_kubernetes
+from tests.integration import firewall_direct, firewall_guests, firewall_kubernetes
 from tests.integration.firewall_behaviour import ABSENT, WORKER
 from tests.integration.firewall_packets import agent_on, agent_on_controller
 
@@ -111,6 +111,14 @@ def test_sources_of_a_node_port_hold_before_dnat(host, friend, stranger):
     behaviour.sources_of_a_node_port_hold_before_dnat(host, friend, stranger, [redirect], [back])
 
 
+def test_guests_reach_what_the_plan_opens_and_no_more(lab, host, friend, stranger):
+    firewall_guests.guests_reach_what_the_plan_opens_and_no_more(lab, host, friend, stranger)
+
+
+def test_only_hosts_carry_packets_of_pods(host, friend):
+    firewall_guests.only_hosts_carry_packets_of_pods(host, friend)
+
+
 def test_as_many_processes_for_200_ports_as_for_one(host):
     behaviour.as_many_processes_for_200_ports_as_for_one(host)
 
@@ -150,6 +158,12 @@ def test_bans_keep_their_effect_before_and_after_and_those_that_come_later(host,
     assert state(host) == before
 
 
+def test_bans_of_an_address_and_whitelists_by_return_keep_their_effect(host, friend, stranger):
+    rules = ["-I INPUT -d 192.168.4.190 -j DROP", "-N friends", "-A friends -s 192.168.4.91 -j RETURN", "-A friends -j DROP"]
+    commands = [f"iptables {rule}" for rule in (*rules, "-I INPUT -p tcp --dport 9101 -j friends")]
+    behaviour.bans_of_an_address_of_the_host_and_whitelists_by_return_keep_their_effect(host, friend, stranger, commands)
+
+
 def test_a_jump_that_an_earlier_release_put_in_front_of_a_ban_is_moved(host, stranger):
     firewall_direct.run(host, WORKER)
     host.run(["iptables", "-A", "INPUT", "-s", "192.168.4.92", "-p", "tcp", "--dport", "9100", "-j", "REJECT"])
@@ -171,7 +185,7 @@ def test_a_host_with_nothing_but_tailscales_rules_has_no_firewall(host):
     before = state(host)
     result = firewall_direct.run(host, WORKER)
     assert (result["backend"], result["changed"]) == ("none", False)
-    assert "No firewall is in force" in str(result["warnings"])
+    assert "No firewall is active" in str(result["warnings"])
     assert state(host) == before
 
 
@@ -195,7 +209,8 @@ def test_rules_of_others_stay_byte_for_byte_while_ours_stand(host):
 def test_it_survives_a_reboot_inside_the_hosts_saved_rules(lab, host):
     host.write("/etc/systemd/system/netfilter-persistent.service", LOADER)
     host.run(["systemctl", "enable", "-q", "netfilter-persistent"])
-    node_port = {**WORKER, "ports": [*WORKER["ports"], {"port": 30300, "sources": ["192.168.4.91"]}]}
+    protected = [{"network": "10.244.0.0/16", "sources": ["192.168.4.91"]}, {"network": "10.96.0.0/12"}]
+    node_port = {**WORKER, "ports": [*WORKER["ports"], {"port": 30300, "sources": ["192.168.4.91"]}], "protected": protected}
     assert "warnings" not in firewall_direct.run(host, node_port)
     survives_a_reboot(lab, host, node_port)
     host.run(["systemctl", "disable", "-q", "netfilter-persistent"])
@@ -231,7 +246,7 @@ def test_a_lost_jump_and_a_foreign_rule_in_our_chain_are_put_right(host):
     found = firewall_direct.run(host, WORKER)
     assert found["repaired"] == [
         "iptables: chain INPUT of filter has lost its jump to vmstation-worker",
-        "ip6tables: chain vmstation-worker of filter holds rules by another hand",
+        "ip6tables: chain vmstation-worker of filter holds rules that we did not write",
     ]
     assert state(host) == good
 
@@ -241,7 +256,7 @@ def test_an_ip_version_without_a_firewall_is_left_alone(host):
     open_ip6 = host.run(["ip6tables", "-S"]).stdout
     applied = firewall_direct.run(host, WORKER)
     assert "10250/tcp from 192.168.4.91/32" in applied["added"]
-    assert "does not judge IPv6" in str(applied["warnings"])
+    assert "does not filter IPv6" in str(applied["warnings"])
     assert host.run(["ip6tables", "-S"]).stdout == open_ip6
     assert not firewall_direct.run(host, WORKER)["changed"]
 

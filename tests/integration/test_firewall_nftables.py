@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tests.integration import firewall_behaviour as behaviour
-from tests.integration import firewall_direct, firewall_kubernetes
+from tests.integration import firewall_direct, firewall_guests, firewall_kubernetes
 from tests.integration.firewall_behaviour import ABSENT, WORKER
 from tests.integration.firewall_packets import agent_on, agent_on_controller
 
@@ -82,6 +82,14 @@ def test_sources_of_a_node_port_hold_before_dnat(host, friend, stranger):
     behaviour.sources_of_a_node_port_hold_before_dnat(host, friend, stranger, [redirect], ["nft flush chain ip nat prerouting"])
 
 
+def test_guests_reach_what_the_plan_opens_and_no_more(lab, host, friend, stranger):
+    firewall_guests.guests_reach_what_the_plan_opens_and_no_more(lab, host, friend, stranger)
+
+
+def test_only_hosts_carry_packets_of_pods(host, friend):
+    firewall_guests.only_hosts_carry_packets_of_pods(host, friend)
+
+
 def test_as_many_processes_for_200_ports_as_for_one(host):
     behaviour.as_many_processes_for_200_ports_as_for_one(host)
 
@@ -143,6 +151,18 @@ def test_bans_in_the_owners_own_chain_keep_their_effect(host, friend, stranger, 
     finally:
         host.write("/etc/nftables.conf", conf)
         host.run(["sh", "-ec", "systemctl reset-failed nftables; systemctl restart nftables"])
+
+
+def test_bans_of_an_address_and_whitelists_by_return_keep_their_effect(host, friend, stranger):
+    rules = [
+        "insert rule inet filter input ip daddr 192.168.4.190 drop",
+        "add chain inet filter friends",
+        "add rule inet filter friends ip saddr 192.168.4.91 return",
+        "add rule inet filter friends drop",
+        "insert rule inet filter input tcp dport 9101 jump friends",
+    ]
+    commands = [f"nft '{rule}'" for rule in rules]
+    behaviour.bans_of_an_address_of_the_host_and_whitelists_by_return_keep_their_effect(host, friend, stranger, commands)
 
 
 def test_a_ruleset_that_is_included_by_a_pattern_is_a_firewall(host):
@@ -208,7 +228,8 @@ def test_it_survives_a_reload_of_the_hosts_own_firewall(host, how):
 
 
 def test_it_survives_a_reboot(lab, host):
-    node_port = {**WORKER, "ports": [*WORKER["ports"], {"port": 30300, "sources": ["192.168.4.91"]}]}
+    protected = [{"network": "10.244.0.0/16", "sources": ["192.168.4.91"]}, {"network": "10.96.0.0/12"}]
+    node_port = {**WORKER, "ports": [*WORKER["ports"], {"port": 30300, "sources": ["192.168.4.91"]}], "protected": protected}
     firewall_direct.run(host, node_port)
     before = [line for line in state(host)[0].splitlines() if "counter" not in line]
     host.reboot()
@@ -242,7 +263,7 @@ def test_a_lost_jump_and_a_foreign_rule_in_our_chain_are_put_right(host):
     host.run(["nft", "insert", "rule", "inet", "filter", "vmstation_worker", "tcp", "dport", "23", "counter", "drop"])
     found = firewall_direct.run(host, WORKER)
     assert found["changed"]
-    assert found["repaired"] == ["chain inet filter vmstation_worker holds rules by another hand"]
+    assert found["repaired"] == ["chain inet filter vmstation_worker holds rules that we did not write"]
     assert state(host) == good
     host.run(["nft", "flush", "chain", "inet", "filter", "forward"])
     assert firewall_direct.run(host, WORKER)["repaired"] == ["chain inet filter forward has lost its jump to vmstation_worker.forward"]
@@ -253,7 +274,7 @@ def test_a_chain_that_the_hosts_file_does_not_make_is_told(host):
     host.run(["nft", "-f", "-"], stdin="table inet extra { chain late { type filter hook input priority 10; policy drop; }; }")
     applied = firewall_direct.run(host, WORKER)
     assert applied["changed"], applied
-    assert "does not make the chain inet extra late" in str(firewall_direct.run(host, WORKER)["warnings"])
+    assert "does not create the chain inet extra late" in str(firewall_direct.run(host, WORKER)["warnings"])
     assert not firewall_direct.run(host, WORKER)["changed"]
     host.run(["systemctl", "restart", "nftables"])
     host.run(["nft", "delete", "table", "inet", "extra"], check=False)
@@ -269,7 +290,7 @@ def test_a_change_that_nft_refuses_leaves_everything(host):
     finally:
         host.run(["mv", "/usr/sbin/nft.real", "/usr/sbin/nft"])
     assert failed["failed"]
-    assert "the old set stands again" in failed["msg"]
+    assert "the old set was restored" in failed["msg"]
     assert state(host) == before
 
 
@@ -293,5 +314,5 @@ def test_without_a_firewall_nothing_changes_and_a_warning_says_so(host):
     result = firewall_direct.run(host, WORKER)
     assert not result["changed"]
     assert result["backend"] == "none"
-    assert "No firewall is in force" in str(result["warnings"])
+    assert "No firewall is active" in str(result["warnings"])
     assert host.run(["nft", "list", "ruleset"]).stdout == ""

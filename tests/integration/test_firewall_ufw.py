@@ -8,11 +8,11 @@ from __future__ import annotations
 import pytest
 
 from tests.integration import firewall_direct
-from tests.integration.firewall_managed import GONE, OTHER, SET, Managed, prepare
-from tests.integration.firewall_wire import listening, reached
+from tests.integration.firewall_managed import GONE, HOST_6, OTHER, PEER_6, SET, Managed, prepare
+from tests.integration.firewall_wire import listening, passes_protocol_4, reached
 
 USER_RULES = "/etc/ufw/user.rules"
-BEFORE_RULES = "/etc/ufw/before.rules"
+BEFORE_RULES, AFTER_RULES = "/etc/ufw/before.rules", "/etc/ufw/after.rules"
 HAND_MADE = """\
 # kept by hand
 -A ufw-before-input -p tcp --dport 7000 -m comment --comment "by hand" -j ACCEPT
@@ -65,6 +65,37 @@ class TestUfw(Managed):
         host.run(["ufw", "app", "update", "vmstation-worker"])
         assert firewall_direct.run(host, SET, check=True)["changed"] is False
         host.run(["ufw", "delete", "allow", "8080/tcp"])
+
+    def test_a_check_reports_a_denial_in_front_and_a_ufw_that_was_switched_off(self, host):
+        """What playbooks/check.yml reads: the set of the plan is open, and it has no effect, or soon none."""
+        firewall_direct.run(host, SET)
+        well = firewall_direct.run(host, SET, check=True)
+        assert (well["changed"], well["unsaved"], well["limits"], well.get("repaired")) == (False, [], [], None)
+        host.run(["ufw", "insert", "1", "deny", "10250/tcp"])
+        assert firewall_direct.run(host, SET, check=True)["repaired"]
+        host.run(["ufw", "delete", "deny", "10250/tcp"])
+        host.run(["systemctl", "disable", "ufw"])
+        assert [one for one in firewall_direct.run(host, SET, check=True)["limits"] if "ufw.service is not enabled" in one]
+        host.run(["systemctl", "enable", "ufw"])
+        rules = host.read(USER_RULES)
+        host.run(["ufw", "--force", "disable"])
+        switched_off = firewall_direct.run(host, SET, check=True)
+        host.run(["ufw", "--force", "enable"])
+        assert (switched_off["backend"], switched_off["inactive"]) == ("none", "ufw")
+        assert host.read(USER_RULES) == rules
+
+    def test_ipv6_that_was_switched_on_and_not_loaded_is_named_and_the_next_step_works(self, host):
+        firewall_direct.run(host, GONE)
+        # as after a boot with IPV6=no, which was changed since
+        host.run(["sh", "-ec", "ip6tables -P INPUT ACCEPT; ip6tables -P FORWARD ACCEPT; ip6tables -F; ip6tables -X"])
+        before = host.run(["sh", "-c", "cat /etc/ufw/*.rules"]).stdout
+        refused = firewall_direct.run(host, SET)
+        assert refused["msg"].startswith("ufw's rules for IPv6: found not loaded, with IPV6=yes in /etc/default/ufw"), refused["msg"]
+        assert host.run(["sh", "-c", "cat /etc/ufw/*.rules"]).stdout == before
+        assert "Run `ufw reload`" in refused["msg"]
+        host.run(["ufw", "reload"])
+        assert firewall_direct.run(host, SET)["changed"] is True
+        assert firewall_direct.run(host, SET, check=True)["changed"] is False
 
     def test_a_rule_that_only_runs_stays_where_it_is(self, host):
         rule = ["ufw-user-input", "-s", "10.3.0.0/16", "-p", "tcp", "--dport", "1234", "-j", "ACCEPT"]
@@ -142,12 +173,61 @@ class TestUfw(Managed):
         finally:
             host.run(["ufw", "delete", "deny", "from", peer.address])
 
+    @pytest.mark.parametrize("earlier", [False, True], ids=["new", "as an earlier release wrote it"])
+    def test_a_denial_of_one_source_holds_for_protocols_and_trusted_networks_too(self, host, peer, earlier):
+        wanted = {**SET, "trusted": [f"{peer.address}/32", f"{PEER_6}/128"]}
+        questions = [("tcp", host.address, 6500), ("tcp", HOST_6, 6500)]
+        firewall_direct.run(host, wanted)
+        if earlier:
+            for after, before in ((AFTER_RULES, BEFORE_RULES), ("/etc/ufw/after6.rules", "/etc/ufw/before6.rules")):
+                move_block_as_earlier_releases_had_it(host, after, before)
+            host.run(["ufw", "reload"])
+        try:
+            with listening(host, ("tcp", 6500)):
+                assert (reached(peer, *questions), passes_protocol_4(peer, host)) == ([True, True], True)
+                for address in (peer.address, PEER_6):
+                    host.run(["ufw", "prepend", "deny", "from", address])
+                if earlier:
+                    assert reached(peer, *questions) == [True, True]
+                    assert "not where the user's rules need it" in str(firewall_direct.run(host, wanted)["repaired"])
+                again = firewall_direct.run(host, wanted, check=True)
+                assert again["changed"] is False, again
+                assert "no effect" not in str(again.get("warnings", []))
+                assert (reached(peer, *questions), passes_protocol_4(peer, host)) == ([False, False], False)
+                host.run(["ufw", "reload"])
+                assert (reached(peer, *questions), passes_protocol_4(peer, host)) == ([False, False], False)
+                assert firewall_direct.run(host, wanted, check=True)["changed"] is False
+        finally:
+            for address in (peer.address, PEER_6):
+                host.run(["ufw", "delete", "deny", "from", address])
+
+    def test_protocols_pass_before_a_rule_that_denies_everyone_everything(self, host, peer):
+        firewall_direct.run(host, SET)
+        host.run(["ufw", "deny", "from", "any", "to", "any"])
+        try:
+            assert not passes_protocol_4(peer, host)
+            first = firewall_direct.run(host, SET)
+            assert first["changed"] is True
+            host.run(["ufw", "prepend", "deny", "from", peer.address])
+            assert "Delete that rule" in str(firewall_direct.run(host, SET)["warnings"])
+            host.run(["ufw", "delete", "deny", "from", peer.address])
+            assert "vmstation-worker" in host.read(BEFORE_RULES) and "vmstation-worker" not in host.read(AFTER_RULES)
+            for _again in range(2):
+                assert passes_protocol_4(peer, host)
+                assert firewall_direct.run(host, SET, check=True)["changed"] is False
+                host.run(["ufw", "reload"])
+        finally:
+            host.run(["ufw", "delete", "deny", "from", "any", "to", "any"])
+        assert firewall_direct.run(host, SET)["changed"] is True
+        assert "vmstation-worker" not in host.read(BEFORE_RULES) and passes_protocol_4(peer, host)
+        firewall_direct.run(host, GONE)
+
     @pytest.mark.parametrize(
         ("harm", "named"),
         [
-            ("iptables -D ufw-before-input -j vmstation-worker-i", "does not lead to vmstation-worker-i"),
+            ("iptables -D ufw-after-input -j vmstation-worker-i", "does not jump to vmstation-worker-i"),
             ("iptables -D vmstation-worker-f -s 10.244.0.0/16 -j ACCEPT", "only one direction"),
-            ("sed -i 's/^-A vmstation-worker-i -s 192.168.4.0/-A vmstation-worker-i -s 192.168.5.0/' /etc/ufw/before.rules", None),
+            ("sed -i 's/^-A vmstation-worker-i -s 192.168.4.0/-A vmstation-worker-i -s 192.168.5.0/' /etc/ufw/after.rules", None),
             ("iptables -I ufw-user-input -p tcp --dport 6443 -j DROP", "deny everyone before our rules"),
             ("rm /etc/ufw/applications.d/vmstation-worker", "does not list"),
             ("ip6tables -F ufw6-user-input", None),
@@ -187,6 +267,14 @@ class TestUfw(Managed):
         assert holder.stdout.readline() == "waited for, nothing changed\n", holder.stderr.read()
         assert '"changed": true' in change.stdout.read()
         assert firewall_direct.run(host, OTHER, check=True)["changed"] is False
+
+
+def move_block_as_earlier_releases_had_it(host, after: str, before: str) -> None:
+    text = host.read(after)
+    start, stop = text.index("# BEGIN vmstation-worker"), text.index("# END vmstation-worker\n") + len("# END vmstation-worker\n")
+    block = text[start:stop].replace("-I ufw", "-A ufw").replace("-after-", "-before-")
+    host.write(after, text[:start] + text[stop:])
+    host.write(before, host.read(before).replace("COMMIT\n", f"{block}COMMIT\n"))
 
 
 HOLD_THE_LOCK = """

@@ -10,6 +10,7 @@ import json
 import pytest
 
 ADDRESS = "192.168.4.123"
+WATCH = "192.168.4.1"  # where the test asks from
 GUARD = "/usr/local/lib/vmstation/idle-guard.pyz"
 # the lab has mounted the file of the usual name
 KEYS = "/root/.ssh/authorized_keys2"
@@ -47,7 +48,7 @@ def ask(lab, key):
 def guarded(lab, host, key):
     """The module's options on a host that has the guard."""
     lab.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)])
-    options = {"public_key": key.with_suffix(".pub").read_text(), "authorized_keys": KEYS}
+    options = {"public_key": key.with_suffix(".pub").read_text(), "authorized_keys": KEYS, "from_addresses": [WATCH]}
     host.write(KEYS, OWNER)
     predicted = lab.module(host, "idle_guard", options, check=True, diff=True)
     assert predicted["changed"]
@@ -76,6 +77,13 @@ def test_nobody_is_there(ask, guarded):
     status = json.loads(answer.stdout)
     assert (status["sessions"], status["ssh"], status["clients"], status["told"]) == ([], [], [], False)
     assert status["uptime"] > 0
+
+
+def test_the_key_is_refused_from_another_address(ask, guarded, lab, host):
+    lab.module(host, "idle_guard", {**guarded, "from_addresses": ["192.168.4.63"]})
+    assert "Permission denied" in ask(["status"]).stderr
+    lab.module(host, "idle_guard", guarded)
+    assert ask(["status"]).returncode == 0
 
 
 def test_somebody_who_is_connected_keeps_it_awake(ask, guarded, lab, host):

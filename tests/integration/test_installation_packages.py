@@ -45,6 +45,8 @@ PROGRAMS = {
     "kubelet": 'echo "Kubernetes v%s"',
     "kubectl": 'echo "Client Version: v%s"',
 }
+# has releases of its own, and is not held
+CRI_TOOLS = {"cri-tools": 'echo "crictl version v%s"'}
 # what the community's kubelet package has beside the program
 UNIT = "[Service]\nExecStart=/usr/bin/kubelet\nRestart=always\nRestartSec=1\n[Install]\nWantedBy=multi-user.target\n"
 OLDER, PINNED, NEWER = "1.36.3", "1.36.4", "1.36.5"
@@ -70,7 +72,7 @@ class Repository:
         return made
 
     def add(self, release: str) -> None:
-        for name, says in PROGRAMS.items():
+        for name, says in {**PROGRAMS, **CRI_TOOLS}.items():
             tree = self.home / f"{name}-{release}"
             files = {"usr/bin/" + name: f"#!/bin/sh\n{says % release}\n"}
             if name == "kubelet":
@@ -197,6 +199,7 @@ def test_the_pinned_release_is_installed_and_held(site: Site, fingerprint: str) 
     process = site.play(fingerprint, playbook="site.yml")
     assert process.returncode == 0, process.stdout + process.stderr
     assert installed(site.host) == dict.fromkeys(PROGRAMS, f"hold {PINNED}-1.1")
+    assert site.host.run(["dpkg-query", "--show", "--showformat", "${db:Status-Abbrev}", "cri-tools"]).stdout.strip() == "ii"
     upgrade = site.host.run(["apt-get", "--simulate", "--ignore-hold", "upgrade"]).stdout
     assert "kube" not in upgrade, "the pin alone keeps the newer release away"
     assert site.host.run(["systemctl", "is-enabled", "kubelet"]).stdout == "enabled\n"

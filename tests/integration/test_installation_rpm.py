@@ -25,7 +25,7 @@ PARTS = """
     - ansible.builtin.include_role: {name: vmstation.cluster.node, tasks_from: "{{ item }}"}
       loop: [preflight, runtime, kubernetes]
 """
-KUBERNETES, DOCKER = "v1.36/rpm", "docker"
+KUBERNETES, DOCKER = "v1.36/rpm", "docker/rhel/10/x86_64/stable"
 PROGRAMS = {"kubeadm": "v%s", "kubelet": "Kubernetes v%s", "kubectl": "Client Version: v%s"}
 PINNED, NEWER = "1.36.4", "1.36.5"
 KEY = "/etc/pki/rpm-gpg/RPM-GPG-KEY-kubernetes"
@@ -33,9 +33,9 @@ KEY = "/etc/pki/rpm-gpg/RPM-GPG-KEY-kubernetes"
 DOCKER_REPO = f"""\
 [docker]
 name=Docker
-baseurl=http://192.168.4.1:{PORT}/docker/
+baseurl=http://192.168.4.1:{PORT}/{DOCKER}/
 gpgcheck=1
-gpgkey=http://192.168.4.1:{PORT}/docker/repodata/repomd.xml.key
+gpgkey=http://192.168.4.1:{PORT}/{DOCKER}/repodata/repomd.xml.key
 """
 # each place that keeps the key gets it in one state: its file, rpm's database, and, when it reads the metadata next, dnf's cache
 GIVE_KEY = f"""
@@ -50,6 +50,7 @@ dnf --assumeyes --quiet --refresh --repo=kubernetes makecache || true
 def add_release(repositories: RpmRepositories, release: str) -> None:
     for name, says in PROGRAMS.items():
         repositories.add(KUBERNETES, name, release, says % release, header="Requires: iptables" if name == "kubelet" else "")
+    repositories.add(KUBERNETES, "crictl", release, f"crictl version v{release}", package="cri-tools")
     repositories.publish(KUBERNETES)
     repositories.show_key(KUBERNETES, "prolonged")
 
@@ -63,6 +64,7 @@ def repositories(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     made.add(DOCKER, "k9s", "1", "x", header="Requires: kubectl")
     made.publish(DOCKER)
     made.show_key(DOCKER, "prolonged")
+    (root / "docker" / "rhel" / "gpg").write_text((root / "prolonged.asc").read_text())
     server = lab.start_process(["python3", "-m", "http.server", str(PORT), "--bind", "192.168.4.1", "--directory", str(root)])
     yield made
     server.kill()
@@ -72,7 +74,6 @@ def repositories(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 @pytest.fixture(scope="module")
 def site(lab: Lab, repositories: RpmRepositories, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     made = Site(lab, tmp_path_factory.mktemp("rpm"), last=236, image="rhel10", parts=PARTS)
-    made.host.write("/etc/yum.repos.d/docker.repo", DOCKER_REPO)
     for state in ("ended", "soon", "prolonged"):
         made.host.write(f"/root/{state}.asc", (repositories.root / f"{state}.asc").read_text())
     yield made
@@ -97,7 +98,7 @@ def dnf(host: Host, *arguments: str) -> subprocess.CompletedProcess[str]:
 @contextmanager
 def without_network(site: Site, repositories: RpmRepositories) -> Iterator[None]:
     """No repository answers, and what dnf has read of them is three days old."""
-    hidden = [(repositories.root / name, repositories.root / f"hidden-{name}") for name in ("v1.36", DOCKER)]
+    hidden = [(repositories.root / name, repositories.root / f"hidden-{name}") for name in ("v1.36", "docker")]
     for path, other in hidden:
         path.rename(other)
     site.host.run(["sh", "-c", "find /var/cache/dnf/*/repodata /var/cache/dnf/*.solv -exec touch -d '3 days ago' {} +"])
@@ -109,6 +110,33 @@ def without_network(site: Site, repositories: RpmRepositories) -> Iterator[None]
 
 
 ALL = {**dict.fromkeys(PROGRAMS, PINNED), "containerd.io": "2.2.1"}
+
+
+def test_a_package_that_no_repository_has_is_named_before_anything_is_changed(site: Site, repositories: RpmRepositories) -> None:
+    process = site.play(repositories.fingerprint)
+    assert (recap(process)["packages"]["failed"], recap(process)["packages"]["changed"]) == (1, 0), process.stdout
+    assert "Unable to find a match: containerd.io" in flat(process), process.stdout
+    assert "Set node_containerd_source to docker" in flat(process)
+
+
+def test_dockers_repository_is_added_with_its_key_and_no_other(site: Site, repositories: RpmRepositories) -> None:
+    docker = {"node_containerd_source": "docker", "node_containerd_repository": f"http://192.168.4.1:{PORT}/docker"}
+    wrong = site.play(repositories.fingerprint, **docker)
+    assert recap(wrong)["packages"]["failed"] == 1
+    assert "060A61C51B558A7F742B77AAC52FEB6B621E9F35" in flat(wrong).replace(" ", ""), wrong.stdout
+    assert "vmstation" not in site.host.run(["ls", "/etc/yum.repos.d", "/etc/pki/rpm-gpg"]).stdout
+    docker["node_containerd_key_fingerprint"] = repositories.fingerprint
+    assert changed(site.play(repositories.fingerprint, "--check", **docker)) > 0
+    assert changed(site.play(repositories.fingerprint, **docker)) > 0
+    assert installed(site.host) == ALL
+    assert site.host.run(["crictl", "--version"]).stdout.strip() == f"crictl version v{PINNED}"
+    assert changed(site.play(repositories.fingerprint, **docker)) == 0
+    assert dnf(site.host, "remove", "cri-tools", *ALL).returncode == 0
+    site.host.run(
+        ["sh", "-c", "rm /etc/yum.repos.d/*docker* /etc/yum.repos.d/kubernetes.repo /etc/pki/rpm-gpg/RPM-GPG-KEY-*; dnf clean all"]
+    )
+    site.host.run(["sh", "-c", "rpm --query gpg-pubkey | xargs rpm --erase"])
+    site.host.write("/etc/yum.repos.d/docker.repo", DOCKER_REPO)
 
 
 def test_check_mode_runs_to_its_end_on_a_bare_host(site: Site, repositories: RpmRepositories) -> None:
@@ -178,7 +206,7 @@ def test_a_key_that_nobody_has_prolonged_stops_nothing_that_is_installed(site: S
     refused = site.play(repositories.fingerprint)
     repositories.show_key(KUBERNETES, "prolonged")
     assert changed(process) == 0
-    warned = f"{KEY}: found a key that expired on 2025-05-31; required: one that is valid for longer."
+    warned = f"{KEY}: found a key that expired on 2025-05-31; required: a key that is valid for longer."
     assert warned in " ".join(f"{process.stdout} {process.stderr}".split())
     assert recap(refused)["packages"]["failed"] == 1
     assert "Bad GPG signature" in refused.stdout, "the reason is told"

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -64,11 +65,16 @@ def test_a_plan_s_version_that_yaml_took_for_a_number_is_compared_as_a_text(tmp_
 
 
 CURL = """#!/bin/sh
-for last; do :; done
-case "$1 $last" in
-  "-fsSL "*.sha256) program=$(basename "$last" .sha256); sha256sum "$PROGRAMS/$program" | cut -d' ' -f1 ;;
-  *calico.yaml) cp "$PROGRAMS/calico.yaml" "$2" ;;
-  *) cp "$PROGRAMS/$(basename "$last")" "$2" ;;
+out=/dev/stdout
+while [ $# -gt 0 ]; do
+  [ "$1" != -o ] || { out=$2; shift; }
+  last=$1
+  shift
+done
+case "$last" in
+  *.sha256) sha256sum "$PROGRAMS/$(basename "$last" .sha256)" | cut -d' ' -f1 > "$out" ;;
+  *calico.yaml) cat "$PROGRAMS/calico.yaml" > "$out" ;;
+  *) cat "$PROGRAMS/$(basename "$last")" > "$out" ;;
 esac
 """
 SKOPEO = """#!{python}
@@ -76,9 +82,9 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {checkout!r})
 from tests.unit.installation.sources import write_image
-assert sys.argv[1:6] == ["copy", "--override-os", "linux", "--override-arch", "amd64"], sys.argv
-kind, path, name = sys.argv[7].split(":", 2)
-assert (kind, sys.argv[6]) == ("oci-archive", "docker://" + name), sys.argv
+assert sys.argv[3] == "copy" and sys.argv[7:11] == ["--override-os", "linux", "--override-arch", "amd64"], sys.argv
+kind, path, name = sys.argv[12].split(":", 2)
+assert (kind, sys.argv[11]) == ("oci-archive", "docker://" + name), sys.argv
 write_image(Path(path), name)
 """
 
@@ -91,16 +97,16 @@ def test_the_documented_commands_make_a_sound_directory(tmp_path: Path) -> None:
         directory.mkdir()
     for path in build(["kubeadm", "kubelet", "kubectl"]):
         (programs / path.name).symlink_to(path)
-    documented = re.search(r"calico=(\S+)", script)[1]
+    documented = re.search(r"calico=\$\{calico:-([^}]+)\}", script)[1]
     (programs / "calico.yaml").write_text(
         re.sub(r"(calico/[a-z-]+:v)\S*?(?=[\"\s])", rf"\g<1>{documented}", MANIFEST).replace(" calico/node", " docker.io/calico/node")
     )
     for name, text in {"curl": CURL, "skopeo": SKOPEO.format(python=sys.executable, checkout=str(CHECKOUT))}.items():
         (shims / name).write_text(text)
         (shims / name).chmod(0o755)
-    subprocess.run(
-        ["bash", "-c", script], cwd=work, env={**os.environ, "PATH": f"{shims}:{os.environ['PATH']}", "PROGRAMS": str(programs)}, check=True
-    )
+    checksum = hashlib.sha256((programs / "calico.yaml").read_bytes()).hexdigest()
+    given = {"PATH": f"{shims}:{os.environ['PATH']}", "PROGRAMS": str(programs), "calico_sha256": checksum}
+    subprocess.run(["bash", "-c", script], cwd=work, env={**os.environ, **given}, check=True)
     status, result = check(work / f"kubernetes-{RELEASE}", fail_on="warning")
     assert (status, result["findings"]) == (0, [])
     names = {image["name"] for image in result["installation"]["images"]["control_plane"]}

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,21 +105,14 @@ def own_lab(lab: Lab) -> Iterator[Lab]:
     made.down()
 
 
-def bring(host: Host, path: Path, target: str, mode: str = "0644") -> None:
-    """Copy a large file of this machine to the host."""
-    with path.open("rb") as file:
-        argv = host.lab.podman.argv("exec", "-i", host.container, "sh", "-c", f"cat > {target} && chmod {mode} {target}")
-        subprocess.run(argv, env=host.lab.podman.env, stdin=file, check=True, timeout=120)
-
-
 def install(host: Host, image: str, archives: list[Path], pause: str) -> None:
     """containerd, a kubelet that asks no API server, and a pod for it."""
     host.run(["apt-get", "install", "-y", "-q", "--no-install-recommends", "containerd", "runc"], timeout=120)
     host.write("/etc/containerd/config.toml", CONTAINERD.format(pause=pause))
-    bring(host, binary("kubelet"), "/usr/bin/kubelet", "0755")
+    host.bring(binary("kubelet"), "/usr/bin/kubelet", 0o755)
     host.run(["systemctl", "restart", "containerd"])
     for path in archives:
-        bring(host, path, "/var/tmp/image.tar")
+        host.bring(path, "/var/tmp/image.tar")
         host.run(["ctr", "-n", "k8s.io", "images", "import", "/var/tmp/image.tar"])
     pod = json.loads(json.dumps(POD))
     for container in (*pod["spec"]["initContainers"], *pod["spec"]["containers"]):

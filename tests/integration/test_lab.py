@@ -135,6 +135,21 @@ def test_a_reboot_comes_back_although_podman_lost_who_listened_to_it(lab: Lab) -
     lab.remove(host)
 
 
+def test_a_program_is_run_once_and_where_it_cannot_be_the_reason_is_given(lab: Lab) -> None:
+    host = lab.start("asked", address="192.168.4.88", mac="02:00:c0:a8:04:58")
+    assert host.run(["sh", "-c", "echo x >> /root/runs; exit 255"], check=False).returncode == 255
+    assert host.read("/root/runs") == "x\n"
+    missing = host.run(["nonsense"], check=False)
+    assert (missing.returncode, "not found" in missing.stderr) == (127, True)
+    host.stop()
+    assert "not running" in (off := host.run(["true"], check=False).stderr) or "running containers" in off
+    lab.remove(host)
+    # the container is another one, and the old object finds it
+    made = lab.start("asked", address="192.168.4.88", mac="02:00:c0:a8:04:58")
+    assert host.run(["cat", "/root/runs"], check=False).returncode == 1
+    lab.remove(made)
+
+
 @pytest.mark.parametrize("firewall", [name for name in FIREWALLS if name != "none"])
 @pytest.mark.parametrize("release", ["debian12"])
 def test_a_bare_host_lets_in_ssh_and_nothing_else(lab: Lab, firewall: str, release: str) -> None:

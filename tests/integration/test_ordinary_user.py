@@ -34,7 +34,7 @@ REMOVE = """
 """
 JUDGE = """
 - hosts: control_plane
-  gather_facts: false
+  gather_facts: true
   tasks:
     - name: Judge the host
       ansible.builtin.import_role: {name: vmstation.cluster.node, tasks_from: preflight}
@@ -96,7 +96,7 @@ def test_the_directory_of_backups_is_the_users_where_the_run_becomes_root(contro
     host = controller
     told = run(host, "--become", f"{PLAYBOOKS}/backup.yml", "-e", "backup_jellyfin=never")
     # there is no cluster, which only root can say
-    assert "found no control plane of vmstation.cluster" in told, told
+    assert "found no complete control plane of vmstation.cluster" in told, told
     assert owners(host, "/home/owner/vmstation-backups") == ["owner 700 /home/owner/vmstation-backups"], told
 
 

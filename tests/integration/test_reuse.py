@@ -37,6 +37,7 @@ PLAYBOOK = """
     my_hosts:
       - {name: reused, address: 192.168.4.241, mac: "02:00:c0:a8:04:f1", role: worker, sleeps: true}
       - {name: elsewhere, address: 192.168.4.240, role: control_plane}
+    my_checks: [{check: network_plan_check, groups: [plan], result: plan}]
   tasks:
     - name: Where the collection comes from
       ansible.builtin.debug:
@@ -57,6 +58,7 @@ PLAYBOOK = """
       ansible.builtin.assert:
         that:
           - my_plan | vmstation.cluster.network_plan_trusted == plan.derived.trusted
+          - my_plan | vmstation.cluster.network_plan_protected(my_hosts) | map(attribute='network') | list is superset(plan.derived.trusted)
           - my_plan | vmstation.cluster.network_plan_ports('worker', hosts=my_hosts) | length == plan.derived.ports.worker | length
           - hostvars | vmstation.cluster.cluster_hosts(dict(workers=groups.kube_workers)) | map(attribute='name') == ['reused']
           - plan.findings | vmstation.cluster.finding_lines | length == plan.findings | length
@@ -64,13 +66,17 @@ PLAYBOOK = """
           - hostvars | vmstation.cluster.asleep_hosts == []
           - hostvars | vmstation.cluster.inventory_errors(groups, ['reused']) | first is search('no host in the group control_plane')
           - my_plan | vmstation.cluster.network_plan_service_cidrs == []
+          - "'10.96.0.0/12' in (my_plan | vmstation.cluster.proxy_environment({'http': 'http://proxy.lan:3128'})).NO_PROXY"
           - "'dns, calico' | vmstation.cluster.check_groups == ['calico', 'dns']"
-          - hostvars | vmstation.cluster.check_results([], ['plan']) | map(attribute='check') == ['network_plan_check']
+          - hostvars | vmstation.cluster.check_results([], ['plan'], my_checks) | map(attribute='check') == ['network_plan_check']
+          - "([] | vmstation.cluster.alertmanager).wanted is false"
           - "[{'status': {}}] | vmstation.cluster.job_troubles([]) == ['it has not ended']"
+          - "{'disk': true} | vmstation.cluster.node_label_errors([]) | first is search('node_labels, value of disk: found True')"
     - vmstation.cluster.check_report:
         results:
           - {group: plan, check: network_plan_check, result: "{{ plan }}"}
         plan: "{{ my_plan }}"
+        derived: "{{ plan.derived }}"
         nodes: "{{ my_hosts }}"
         generated_at: "2026-01-01T00:00:00Z"
         directory: "{{ playbook_dir }}/report"
@@ -184,16 +190,22 @@ PLAYBOOK = """
     - vmstation.cluster.container_images:
         images: "{{ hostvars.localhost.source.installation.images.worker }}"
         directory: /nowhere
+    - vmstation.cluster.containerd_registries:
+        registries: [{name: mirrored.lan, mirrors: [{url: "https://mirror.lan:5000"}]}]
+        # the role removes what it does not know from containerd's
+        directory: /root/certs.d
 """
 # these are used with a real one in tests/cluster and tests/site
 NEED_A_CLUSTER = {
     "modules": {
-        "calico_check", "calico_info", "calico_preflight_check", "cluster_backup", "cluster_diagnosis_info", "cluster_dns_check",
-        "cluster_drift_check", "cluster_restore", "coredns_check", "idle_guard", "idle_watch", "kubeadm_control_plane",
-        "kubeadm_join_token", "kubeadm_reset", "kubeadm_upgrade", "kubeadm_worker", "node_leftovers_check", "node_ready_check",
-        "node_sleep_check", "pod_network_check", "rollout_check", "service_check", "upgrade_plan_check", "workload_preflight_check",
+        "alert_delivery_check", "backup_receiver", "backup_timer", "backup_timer_check", "calico_check", "calico_info",
+        "calico_preflight_check", "cluster_backup", "cluster_diagnosis_info", "cluster_dns_check", "cluster_drift_check",
+        "cluster_health_check", "cluster_restore", "coredns_check", "idle_guard", "idle_watch", "kubeadm_control_plane",
+        "kubeadm_join_token", "kubeadm_reset", "kubeadm_upgrade", "kubeadm_worker", "kubelet_approver", "kubelet_certificates",
+        "kubelet_tls_bootstrap", "node_labels", "node_leftovers_check", "node_ready_check", "node_sleep_check", "pod_network_check",
+        "rollout_check", "service_check", "upgrade_plan_check", "workload_preflight_check",
     },
-    "filter": {"object_changes", "calico_manifest", "idle_workers", "kubeadm_init_configuration"},
+    "filter": {"backup_receivers", "object_changes", "calico_manifest", "idle_workers", "kubeadm_init_configuration"},
 }  # fmt: skip
 PLAN = {
     "node_cidr": "192.168.4.0/24",
@@ -278,4 +290,4 @@ def test_again_nothing_changes(lab: Lab, installed: Path, project: Path) -> None
 def test_playbooks_have_full_names_too(lab: Lab, installed: Path, project: Path, playbook: str) -> None:
     process = play(lab, installed, project, f"vmstation.cluster.{playbook}", "--list-tasks")
     assert process.returncode == 0, process.stdout + process.stderr
-    assert "Wake the hosts that sleep" in process.stdout
+    assert "Wake sleeping hosts" in process.stdout

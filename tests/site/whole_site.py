@@ -13,6 +13,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from tests.lab import SPECIFIED_HOSTS, Host, Lab
@@ -20,6 +21,7 @@ from tests.lab.cache import CHECKOUT
 from tests.lab.say import say
 from tests.site import bare_host
 
+STAGES = ("node", "control_plane", "calico", "worker", "dns", "monitoring")
 INVENTORIES = (CHECKOUT / "inventory", CHECKOUT / "tests" / "lab" / "inventory")
 
 
@@ -98,10 +100,10 @@ class Site:
         overlays = [word for path in INVENTORIES for word in ("-i", str(path))]
         return ["ansible-playbook", *overlays, str(CHECKOUT / playbook), *arguments]
 
-    def play(self, playbook: str = "site.yml", *arguments: str, timeout: float = 900) -> Run:
+    def play(self, playbook: str = "site.yml", *arguments: str, timeout: float = 900, env: Mapping[str, str] | None = None) -> Run:
         """Run a playbook to its end, whatever that is. timeout: seconds."""
         started = time.monotonic()
-        environment = {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json", "ANSIBLE_LOAD_CALLBACK_PLUGINS": "True"}
+        environment = {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json", "ANSIBLE_LOAD_CALLBACK_PLUGINS": "True", **(env or {})}
         process = self.lab.run(self.argv(playbook, *arguments), check=False, timeout=timeout, env=environment)
         seconds = time.monotonic() - started
         assert "{" in process.stdout, f"{playbook} gave no result (status {process.returncode}):\n{process.stdout}{process.stderr}"
@@ -112,12 +114,15 @@ class Site:
     def check(self, *arguments: str) -> tuple[Run, Mapping[str, Any]]:
         """Run check.yml, and its report as docs/check-report.schema.json describes it."""
         run = self.play("playbooks/check.yml", *arguments)
-        (told,) = run.result("Make the report").values()
+        (told,) = run.result("Create the report").values()
         return run, told["report"]
 
-    def count_tasks(self, playbook: str) -> int:
-        """How many tasks the playbook lists; those of files that are included while it runs come on top."""
-        listed = self.lab.run([*self.argv(playbook), "--list-tasks"]).stdout
+    def count_tasks(self, directory: Path) -> int:
+        """How many tasks site.yml and the roles of its stages list; those of files that are included while it runs come on top."""
+        tasks = [{"name": role, "ansible.builtin.import_role": {"name": f"vmstation.cluster.{role}"}} for role in STAGES]
+        roles = directory / "roles.yml"
+        roles.write_text(json.dumps([{"name": "Run all roles", "hosts": "localhost", "tasks": tasks}]))
+        listed = "".join(self.lab.run([*self.argv(str(playbook)), "--list-tasks"]).stdout for playbook in ("site.yml", roles))
         return sum("TAGS:" in line and "play #" not in line for line in listed.splitlines())
 
     def play_and_kill(self, task: int, playbook: str = "site.yml", *arguments: str, timeout: float = 900) -> str | None:

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
+OF_THE_INVENTORY = re.compile(r"`\{\{ (\w+) \| default\(omit\) \}\}`")
 BEGIN, END = "<!-- variables: made from meta/argument_specs.yml -->", "<!-- end of variables -->"
 
 
@@ -32,7 +34,9 @@ def table(role: Path) -> str:
     for name, option in specs(role)["options"].items():
         kind = f"list of {option['elements']}" if option["type"] == "list" else option["type"]
         kind += f": {', '.join(option['choices'])}" if "choices" in option else ""
-        default = "required" if option.get("required") else f"`{_shown(defaults(role)[name])}`"
+        default = f"`{_shown(defaults(role)[name])}`" if name in defaults(role) else "required"
+        if source := OF_THE_INVENTORY.fullmatch(default):
+            default = f"`{source[1]}`, required"
         rows.append(f"| `{name}` | {kind} | {_cell(default)} | {_cell(' '.join(_lines(option['description'])))} |")
     return "\n".join(rows)
 
@@ -52,7 +56,8 @@ def _shown(default: object) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    """C(...) is Ansible's markup of code."""
+    return re.sub(r"\bC\(([^)]*)\)", r"`\1`", text).replace("|", "\\|")
 
 
 def _lines(description: str | list[str]) -> list[str]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -25,10 +26,19 @@ def test_the_readme_has_the_table_of_the_specs(role: Path) -> None:
 def test_specs_and_defaults_are_the_same(role: Path) -> None:
     options = specs(role)["options"]
     optional = {option for option, spec in options.items() if not spec.get("required")}
-    assert set(defaults(role)) == optional
+    inherited = {option for option, default in defaults(role).items() if str(default).endswith(" | default(omit) }}")}
+    assert set(defaults(role)) == optional | inherited
+    # so that a role names all that is missing in one run, by its own variables
+    assert not inherited & optional
+    assert not [default for default in defaults(role).values() if re.fullmatch(r"\{\{ (?!inventory_hostname)\w+ \}\}", str(default))]
     # a template cannot stand in the specs: Ansible evaluates them before the role's own variables
     plain = {option: default for option, default in defaults(role).items() if "{{" not in str(default)}
     assert {option: spec["default"] for option, spec in options.items() if "default" in spec} == plain
+
+
+@pytest.mark.parametrize("role", roles(), ids=name)
+def test_code_in_the_specs_is_marked_as_ansible_wants_it(role: Path) -> None:
+    assert "`" not in (role / "meta" / "argument_specs.yml").read_text(), "write C(name), which ansible-doc and web pages show as code"
 
 
 @pytest.mark.parametrize("role", roles(), ids=name)

@@ -11,12 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.manifest import Manifest, Snapshot
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Completed
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.packing import Contents, Member, Packed
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.archives import Contents, Member, Packed
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import Completed
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.mark import MARKER, Mark
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.host import NodeHost
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.mark import MARKER, Mark
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.state import COMPONENTS, MANIFESTS, PKI
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.tools import CONFIGURATION
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.state import COMPONENTS, CONFIGURATION, MANIFESTS, PKI
 
 NOW = 1795649580.0
 CREATED = "2026-11-25T23:33:00Z"

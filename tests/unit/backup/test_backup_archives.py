@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 import random
+import re
 import shutil
 import tarfile
 import tempfile
@@ -17,12 +18,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.vmstation.cluster.plugins.module_utils._backup.io import Gpg
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.keeping import check, copy, keep
-from ansible_collections.vmstation.cluster.plugins.module_utils._backup.manifest import Manifest
-from ansible_collections.vmstation.cluster.plugins.module_utils._backup.names import backups, newest, no_longer_kept, unfinished
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import HostCommands
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.encryption import Gpg
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.local_packing import LocalPacking
+from ansible_collections.vmstation.cluster.plugins.module_utils._backup.manifest import (
+    Manifest,
+    backups,
+    newest,
+    no_longer_kept,
+    unfinished,
+)
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.archives import LocalPacking
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import HostCommands
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 from tests.unit.backup.control_planes import NAME, backup
@@ -54,7 +60,7 @@ def options(directory: Path, **changed: object) -> dict[str, Any]:
     return {**asked, "accept_unencrypted": False, "destination": None, **changed}
 
 
-def passphrase(directory: Path, text: str = "a long one", mode: int = 0o600) -> str:
+def passphrase(directory: Path, text: str = "long enough to keep", mode: int = 0o600) -> str:
     path = directory / f"passphrase-{text[:3]}-{mode:o}"
     path.write_text(f"{text}\nnot this line\n")
     path.chmod(mode)
@@ -70,6 +76,7 @@ def test_an_archive_gets_its_name_when_it_is_verified(tmp_path: Path) -> None:
     assert os.stat(kept.path).st_mode & 0o777 == 0o600
     seen = check(options(tmp_path), PACKING, GPG)
     assert (seen.path, seen.findings, seen.manifest.snapshot.keys) == (kept.path, (), 900)
+    assert [(item.subject, item.state) for item in seen.looked_at] == [(f"archive {kept.path}", "ok")]
 
 
 def test_the_oldest_go_when_the_new_one_stands_and_other_files_stay(tmp_path: Path) -> None:
@@ -90,6 +97,13 @@ def _cut(path: Path) -> None:
 def _flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def _flip_checksum(path: Path) -> None:
+    """gzip's own: a compressed stream has bits that change nothing of what it holds."""
+    content = bytearray(path.read_bytes())
+    content[-6] ^= 1
     path.write_bytes(content)
 
 
@@ -124,16 +138,16 @@ def _stranger(path: Path) -> None:
 
 
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
-    "cut short": (_cut, "cut short or damaged"),
-    "a flipped bit": (_flip, "cut short or damaged"),
-    "empty": (lambda path: path.write_bytes(b""), "cut short or damaged"),
-    "no archive": (lambda path: path.write_text("hello\n"), "cut short or damaged (Not a gzipped file"),
+    "cut short": (_cut, "truncated or damaged"),
+    "a flipped bit": (_flip_checksum, "truncated or damaged"),
+    "empty": (lambda path: path.write_bytes(b""), "truncated or damaged"),
+    "no archive": (lambda path: path.write_text("hello\n"), "truncated or damaged (Not a gzipped file"),
     "another file in it": (_other_checksum, f"{NAME}.unfinished, etcd.db: 15 bytes with SHA-256"),
     "a file that is missing": (_without("files/etc/kubernetes/pki/sa.key"), "files/etc/kubernetes/pki/sa.key: not there"),
     "another cluster": (_with_manifest(cluster="other"), "a backup of the cluster other; required: one of trial"),
     "no authority": (_with_manifest(members=backup()[0].members[:1]), "no files/etc/kubernetes/pki/ca.crt"),
-    "what the manifest does not know": (_with_manifest(members=backup()[0].members[:-1]), "a member that the manifest does not know"),
-    "somebody's archive": (_stranger, "no manifest that can be read"),
+    "what the manifest does not know": (_with_manifest(members=backup()[0].members[:-1]), "a member that is not in the manifest"),
+    "somebody's archive": (_stranger, "no readable manifest"),
 }
 
 
@@ -186,6 +200,50 @@ def test_an_encrypted_backup_opens_with_its_passphrase_and_by_hand(tmp_path: Pat
     assert sorted(os.listdir(tmp_path)) == sorted(["hand", "plain.tar.gz", f"{NAME}.gpg", os.path.basename(key)])
 
 
+@needs_gpg
+def test_the_passphrase_is_hashed_with_sha_512_and_a_short_one_still_opens(tmp_path: Path) -> None:
+    pack(tmp_path, *backup())
+    kept = keep(options(tmp_path, passphrase_file=passphrase(tmp_path)), PACKING, GPG)
+    batch = ["gpg", "--batch", "--pinentry-mode", "loopback", "--passphrase-file"]
+    packets = HostCommands().run([*batch, passphrase(tmp_path), "--list-packets", kept.path]).stdout
+    # RFC 4880, 9.2 and 9.4: AES with 256 bits, SHA-512
+    assert re.search(r"cipher 9,.*s2k 3, hash 10\n", packets)
+    short = passphrase(tmp_path, "short")
+    plain = pack(tmp_path, *backup())
+    HostCommands().run([*batch, short, "--yes", "--output", kept.path, "--symmetric", plain])
+    assert check(options(tmp_path, passphrase_file=short), PACKING, GPG).findings == ()
+
+
+@needs_gpg
+def test_a_backup_for_a_public_key_names_it_by_its_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pack(tmp_path, *backup())
+    with tempfile.TemporaryDirectory(prefix="ring-") as ring:
+        monkeypatch.setenv("GNUPGHOME", ring)
+        with_ring = Gpg(HostCommands())
+        quietly = ["gpg", "--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", ""]
+        HostCommands().run([*quietly, "--quick-generate-key", "me@example.org"])
+        listed = HostCommands().run(["gpg", "--with-colons", "--list-keys"]).stdout
+        fingerprint = next(line.split(":")[9] for line in listed.splitlines() if line.startswith("fpr:"))
+        with pytest.raises(Refusal, match=r"recipients: found 'me@example.org'; .* Run `gpg --fingerprint me@example.org`"):
+            keep(options(tmp_path, recipients=["me@example.org"]), PACKING, with_ring)
+        assert backups("trial", os.listdir(tmp_path)) == []
+        keep(options(tmp_path, recipients=[fingerprint]), PACKING, with_ring)
+        assert check(options(tmp_path, recipients=[fingerprint]), PACKING, with_ring).path == f"{tmp_path}/{NAME}.gpg"
+        HostCommands().run(["gpgconf", "--kill", "all"])
+
+
+@needs_gpg
+def test_what_gpg_would_decompress_to_many_times_its_size_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "zeros").write_bytes(bytes(8 << 20))
+    hostile = f"{tmp_path}/{NAME}.gpg"
+    batch = ["gpg", "--batch", "--pinentry-mode", "loopback", "--passphrase-file", passphrase(tmp_path)]
+    HostCommands().run([*batch, "--output", hostile, "--symmetric", str(tmp_path / "zeros")])
+    for act in (check, copy):
+        with pytest.raises(Refusal, match="found many times its size when it is decrypted"):
+            act(options(tmp_path, passphrase_file=passphrase(tmp_path), destination=f"{tmp_path}/copy"), PACKING, GPG)
+    assert not (tmp_path / "copy").exists()
+
+
 @pytest.fixture(scope="module")
 def encrypted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with an encrypted backup that is large enough for a damage in its middle."""
@@ -204,8 +262,8 @@ def encrypted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("damage", "text", "message"),
     [
         (None, "another one", "not opened by this passphrase"),
-        (_cut, "a long one", "damaged"),
-        (_flip, "a long one", "damaged: WARNING: encrypted message has been manipulated!"),
+        (_cut, "long enough to keep", "damaged"),
+        (_flip, "long enough to keep", "damaged: WARNING: encrypted message has been manipulated!"),
     ],
     ids=["wrong key", "cut short", "a flipped bit"],
 )
@@ -232,7 +290,11 @@ def test_a_passphrase_that_is_not_given_is_asked_for(encrypted: Path, monkeypatc
 
 @pytest.mark.parametrize(
     ("text", "mode", "message"),
-    [("a long one", 0o644, "with mode 0644"), ("", 0o600, "without a first line")],
+    [
+        ("long enough to keep", 0o644, "with mode 0644"),
+        ("", 0o600, "without a first line"),
+        ("fifteen letters", 0o600, r"with a passphrase of 15 characters; required: at least 16 .* Write a longer one .*openssl rand"),
+    ],
 )
 def test_a_key_that_is_none_is_refused(tmp_path: Path, text: str, mode: int, message: str) -> None:
     pack(tmp_path, *backup())

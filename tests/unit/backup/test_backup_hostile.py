@@ -8,24 +8,24 @@ from __future__ import annotations
 import json
 import os
 import stat
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from ansible_collections.vmstation.cluster.plugins.module_utils._backup.io import Key
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.keeping import check, copy, keep
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.manifest import Part, read_manifest
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.restoring import read_wish, restore
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.encryption import Key
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.local_packing import LocalPacking
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.packing import Contents, Member
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.private import held_directory, new_directory
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.archives import Contents, LocalPacking, Member
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.private import held_directory, new_directory
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 from tests.unit.backup.control_planes import CREATED, NAME, Memory, backup, control_plane
 from tests.unit.backup.test_backup_archives import GPG, PACKING, needs_gpg, options, pack, passphrase
 from tests.unit.backup.test_backup_restoring import ARCHIVE, WISH, a_host
-from tests.unit.storage.hostile import CASES, Entry, below, write_archive
+from tests.unit.storage.hostile import CASES, Entry, below, write_archive, write_bomb, write_huge, write_tail
 
 NEWER = "trial-20991231T000000Z.tar.gz"
 
@@ -87,7 +87,7 @@ def test_with_a_key_one_that_is_not_encrypted_is_refused_by_name_unless_it_is_ac
 ) -> None:
     asked = options(directory, path=str(directory / NEWER), part=part, destination=f"{directory.parent}/copy", **key)
     for act in (check, copy):
-        with pytest.raises(Refusal, match=r"which is not encrypted and may be anybody's; .*restore_accept_unencrypted=true"):
+        with pytest.raises(Refusal, match=r"which is not encrypted and may be another user's; .*restore_accept_unencrypted=true"):
             act(asked, PACKING, Reversed())
     assert not Path(f"{directory.parent}/copy").exists()
     assert check({**asked, "accept_unencrypted": True}, PACKING, Reversed()).path == str(directory / NEWER)
@@ -212,7 +212,7 @@ def test_nothing_is_put_through_a_link_below_its_place(tmp_path: Path) -> None:
     os.symlink(victim, f"{place}/l")
     (tmp_path / "source").write_text("x")
     for member in (Member("", f"{place}/l", "directory", 0o777, 1000, 1000), Member("", f"{place}/l/x", "file", 0o777, 1000, 1000)):
-        with pytest.raises(Refusal, match=r"directories above it that are no links"):
+        with pytest.raises(Refusal, match=r"parent directories that are not links"):
             PACKING.place(str(tmp_path / "source"), member, place)
     assert (os.listdir(victim), stat.S_IMODE(victim.stat().st_mode)) == ([], 0o700)
     # what is above may be a link of the owner's
@@ -234,6 +234,56 @@ def test_an_archive_that_leads_elsewhere_is_refused_by_every_reader(tmp_path: Pa
     assert (stat.S_IMODE(victim.stat().st_mode), os.listdir(victim)) == (0o700, ["secret"])
 
 
+def _write(path: Path, data: bytes) -> str:
+    path.write_bytes(data)
+    return str(path)
+
+
+MANIFEST = Entry("manifest.json", data=b"{}")
+BOMBS: dict[str, tuple[Callable[[Path], str], str]] = {
+    "an extended header": (lambda path: write_bomb(path, 64 << 20), "a header of 67108864 bytes"),
+    "zeros behind its end": (lambda path: write_tail(path, [MANIFEST], 64 << 20), "more than 1 MiB behind its end"),
+    "a file of many bytes": (lambda path: write_huge(path, MANIFEST, 65 << 30), "65 GiB unpacked, or more; required: 64 GiB at most"),
+    "a manifest of brackets": (lambda path: write_archive(path, [MANIFEST._replace(data=b"[" * 100_000)]), "no readable manifest"),
+    "no archive": (lambda path: _write(path, b"\x1f\x8b" + bytes(100)), "truncated or damaged"),
+    "cut short": (lambda path: _write(path, Path(write_archive(path, [MANIFEST])).read_bytes()[:60]), "truncated or damaged"),
+}
+
+
+@pytest.mark.parametrize("case", [*CASES, *BOMBS])
+def test_a_hostile_backup_is_refused_by_name_and_nothing_is_written(tmp_path: Path, work: Path, case: str) -> None:
+    """What restore.yml does with it: a check, then a copy."""
+    victim = tmp_path / "victim"
+    victim.mkdir(0o700)
+    (victim / "secret").write_text("secret")
+    path = tmp_path / "a.tar.gz"
+    if case in BOMBS:
+        hostile, said = BOMBS[case][0](path), BOMBS[case][1]
+    else:
+        entries, said = below("files", victim)[case]
+        hostile = write_archive(path, [MANIFEST, *entries])
+    tracemalloc.start()
+    try:
+        for act in (check, copy):
+            with pytest.raises(Refusal) as caught:
+                act(options(tmp_path, path=hostile, destination=f"{tmp_path}/copy"), PACKING, Reversed())
+            assert said in str(caught.value)
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
+    assert (sorted(os.listdir(tmp_path)), os.listdir(work)) == (["a.tar.gz", "runtime", "victim"], [])
+    assert (stat.S_IMODE(victim.stat().st_mode), os.listdir(victim)) == (0o700, ["secret"])
+
+
+def test_nothing_is_taken_out_for_which_there_is_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = os.statvfs_result([4096, 4096, 10, 2, 2, 10, 10, 10, 0, 255])
+    monkeypatch.setattr(os, "fstatvfs", lambda _descriptor: full)
+    hostile = write_archive(tmp_path / "a.tar.gz", [MANIFEST, Entry("files", data=bytes(8192))])
+    with pytest.raises(Refusal, match=r"8 KiB unpacked, or more; required: 8 KiB at most"):
+        PACKING.unpack(hostile, str(tmp_path / "out"))
+    assert os.listdir(tmp_path / "out") == ["manifest.json"]
+
+
 def _text(**changed: object) -> str:
     return json.dumps({"schema": "vmstation.cluster/backup/1", **asdict(backup()[0]), **changed})
 
@@ -253,7 +303,7 @@ UNREADABLE = {
 
 @pytest.mark.parametrize("case", UNREADABLE)
 def test_a_manifest_that_cannot_be_read_is_refused(case: str) -> None:
-    with pytest.raises(Refusal, match="no manifest that can be read"):
+    with pytest.raises(Refusal, match="no readable manifest"):
         read_manifest(Contents(("manifest.json", UNREADABLE[case]), {}), "archive")
 
 
@@ -323,6 +373,36 @@ def test_a_directory_that_others_write_to_is_refused(tmp_path: Path, mode: int) 
         new_directory("trial", f"{tmp_path}/shared", 0)
     (tmp_path / "shared").chmod(mode | stat.S_ISVTX)
     assert os.path.isdir(new_directory("trial", f"{tmp_path}/shared", 0))
+
+
+def test_the_clusters_files_are_roots_alone_whatever_an_archive_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    pki = "/etc/kubernetes/pki"
+    given = [
+        a_file(pki, kind="directory", size=0, sha256="", mode=0o2777, owner=1000, group=1000),
+        a_file(f"{pki}/ca.crt", mode=0o666, owner=1000),
+        a_file(f"{pki}/ca.key", mode=0o644, group=1000),
+        a_file("/etc/vmstation/grafana", mode=0o600),
+        a_file("/srv/app/data", mode=0o660, owner=472, group=472),
+    ]
+    placed: list[tuple[str, int, int, int]] = []
+    host = a_host(control_plane("new"))
+    manifest, texts = backup()
+    kept = tuple(member for member in manifest.members if member.path not in {one.path for one in given})
+    host.archives[ARCHIVE] = (replace(manifest, members=(*kept, *given)), texts)
+    monkeypatch.setattr(
+        "ansible_collections.vmstation.cluster.plugins.module_utils._backup.restoring._refuse_unfit", lambda *_: host.archives[ARCHIVE][0]
+    )
+    monkeypatch.setattr(
+        host, "place", lambda _source, member, _below: placed.append((member.path, member.mode, member.owner, member.group))
+    )
+    restore(replace(WISH, paths=("/srv/app",)), host.host(), host, check_mode=False)
+    assert placed[-5:] == [
+        (pki, 0o755, 0, 0),
+        (f"{pki}/ca.crt", 0o644, 0, 0),
+        (f"{pki}/ca.key", 0o600, 0, 0),
+        ("/etc/vmstation/grafana", 0o600, 0, 0),
+        ("/srv/app/data", 0o660, 472, 472),
+    ]
 
 
 @needs_gpg

@@ -13,9 +13,9 @@ from dataclasses import replace
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.making import Order, make, order
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.manifest import Part, read_manifest
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.packing import Contents
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.mark import MARKER, Mark
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.state import PKI, RESTORING
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.archives import Contents
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.mark import MARKER, Mark
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.state import ENCRYPTION, PKI, RESTORING
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 from tests.unit.backup.control_planes import IMAGE, NAME, Killed, Memory, control_plane
@@ -38,6 +38,15 @@ def test_a_backup_has_what_cannot_be_made_again_and_what_was_asked_for(host: Mem
     assert (told["path"], told["sha256"], told["backup"]["absent"]) == (f"{DIRECTORY}/{NAME}", "sum", ["/etc/nothing"])
     versions = (told["backup"]["kubernetes"], told["backup"]["etcd"], told["backup"]["snapshot"])
     assert versions == ("1.36.2", "3.6.8", {"hash": 7, "revision": 41, "keys": 900})
+
+
+@pytest.mark.parametrize("in_use", [True, False])
+def test_a_key_for_secrets_is_in_the_backup_if_the_api_server_uses_it(host: Memory, in_use: bool) -> None:
+    host.tree[ENCRYPTION] = "key"
+    if in_use:
+        host.tree["/etc/kubernetes/manifests/kube-apiserver.yaml"] += f"    - --encryption-provider-config={ENCRYPTION}\n"
+    members = make(ORDER, host.host(), host, check_mode=False).manifest.members
+    assert (ENCRYPTION in {member.path for member in members}) is in_use
 
 
 def test_nothing_but_the_archive_is_left(host: Memory) -> None:
@@ -89,12 +98,12 @@ def _put(path: str, text: str) -> Callable[[Memory], None]:
 
 
 UNFIT = {
-    "no mark": (_drop(MARKER), "no control plane of vmstation.cluster"),
-    "a worker": (_put(MARKER, Mark("trial", "worker", "w", installed=True).as_text()), "no control plane of vmstation.cluster"),
-    "an init that was killed": (_put(MARKER, Mark("trial", "control_plane", "m").as_text()), "that came to its end"),
+    "no mark": (_drop(MARKER), "no complete control plane of vmstation.cluster"),
+    "a worker": (_put(MARKER, Mark("trial", "worker", "w", installed=True).as_text()), "no complete control plane of vmstation.cluster"),
+    "an init that was killed": (_put(MARKER, Mark("trial", "control_plane", "m").as_text()), "no complete control plane"),
     "another cluster": (_put(MARKER, Mark("other", "control_plane", "m", installed=True).as_text()), "the control plane of other"),
-    "a lost key": (_drop(f"{PKI}/sa.key"), "/etc/kubernetes/pki/sa.key missing or cut short"),
-    "half a restore": (_put(RESTORING, "{}"), "a restore that did not come to its end"),
+    "a lost key": (_drop(f"{PKI}/sa.key"), "/etc/kubernetes/pki/sa.key missing or incomplete"),
+    "half a restore": (_put(RESTORING, "{}"), "an incomplete restore"),
     "no etcd": (_drop("/etc/kubernetes/manifests/etcd.yaml"), "/etc/kubernetes/manifests/etcd.yaml: found not there"),
     "no room": (lambda host: setattr(host, "room", 1 << 20), "found 1 MiB free"),
     "a damaged snapshot": (_put("/var/lib/etcd/member/snap/db", "x"), "a checksum that is not its own"),

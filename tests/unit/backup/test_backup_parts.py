@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.keeping import check, copy, keep
-from ansible_collections.vmstation.cluster.plugins.module_utils._backup.manifest import Part
-from ansible_collections.vmstation.cluster.plugins.module_utils._backup.names import (
+from ansible_collections.vmstation.cluster.plugins.module_utils._backup.manifest import (
+    Part,
     backups,
     no_longer_kept,
     part_name,

@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.etcd import bump
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.restoring import Wish, restore
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.mark import MARKER, Mark
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.mark import MARKER, Mark
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.state import COMPONENTS, MANIFESTS, PKI, RESTORING
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
@@ -85,12 +85,12 @@ UNFIT: dict[str, tuple[Callable[[Memory], object], str]] = {
     "a backup of another cluster": (_archive(cluster="other"), "a backup of the cluster other; required: one of trial"),
     "a backup of another host": (_archive(host="slave"), "slave with 192.168.4.63"),
     "a backup of another address": (_archive(address="10.0.0.1"), "master with 10.0.0.1"),
-    "a backup without its mark": (_archive(members=backup()[0].members[:5]), "what a control plane cannot be made again without"),
+    "a backup without its mark": (_archive(members=backup()[0].members[:5]), "everything that a control plane cannot be recreated without"),
     "a newer kubeadm": (lambda host: host.answers.update({"kubeadm version": "v1.37.0"}), "kubeadm: found version v1.37.0"),
     "an older kubelet": (lambda host: host.answers.update({"kubelet --version": "Kubernetes v1.35.9"}), "kubelet: found version v1.35.9"),
     "a host of another cluster": (_mark(Mark("other", "control_plane", "m", True)), "a control plane of the cluster other"),
     "a worker": (_mark(Mark("trial", "worker", "m", True)), "a worker of the cluster trial"),
-    "a cluster that is not ours": (lambda host: host.tree.pop(MARKER), "what another cluster left"),
+    "a cluster that is not ours": (lambda host: host.tree.pop(MARKER), "left by another cluster"),
     "no room": (lambda host: setattr(host, "room", 1 << 20), "found 1 MiB free"),
 }
 
@@ -165,9 +165,11 @@ def test_of_former_states_the_newest_are_kept() -> None:
 
 def test_expired_certificates_are_renewed_with_kubeadm() -> None:
     host = a_host(control_plane("new"))
-    names = {"apiserver": -1, "ca": -1, "admin.conf": -90000, "scheduler.conf": 90000}
+    names = {"apiserver": -1, "admin.conf": -90000, "scheduler.conf": 90000}
     entries = [{"name": name, "expirationDate": "x", "residualTime": seconds} for name, seconds in names.items()]
-    host.answers["check-expiration"] = json.dumps({"certificates": entries})
+    host.answers["check-expiration"] = json.dumps(
+        {"certificates": entries, "certificateAuthorities": [{"name": "ca", "expirationDate": "x", "residualTime": -1}]}
+    )
     assert restore(WISH, host.host(), host, check_mode=False).renewed == ["apiserver", "admin.conf"]
     assert [argv[3] for argv in host.argvs if argv[:3] == ["kubeadm", "certs", "renew"]] == ["apiserver", "admin.conf"]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._calico.pools import API_VERSION
+from ansible_collections.vmstation.cluster.plugins.module_utils._calico.documents import API_VERSION
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 from tests.unit.network_plan.plans import HOSTS

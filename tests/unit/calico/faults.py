@@ -107,23 +107,23 @@ FAULTS: dict[str, Fault] = {
     ),
     "foreign pool across ours": (
         lambda w: w.put("IPPool", pool("foreign", cidr="10.244.128.0/17")),
-        "pools_do_not_meet", "error", "IPPool foreign", ("10.244.128.0/17, across IPPool default-ipv4-ippool",), (),
+        "pools_do_not_meet", "error", "IPPool foreign", ("10.244.128.0/17, overlapping IPPool default-ipv4-ippool",), (),
     ),
     "one session down": (
         lambda w: w.session(MASTER, HOMELAB, "Active"),
         "bgp_sessions_are_established", "error", "nodes homelab and masternode",
-        ("homelab says of masternode: Active", "masternode says of homelab: Active", "masternode connects to homelab",
+        ("homelab reports masternode: Active", "masternode reports homelab: Active", "masternode connects to homelab",
          "`nc -vz 192.168.4.62 179` on masternode", "open 179/tcp"), (MASTER, HOMELAB),
     ),
     "one session down, one end reports": (
         lambda w: (w.session(MASTER, HOMELAB, "Connect"), w.drop("CalicoNodeStatus", HOMELAB)),
-        "bgp_sessions_are_established", "error", "nodes homelab and masternode", ("masternode says of homelab: Connect",),
+        "bgp_sessions_are_established", "error", "nodes homelab and masternode", ("masternode reports homelab: Connect",),
         (MASTER, HOMELAB),
     ),
     "a node without any session": (
         lambda w: [w.session(name, HOMELAB, "Active") for name in (MASTER, STORAGE)],
         "bgp_sessions_are_established", "error", "node homelab",
-        ("Look at homelab first", "179/tcp pass to and from masternode and storagenodet3500"), (MASTER, STORAGE, HOMELAB),
+        ("Check homelab first", "179/tcp to and from masternode and storagenodet3500"), (MASTER, STORAGE, HOMELAB),
     ),
     "nobody has a session": (
         lambda w: [w.session(*pair, "Active") for pair in ((MASTER, STORAGE), (MASTER, HOMELAB), (STORAGE, HOMELAB))],
@@ -136,12 +136,12 @@ FAULTS: dict[str, Fault] = {
     ),
     "a peer that BIRD does not know": (
         lambda w: (w.report(MASTER, HOMELAB, None), w.report(HOMELAB, MASTER, "Connect")),
-        "bgp_sessions_are_established", "error", "nodes homelab and masternode", ("masternode says of homelab: not configured",),
+        "bgp_sessions_are_established", "error", "nodes homelab and masternode", ("masternode reports homelab: not configured",),
         (MASTER, HOMELAB),
     ),
     "ends that contradict each other": (
         lambda w: w.report(MASTER, HOMELAB, "Active"),
-        "bgp_ends_agree", "warning", "nodes homelab and masternode", ("the other end says Established",), (),
+        "bgp_ends_agree", "warning", "nodes homelab and masternode", ("the other end reports Established",), (),
     ),
     "BIRD not ready": (
         lambda w: w.objects["CalicoNodeStatus"][HOMELAB]["status"]["agent"]["birdV4"].update(state="NotReady"),
@@ -149,27 +149,27 @@ FAULTS: dict[str, Fault] = {
     ),
     "no status": (
         lambda w: w.drop("CalicoNodeStatus", HOMELAB),
-        "bgp_sessions_are_known", "warning", "node homelab", ("no CalicoNodeStatus", "create_status: true"), (),
+        "bgp_sessions_are_known", "unknown", "node homelab", ("no CalicoNodeStatus", "create_status: true"), (),
     ),
     "no status anywhere": (
         lambda w: w.objects["CalicoNodeStatus"].clear(),
-        "bgp_sessions_are_known", "warning", "nodes masternode, storagenodet3500 and homelab", ("no CalicoNodeStatus",), (),
+        "bgp_sessions_are_known", "unknown", "nodes masternode, storagenodet3500 and homelab", ("no CalicoNodeStatus",), (),
     ),
     "a status never written": (
         lambda w: w.objects["CalicoNodeStatus"][HOMELAB].pop("status"),
-        "bgp_sessions_are_known", "warning", "node homelab", ("has not written yet",), (),
+        "bgp_sessions_are_known", "unknown", "node homelab", ("has not written yet",), (),
     ),
     "a status older than the Pod": (
         lambda w: w.objects["CalicoNodeStatus"][HOMELAB]["status"].update(lastUpdated=stamp(700)),
-        "bgp_sessions_are_known", "warning", "node homelab", ("before its calico-node was started",), (),
+        "bgp_sessions_are_known", "unknown", "node homelab", ("before its calico-node started",), (),
     ),
     "a status that is not kept up": (
         lambda w: w.objects["CalicoNodeStatus"][HOMELAB]["spec"].update(updatePeriodSeconds=0),
-        "bgp_sessions_are_known", "warning", "node homelab", ("updatePeriodSeconds is 0",), (),
+        "bgp_sessions_are_known", "unknown", "node homelab", ("updatePeriodSeconds is 0",), (),
     ),
     "a status of something else": (
         lambda w: w.objects["CalicoNodeStatus"][HOMELAB]["spec"].update(classes=["Agent"]),
-        "bgp_sessions_are_known", "warning", "node homelab", ("without the class BGP",), (),
+        "bgp_sessions_are_known", "unknown", "node homelab", ("without the class BGP",), (),
     ),
     "no mesh and no peers": (
         lambda w: (

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._calico import survey
+from ansible_collections.vmstation.cluster.plugins.module_utils._calico.documents import API_VERSION
 from ansible_collections.vmstation.cluster.plugins.module_utils._calico.facts import Block, bgp_peer_of, block_of, moment, plain, status_of
-from ansible_collections.vmstation.cluster.plugins.module_utils._calico.pools import API_VERSION
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Unavailable
 
 from tests.unit.calico.clusters import World, WorldReader, block, status

@@ -14,8 +14,8 @@ import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.vmstation.cluster.plugins.filter.calico_manifest import calico_manifest
+from ansible_collections.vmstation.cluster.plugins.module_utils._calico.documents import read_plan
 from ansible_collections.vmstation.cluster.plugins.module_utils._calico.manifest import Parts, Wishes, as_planned
-from ansible_collections.vmstation.cluster.plugins.module_utils._calico.pools import read_plan
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 from tests.unit.calico.manifests import documents, network, node, one, variables
@@ -60,7 +60,7 @@ def test_one_family_leaves_the_cni_configuration_byte_for_byte() -> None:
         (
             plan(),
             {},
-            {"IP": "autodetect", "FELIX_IPV6SUPPORT": "false", "IP_AUTODETECTION_METHOD": "cidr=192.168.4.0/24", "IP6": None},
+            {"IP": "autodetect", "FELIX_IPV6SUPPORT": "false", "IP_AUTODETECTION_METHOD": "kubernetes-internal-ip", "IP6": None},
         ),
         (
             DUAL,
@@ -69,8 +69,8 @@ def test_one_family_leaves_the_cni_configuration_byte_for_byte() -> None:
                 "IP": "autodetect",
                 "IP6": "autodetect",
                 "FELIX_IPV6SUPPORT": "true",
-                "IP_AUTODETECTION_METHOD": "cidr=192.168.4.0/24",
-                "IP6_AUTODETECTION_METHOD": "cidr=fd00:4::/64",
+                "IP_AUTODETECTION_METHOD": "kubernetes-internal-ip",
+                "IP6_AUTODETECTION_METHOD": "kubernetes-internal-ip",
                 "CALICO_IPV6POOL_VXLAN": "Always",
                 "CALICO_ROUTER_ID": None,
             },
@@ -192,18 +192,18 @@ def _pod(kind: str, name: str) -> Callable[[list[dict[str, Any]]], dict[str, Any
 
 
 LACKS: list[tuple[str, Callable[[list[dict[str, Any]]], object]]] = [
-    ("DaemonSet calico-node: found 0 of it; DaemonSet: none", _drop("DaemonSet", "calico-node")),
-    ("Deployment calico-kube-controllers: found 0 of it", _drop("Deployment", "calico-kube-controllers")),
-    ("ConfigMap calico-config: found 0 of it", _drop("ConfigMap", "calico-config")),
+    ("DaemonSet calico-node: found 0 objects; DaemonSet: none", _drop("DaemonSet", "calico-node")),
+    ("Deployment calico-kube-controllers: found 0 objects", _drop("Deployment", "calico-kube-controllers")),
+    ("ConfigMap calico-config: found 0 objects", _drop("ConfigMap", "calico-config")),
     (
-        "CustomResourceDefinition ippools.crd.projectcalico.org: found 0 of it",
+        "CustomResourceDefinition ippools.crd.projectcalico.org: found 0 objects",
         _drop("CustomResourceDefinition", "ippools.crd.projectcalico.org"),
     ),
     (
         "CustomResourceDefinition felixconfigurations.crd.projectcalico.org",
         _drop("CustomResourceDefinition", "felixconfigurations.crd.projectcalico.org"),
     ),
-    ("found 2 of it; DaemonSet: calico-node, calico-node", lambda found: found.append(one(found, "DaemonSet", "calico-node"))),
+    ("found 2 objects; DaemonSet: calico-node, calico-node", lambda found: found.append(one(found, "DaemonSet", "calico-node"))),
     ("container calico-node: found agent", lambda found: node(found).update(name="agent")),
     ("variable CALICO_IPV4POOL_IPIP: found no such variable", _without_variable("CALICO_IPV4POOL_IPIP")),
     ("variable CALICO_IPV4POOL_VXLAN", _without_variable("CALICO_IPV4POOL_VXLAN")),
@@ -213,7 +213,7 @@ LACKS: list[tuple[str, Callable[[list[dict[str, Any]]], object]]] = [
     ("calico_backend: found nothing", lambda found: one(found, "ConfigMap", "calico-config")["data"].pop("calico_backend")),
     ("veth_mtu: found nothing", lambda found: one(found, "ConfigMap", "calico-config")["data"].pop("veth_mtu")),
     ("cni_network_config: found nothing", lambda found: one(found, "ConfigMap", "calico-config")["data"].pop("cni_network_config")),
-    ("calico_backend: found nothing; required: a text to edit", lambda found: one(found, "ConfigMap", "calico-config").pop("data")),
+    ("calico_backend: found nothing; required: a string to edit", lambda found: one(found, "ConfigMap", "calico-config").pop("data")),
     ("cni_network_config: found no plugin", lambda found: one(found, "ConfigMap", "calico-config")["data"].update(cni_network_config="{}")),
     ("livenessProbe: found no command", lambda found: node(found).pop("livenessProbe")),
     ("readinessProbe: found httpGet", lambda found: node(found)["readinessProbe"]["exec"].update(command=["httpGet"])),
@@ -231,7 +231,7 @@ LACKS: list[tuple[str, Callable[[list[dict[str, Any]]], object]]] = [
         "found versions v3",
         lambda found: one(found, "CustomResourceDefinition", "ippools.crd.projectcalico.org")["spec"]["versions"][0].update(name="v3"),
     ),
-    ("document 1: found no Kubernetes object", lambda found: found.insert(0, {"kind": "List"})),
+    ("document 1: found not a Kubernetes object", lambda found: found.insert(0, {"kind": "List"})),
 ]
 
 

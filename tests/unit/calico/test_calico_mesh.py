@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._calico import checking, survey
+from ansible_collections.vmstation.cluster.plugins.module_utils._calico import node_rules, survey
 from ansible_collections.vmstation.cluster.plugins.module_utils._calico.verdict import Verdict, judge
 
 from tests.unit.calico.clusters import NOW, World, WorldReader, status
@@ -19,7 +19,7 @@ REFLECTOR = "projectcalico.org/RouteReflectorClusterID"
 
 def check(world: World) -> Verdict:
     nodes = [{"name": name, "address": address} for name, address in world.addresses.items()]
-    return judge(checking.request({"plan": plan(), "nodes": nodes, "asleep": []}), survey.look(WorldReader(world)), NOW)
+    return judge(node_rules.request({"plan": plan(), "nodes": nodes, "asleep": []}), survey.look(WorldReader(world)), NOW)
 
 
 def of_size(count: int) -> World:

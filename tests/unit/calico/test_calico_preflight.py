@@ -11,9 +11,14 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.vmstation.cluster.plugins.module_utils._calico.pools import API_VERSION, pool_documents, read_plan, read_pools
-from ansible_collections.vmstation.cluster.plugins.module_utils._calico.preflight import RULES, Case, judge, look
-from ansible_collections.vmstation.cluster.plugins.module_utils._calico.releases import TESTED
+from ansible_collections.vmstation.cluster.plugins.module_utils._calico.documents import (
+    API_VERSION,
+    TESTED,
+    pool_documents,
+    read_plan,
+    read_pools,
+)
+from ansible_collections.vmstation.cluster.plugins.module_utils._calico.preflight import RULES, Case, judge, look, looked_at
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 from tests.unit.network_plan.plans import DUAL, IPV6, plan
@@ -129,12 +134,13 @@ def test_a_cluster_as_planned_brings_nothing(one: Case) -> None:
                 "/calico/3.28/getting-started/kubernetes/requirements",
             ),
         ),
-        (case(version="3.40.0"), "calico_is_tested_with_the_kubernetes_version", "warning", ("a version that its requirements name",)),
+        (case(version="3.40.0"), "calico_is_tested_with_the_kubernetes_version", "warning", ("a version in its requirements",)),
     ],
 )
 def test_a_difference_is_named_with_the_way_out(one: Case, rule: str, severity: str, words: tuple[str, ...]) -> None:
     findings = judge(one)
     assert [(finding.rule, finding.severity) for finding in findings] == [(rule, severity)]
+    assert [(item.subject, item.state) for item in looked_at(one, findings)] == [("Calico", "ok" if severity == "info" else severity)]
     for word in words:
         assert word in str(findings[0])
 

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._calico import checking, node_statuses, survey
+from ansible_collections.vmstation.cluster.plugins.module_utils._calico import bgp, node_rules, survey
 from ansible_collections.vmstation.cluster.plugins.module_utils._calico.verdict import Verdict, judge
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
@@ -20,7 +21,7 @@ from tests.unit.network_plan.plans import DUAL, plan
 
 
 def check(world: World, *, one_plan: dict[str, Any] | None = None, asleep: tuple[str, ...] = (), forbidden: str = "") -> Verdict:
-    request = checking.request({"plan": one_plan or plan(), "nodes": PLANNED, "asleep": list(asleep)})
+    request = node_rules.request({"plan": one_plan or plan(), "nodes": PLANNED, "asleep": list(asleep)})
     return judge(request, survey.look(WorldReader(world, forbidden)), NOW)
 
 
@@ -137,6 +138,8 @@ def test_a_fault_is_found_on_its_object(name: str) -> None:
     verdict = check(changed(change))
     finding = next(one for one in verdict.findings if one.rule == rule)
     assert (finding.severity, finding.subject) == (severity, subject)
+    named = {*re.findall(r"[\w-]+", subject)} & {MASTER, STORAGE, HOMELAB, "ghost", "stray"}
+    assert {*finding.hosts} == ({MASTER, STORAGE, HOMELAB} if subject == "BGP mesh" else named)
     for phrase in said:
         assert phrase in str(finding)
     errors = {name for name, word in words(verdict).items() if word == "error"}
@@ -159,7 +162,7 @@ def test_sessions_that_nobody_knows_are_unknown_and_never_ok(name: str) -> None:
 def test_a_list_that_may_not_be_read_is_unknown_and_the_rest_is_judged(kind: str) -> None:
     verdict = check(World(), forbidden=kind)
     finding = only(verdict)
-    assert (finding.rule, finding.severity) == ("calico_can_be_read", "warning")
+    assert (finding.rule, finding.severity) == ("calico_can_be_read", "unknown")
     assert f"the permission to list {kind}" in str(finding)
     # which pods there are, is known without the DaemonSet
     assert set(words(verdict).values()) == ({"ok"} if kind == "DaemonSet" else {"unknown"})
@@ -170,7 +173,7 @@ def test_a_list_that_may_not_be_read_is_unknown_and_the_rest_is_judged(kind: str
 
 
 def test_without_calico_that_is_the_one_thing_to_say() -> None:
-    request = checking.request({"plan": plan(), "nodes": PLANNED, "asleep": []})
+    request = node_rules.request({"plan": plan(), "nodes": PLANNED, "asleep": []})
     world = changed(lambda w: w.objects["DaemonSet"].clear(), lambda w: w.objects["Pod"].clear())
     verdict = judge(request, survey.look(WorldReader(world, version="")), NOW)
     assert only(verdict).rule == "calico_is_installed"
@@ -211,12 +214,12 @@ def test_statuses_are_made_for_nodes_without() -> None:
     world = changed(lambda w: w.drop("CalicoNodeStatus", HOMELAB), lambda w: w.drop("CalicoNodeStatus", STORAGE))
     # the usual name is taken by another node's
     world.put("CalicoNodeStatus", {**status(MASTER, {}), "metadata": {"name": HOMELAB}})
-    request = checking.request({"plan": plan(), "nodes": PLANNED, "asleep": []})
+    request = node_rules.request({"plan": plan(), "nodes": PLANNED, "asleep": []})
     facts = survey.look(WorldReader(world))
-    wanted = node_statuses.missing(request.plan, facts)
+    wanted = bgp.missing(request.plan, facts)
     assert [(one["metadata"]["name"], one["spec"]["node"]) for one in wanted] == [(STORAGE, STORAGE), ("homelab-bgp", HOMELAB)]
     assert wanted[0]["spec"]["classes"] == ["Agent", "BGP", "Routes"]
-    assert node_statuses.missing(checking.request({"plan": plan(encapsulation="VXLAN"), "nodes": [], "asleep": []}).plan, facts) == []
+    assert bgp.missing(node_rules.request({"plan": plan(encapsulation="VXLAN"), "nodes": [], "asleep": []}).plan, facts) == []
 
 
 def test_a_refused_status_is_unknown_once() -> None:
@@ -224,13 +227,13 @@ def test_a_refused_status_is_unknown_once() -> None:
         def create(self, _document: dict[str, Any]) -> bool:
             raise Refusal("create CalicoNodeStatus", "HTTP status 403", "the permission to create", "Let the user create them.")
 
-    request = checking.request({"plan": plan(), "nodes": PLANNED, "asleep": []})
+    request = node_rules.request({"plan": plan(), "nodes": PLANNED, "asleep": []})
     facts = survey.look(WorldReader(changed(lambda w: w.objects["CalicoNodeStatus"].clear())))
-    assert node_statuses.create(node_statuses.missing(request.plan, facts), Refusing(), facts) == []
+    assert bgp.create(bgp.missing(request.plan, facts), Refusing(), facts) == []
     assert len(facts.unknown) == 1
 
 
 @pytest.mark.parametrize("address", ["masternode", [], [""]])
 def test_an_address_that_is_none_is_refused(address: object) -> None:
     with pytest.raises(Refusal, match=r"nodes\[0\]\.address"):
-        checking.request({"plan": plan(), "nodes": [{"name": "a", "address": address}], "asleep": []})
+        node_rules.request({"plan": plan(), "nodes": [{"name": "a", "address": address}], "asleep": []})

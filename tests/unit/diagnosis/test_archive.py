@@ -12,12 +12,18 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.archiving import Order, archive
-from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.collecting import CLUSTER, HOST, entries_of
-from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.contents import archive_name, contents
+from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis import host_io
+from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.archive import (
+    CLUSTER,
+    HOST,
+    Order,
+    archive,
+    archive_name,
+    contents,
+    entries_of,
+)
 from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.model import MIB, Entry
-from ansible_collections.vmstation.cluster.plugins.module_utils._io import collection
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.archives import LocalArchives
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.directories import LocalArchives
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 from tests.lab.cache import CHECKOUT
@@ -124,7 +130,7 @@ def test_one_file_for_its_owner_alone(tmp_path: Path) -> None:
         )
         assert opened.extractfile(f"{top}/{ROUTES.name}").read() == ROUTES.text.encode()
     assert done.lines[0].startswith(f"{done.path}: ")
-    assert done.lines[1:] == ["not had: hosts/homelab: asleep, and left so", "not had: hosts/storage: no route to host"]
+    assert done.lines[1:] == ["missing: hosts/homelab: asleep, and left so", "missing: hosts/storage: no route to host"]
 
 
 def test_what_is_missing_for_one_reason_is_said_once() -> None:
@@ -159,6 +165,6 @@ def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_the_collection_knows_its_release(tmp_path: Path) -> None:
-    assert collection.version(CHECKOUT).endswith(" (checkout)")
+    assert host_io.version(CHECKOUT).endswith(" (checkout)")
     (tmp_path / "MANIFEST.json").write_text('{"collection_info": {"version": "1.2.3"}}')
-    assert collection.version(tmp_path) == "1.2.3"
+    assert host_io.version(tmp_path) == "1.2.3"

@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.bounds import cut, fit, level, share
-from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.model import Entry
+from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.model import Entry, cut, fit, level, share
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 

@@ -13,10 +13,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.host import entry_of, look
-from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.host_questions import FILES, QUESTIONS, Question
+from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.host import FILES, QUESTIONS, Question, entry_of, look
+from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.host_io import LocalReader, Reading, Wanted
 from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.model import MIB
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.readings import LocalReader, Reading, Wanted
 
 LOG = Question("kubelet.log", ("journalctl",), room=1024, keep="tail")
 RULES = Question("nft.txt", ("nft", "list"), room=1024, accept=(0, 3))
@@ -38,8 +37,54 @@ class ScriptedHost:
         return [self.answers.get(one.path or one.argv[0], Reading(False)) for one in wanted]
 
 
+class Clock:
+    def __init__(self, step: float = 0.0) -> None:
+        self._now, self._step = 0.0, step
+
+    def now(self) -> float:
+        self._now += self._step
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        raise AssertionError
+
+
+def test_what_could_not_be_masked_in_time_is_left_out() -> None:
+    host = ScriptedHost({"/etc/os-release": Reading(True, "a\n", 2, 0)})
+    entry = next(one for one in look(host, Clock(step=61), MIB, 60) if one.name == "system/os-release.txt")
+    assert (entry.status, entry.text, entry.note) == ("failed", "", "left out, as there was no time to mask secrets in it")
+
+
+MANIFEST = """\
+    - --advertise-address=192.168.4.63
+    - --oidc-client-secret=hunter2
+    - hunter2
+    env:
+    - name: DB
+      value: hunter2
+    image: registry.k8s.io/kube-apiserver:v1.36.4
+"""
+UNIT = """\
+# /etc/systemd/system/kubelet.service.d/10-own.conf
+[Service]
+Environment=DB=hunter2
+Environment="KUBELET_CONFIG_ARGS=--config=/var/lib/kubelet/config.yaml"
+ExecStart=/usr/bin/kubelet $KUBELET_CONFIG_ARGS
+"""
+
+
+def test_of_manifests_and_units_only_the_lines_that_are_listed_are_read() -> None:
+    path = "/etc/kubernetes/manifests/kube-apiserver.yaml"
+    answers = {path: Reading(True, MANIFEST, len(MANIFEST), 0), "systemctl": Reading(True, UNIT, len(UNIT), 0)}
+    entries = {entry.name: entry.text for entry in look(ScriptedHost(answers, [path]), Clock(), MIB, 60)}
+    assert entries["kubernetes/manifests/kube-apiserver.yaml"].split() == [
+        "-", "--advertise-address=192.168.4.63", "-", "name:", "DB", "image:", "registry.k8s.io/kube-apiserver:v1.36.4"
+    ]  # fmt: skip
+    assert entries["kubernetes/kubelet-unit.txt"] == UNIT.replace("Environment=DB=hunter2\n", "")
+
+
 def test_of_a_host_that_has_nothing_everything_is_named() -> None:
-    entries = look(ScriptedHost({}), MIB, 60)
+    entries = look(ScriptedHost({}), Clock(), MIB, 60)
     assert {entry.status for entry in entries} == {"absent"}
     assert {entry.name for entry in entries} == {
         *(one.name for one in QUESTIONS if "{nic}" not in one.name), *(one.name for one in FILES)
@@ -52,7 +97,7 @@ def test_no_two_entries_have_a_name() -> None:
 
 
 def test_cards_are_asked_and_not_what_is_made_for_pods() -> None:
-    entries = look(ScriptedHost({}, interfaces=["lo", "eno1", "cali1234", "vxlan.calico", "wlp2s0"]), MIB, 60)
+    entries = look(ScriptedHost({}, interfaces=["lo", "eno1", "cali1234", "vxlan.calico", "wlp2s0"]), Clock(), MIB, 60)
     asked = [entry.asked for entry in entries if entry.asked.startswith("ethtool")]
     assert asked == ["ethtool eno1", "ethtool wlp2s0", "ethtool --show-features eno1", "ethtool --show-features wlp2s0"]
 
@@ -61,7 +106,7 @@ def test_what_needs_a_file_is_asked_for_where_it_is() -> None:
     certificate = "/etc/kubernetes/pki/apiserver.crt"
     answers = {"kubeadm": Reading(True, "ca 9y\n", 6, 0)}
     with_it, without_it = (
-        {entry.name: entry for entry in look(ScriptedHost(answers, files), MIB, 60)}["kubernetes/certificates.txt"]
+        {entry.name: entry for entry in look(ScriptedHost(answers, files), Clock(), MIB, 60)}["kubernetes/certificates.txt"]
         for files in ([certificate], [])
     )
     assert with_it.text == "ca 9y\n"
@@ -71,10 +116,10 @@ def test_what_needs_a_file_is_asked_for_where_it_is() -> None:
 def test_files_come_by_their_names_and_the_newest_of_too_many() -> None:
     paths = [f"/var/log/pods/kube-system_etcd_1/etcd/{number}.log" for number in range(50)]
     host = ScriptedHost(dict.fromkeys(paths, Reading(True, "x\n", 2, 0)), paths)
-    entries = {entry.name: entry for entry in look(host, MIB, 60)}
+    entries = {entry.name: entry for entry in look(host, Clock(), MIB, 60)}
     assert entries["logs/kube-system_etcd_1/etcd/0.log"].text == "x\n"
     assert "logs/kube-system_etcd_1/etcd/40.log" not in entries
-    assert any(entry.note == "the newest 40 of 50 files" for entry in look(host, MIB, 60))
+    assert any(entry.note == "the newest 40 of 50 files" for entry in look(host, Clock(), MIB, 60))
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,17 @@ from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._dns.coredns_rules import RULES, Wanted, judge
-from ansible_collections.vmstation.cluster.plugins.module_utils._dns.coredns_state import CoreDnsState, Replica, Service, ServiceRange
-from ansible_collections.vmstation.cluster.plugins.module_utils._dns.corefile import corefile
-from ansible_collections.vmstation.cluster.plugins.module_utils._dns.model import dns_plan
+from ansible_collections.vmstation.cluster.plugins.module_utils._dns.coredns import (
+    RULES,
+    CoreDnsState,
+    Replica,
+    Service,
+    ServiceRange,
+    Wanted,
+    judge,
+    looked_at,
+)
+from ansible_collections.vmstation.cluster.plugins.module_utils._dns.model import corefile, dns_plan
 
 from tests.unit.network_plan.plans import SPECIFICATION
 
@@ -47,6 +54,54 @@ def test_nothing_is_in_the_way_of_a_bare_cluster() -> None:
     assert judge(BARE, WANTED, False) == []
 
 
+DNS = {"k8s-app": "kube-dns"}
+LABELLED = (Replica("coredns-a", "masternode", True, {**DNS, "hash": "1"}), Replica("coredns-b", "homelab", True, {**DNS, "hash": "1"}))
+
+
+def policy(ingress: object, selector: object = None, types: object = None) -> dict[str, object]:
+    spec = {"podSelector": {} if selector is None else selector, "policyTypes": types or ["Ingress"], "ingress": ingress}
+    return {"metadata": {"name": "mine"}, "spec": spec}
+
+
+BOTH = [{"port": 53, "protocol": "UDP"}, {"port": "dns-tcp", "protocol": "TCP"}]
+
+
+@pytest.mark.parametrize(
+    ("policies", "shut"),
+    [
+        ([policy(None)], "53/UDP and 53/TCP"),
+        ([policy([{"ports": [{"port": 9153}]}], {"matchLabels": DNS})], "53/UDP and 53/TCP"),
+        ([policy([{"ports": [{"port": 53}]}])], "53/UDP"),
+        ([policy([{"ports": [{"port": 50, "endPort": 52, "protocol": "UDP"}]}, {"ports": BOTH[1:]}])], "53/UDP"),
+        ([policy(None, {"matchExpressions": [{"key": "k8s-app", "operator": "In", "values": ["kube-dns"]}]})], "53/UDP and 53/TCP"),
+        ([policy(None, {"matchExpressions": [{"key": "k8s-app", "operator": "Exists"}]})], "53/UDP and 53/TCP"),
+        # together they let both in; without ports, all
+        ([policy(None), policy([{"ports": BOTH}])], ""),
+        ([policy([{}])], ""),
+        ([policy([{"from": [{"namespaceSelector": {}}], "ports": BOTH}])], ""),
+        ([policy([{"ports": [{"port": 1, "endPort": 99, "protocol": "UDP"}, {"port": 53}]}])], ""),
+        # of other Pods, or of what leaves
+        ([policy(None, {"matchLabels": {"k8s-app": "other"}})], ""),
+        ([policy(None, {"matchExpressions": [{"key": "k8s-app", "operator": "DoesNotExist"}]})], ""),
+        ([policy(None, {"matchExpressions": [{"key": "k8s-app", "operator": "NotIn", "values": ["kube-dns"]}]})], ""),
+        ([policy(None, types=["Egress"])], ""),
+    ],
+)
+def test_a_policy_that_isolates_coredns_is_named(policies: list[dict[str, object]], shut: str) -> None:
+    findings = judge(replace(HEALTHY, replicas=LABELLED, policies=tuple(policies)), WANTED, True)
+    names = ", ".join("mine" for _policy in policies)
+    expected = [("NetworkPolicy kube-system/" + names, f"no rule lets {shut} in to the Pods of CoreDNS")] if shut else []
+    assert [(one.subject, one.found) for one in findings] == expected
+
+
+def test_a_service_that_selects_other_pods_is_named_with_the_right_selector() -> None:
+    other = replace(HEALTHY, services=(Service("kube-dns", ("10.233.0.3",), {"k8s-app": "dns"}),), replicas=LABELLED)
+    (finding,) = judge(other, WANTED, True)
+    assert (finding.subject, finding.found) == ("Service kube-system/kube-dns", "selector k8s-app=dns, which no Pod of CoreDNS has")
+    assert """--patch='[{"op":"replace","path":"/spec/selector","value":{"k8s-app":"kube-dns"}}]'`""" in finding.fix
+    assert judge(replace(other, services=(replace(other.services[0], selector=DNS),)), WANTED, True) == []
+
+
 CHANGES = [
     ({"services": (Service("kube-dns", ("10.96.0.10",)),)}, "the_dns_service_has_the_planned_addresses"),
     ({"services": (*HEALTHY.services, Service("dns", ("10.96.0.10",)))}, "no_second_service_is_dns"),
@@ -61,6 +116,11 @@ CHANGES = [
     ({"has_deployment": False}, "coredns_is_there"),
     ({"corefile": None}, "the_corefile_is_the_wanted_one"),
     ({"corefile": HEALTHY.corefile + "# mine\n"}, "the_corefile_is_the_wanted_one"),
+    (
+        {"services": (Service("kube-dns", ("10.233.0.3",), {"k8s-app": "dns"}),), "replicas": LABELLED},
+        "the_dns_service_selects_coredns",
+    ),
+    ({"policies": (policy(None),)}, "policies_let_queries_in"),
     ({"replicas": ()}, "a_replica_is_ready"),
     ({"replicas": NOT_READY}, "a_replica_is_ready"),
     ({"replicas": ON_MASTER}, "replicas_are_on_different_nodes"),
@@ -110,3 +170,51 @@ def test_the_wanted_corefile_may_be_unknown() -> None:
 
 def test_a_rule_can_be_accepted() -> None:
     assert judge(replace(HEALTHY, replicas=ON_MASTER), WANTED, True, ["replicas_are_on_different_nodes"]) == []
+
+
+OF_KUBESPRAY = replace(
+    HEALTHY,
+    is_foreign=True,
+    services=(Service("coredns", ("10.233.0.3",), DNS),),
+    holders=(("10.233.0.3", "services kube-system/coredns"),),
+    kubelet={"clusterDNS": ["169.254.25.10"], "clusterDomain": "cluster.local"},
+    corefile="of kubespray",
+    replicas=LABELLED,
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({}, []),
+        # k3s and kubeadm call it as the role dns does; RKE2 has another Deployment
+        ({"services": (Service("kube-dns", ("10.233.0.3",), DNS),), "holders": ()}, []),
+        ({"kubelet": None, "has_deployment": False}, []),
+        ({"services": (Service("coredns", ("10.96.0.10",), DNS),)}, [("Service kube-system/coredns", "clusterIP 10.96.0.10")]),
+        (
+            {"replicas": tuple(replace(one, is_ready=False) for one in LABELLED)},
+            [("Deployment kube-system/coredns", "none of 2 Pods ready")],
+        ),
+    ],
+)
+def test_the_dns_of_another_installer_is_checked_by_whatever_name(change: dict[str, object], found: list[tuple[str, str]]) -> None:
+    state = replace(OF_KUBESPRAY, **change)
+    findings = judge(state, WANTED, True)
+    assert [(one.subject, one.found) for one in findings] == found
+    (item,) = looked_at(state, findings)
+    assert "not installed by the role dns" in item.facts
+
+
+def test_a_deleted_dns_service_is_missing_even_if_another_service_leads_to_coredns() -> None:
+    others = replace(HEALTHY, services=(Service("stack-coredns", ("10.96.0.10",), DNS),), replicas=LABELLED)
+    found = {(one.rule, one.subject) for one in judge(others, WANTED, True)}
+    assert ("the_dns_service_is_there", "Service kube-system/kube-dns") in found
+    assert ("no_second_service_is_dns", "Service kube-system/stack-coredns") in found
+    # it answers where the hosts and Pods ask
+    moved = replace(others, services=(*others.services, Service("coredns", ("10.233.0.3",), DNS)))
+    assert [one.subject for one in judge(moved, WANTED, True)] == ["Service kube-system/stack-coredns"]
+
+
+def test_the_role_dns_does_not_take_the_service_of_another_installer_for_its_own() -> None:
+    found = {one.rule: one for one in judge(OF_KUBESPRAY, WANTED, False)}
+    assert {"no_second_service_is_dns", "the_dns_addresses_are_not_taken", "kubelets_are_told_the_dns_addresses"} <= set(found)

@@ -6,9 +6,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._dns.corefile import corefile
-from ansible_collections.vmstation.cluster.plugins.module_utils._dns.lint import READABLE, RULES, lint
-from ansible_collections.vmstation.cluster.plugins.module_utils._dns.model import dns_plan
+from ansible_collections.vmstation.cluster.plugins.module_utils._dns.lint import READABLE, RULES, lint, looked_at
+from ansible_collections.vmstation.cluster.plugins.module_utils._dns.model import corefile, dns_plan
 from ansible_collections.vmstation.cluster.plugins.module_utils._dns.syntax import Unreadable, parse
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
@@ -55,6 +54,7 @@ def test_ours_says_what_the_plan_says() -> None:
 
 def test_ours_has_no_findings() -> None:
     assert lint(OURS, PLAN) == []
+    assert [(item.subject, item.state) for item in looked_at(OURS, [])] == [("Corefile", "ok")]
 
 
 def test_ours_has_every_plugin_of_the_specification() -> None:
@@ -172,6 +172,28 @@ def test_options_and_their_lines_are_read() -> None:
     (plugin,) = server.plugins
     assert (plugin.arguments, plugin.line) == (("a zone",), 3)
     assert [(str(option), option.line) for option in plugin.options] == [("reload 30s", 4), ("upstream", 5)]
+
+
+def test_a_snippet_may_be_imported_by_any_number_of_server_blocks() -> None:
+    blocks = "".join(f"z{number}.example:53 {{\n  import common\n  forward . 1.1.1.1\n}}\n" for number in range(50))
+    servers = parse(f"(inner) {{\n  log\n}}\n(common) {{\n  errors\n  import inner\n}}\n{blocks}").servers
+    assert [[plugin.name for plugin in server.plugins] for server in servers] == [["errors", "log", "forward"]] * 50
+
+
+def test_snippets_that_import_each_other_twice_end() -> None:
+    snippets = "".join(f"(s{number}) {{\n  import s{number + 1}\n  import s{number + 1}\n}}\n" for number in range(40))
+    with pytest.raises(Unreadable, match="more than 100000 words"):
+        parse(f"{snippets}(s40) {{\n  log\n}}\n. {{\n  import s0\n}}\n")
+
+
+def test_snippets_that_import_each_other_in_a_circle_end() -> None:
+    with pytest.raises(Unreadable, match="import of one within itself"):
+        parse("(one) {\n  import two\n}\n(two) {\n  import one\n}\n. {\n  import one\n}\n")
+
+
+def test_a_port_of_any_length_is_refused() -> None:
+    with pytest.raises(Unreadable, match="instead of a zone"):
+        parse(f"example:{'9' * 5000} {{\n  log\n}}\n")
 
 
 def test_a_snippet_that_imports_itself_ends() -> None:

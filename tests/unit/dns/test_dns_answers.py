@@ -13,18 +13,23 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._dns import message
+from ansible_collections.vmstation.cluster.plugins.module_utils._dns import answers
 from ansible_collections.vmstation.cluster.plugins.module_utils._dns.answers import (
     ABSENT,
+    Answer,
+    Malformed,
     Question,
     Request,
+    answer,
     ask,
+    ask_in_pods,
     ask_until_well,
     judge,
+    judge_pods,
+    query,
     request,
 )
-from ansible_collections.vmstation.cluster.plugins.module_utils._dns.message import Answer, Malformed, answer, query
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.dns import Exchange, HostResolvers, Reply
+from ansible_collections.vmstation.cluster.plugins.module_utils._dns.io import Exchange, HostResolvers, Reply
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 from tests.unit.clock import START, Clock
@@ -72,8 +77,8 @@ def test_answers_are_read(payload: bytes, expected: Answer) -> None:
 
 def test_an_answer_with_ipv6() -> None:
     record = b"\xc0\x0c" + struct.pack("!2HIH", 28, 1, 5, 16) + socket.inet_pton(socket.AF_INET6, "fd00:10:96::1")
-    payload = struct.pack("!6H", 1, 0x8400, 1, 1, 0, 0) + query(1, API, message.AAAA)[12:] + record
-    assert answer(payload, API, message.AAAA).addresses == ("fd00:10:96::1",)
+    payload = struct.pack("!6H", 1, 0x8400, 1, 1, 0, 0) + query(1, API, answers.AAAA)[12:] + record
+    assert answer(payload, API, answers.AAAA).addresses == ("fd00:10:96::1",)
 
 
 @pytest.mark.parametrize(
@@ -201,13 +206,15 @@ class Told:
             yield Reply(trouble=told) if isinstance(told, str) else Reply(packed(name, *told))
 
 
-OPTIONS = {"plan": SPECIFICATION, "names": ["grafana.monitoring.svc.cluster.local"], "timeout": 3, "attempts": 2, "wait": 0}
+OPTIONS = {
+    "plan": SPECIFICATION, "names": ["grafana.monitoring.svc.cluster.local"], "names_outside": [], "timeout": 3, "attempts": 2, "wait": 0,
+}  # fmt: skip
 ASKED = request(OPTIONS)
 
 
 def test_what_is_asked_follows_from_the_plan() -> None:
     assert ASKED.servers == ("10.233.0.3",)
-    assert ASKED.questions[0] == Question(API, message.A, "10.96.0.1")
+    assert ASKED.questions[0] == Question(API, answers.A, "10.96.0.1")
     assert ASKED.questions[-1] == Question("vmstation-dns-check.default.svc.cluster.local", is_absent=True)
 
 
@@ -240,9 +247,56 @@ def test_what_a_node_is_told_is_judged(changes: dict[str, object], expected: lis
     assert found(**changes) == [(rule, f"DNS at 10.233.0.3 over {subject}") for rule, subject in expected]
 
 
+@pytest.mark.parametrize(
+    ("said", "trouble"), [((0, "203.0.113.9"), ""), ((3,), ""), ((2,), "SERVFAIL"), ((5,), "REFUSED"), ("no answer within 6 s",) * 2]
+)
+def test_an_upstream_has_to_answer_for_names_outside(said: object, trouble: str) -> None:
+    asked = request({**OPTIONS, "names": [], "names_outside": ["kubernetes.io"]})
+    told = ask(asked, Told(other_udp=said))
+    # once, over UDP
+    assert [one.transport for one in told if one.question.is_outside] == ["udp"]
+    expected = [("names_outside_resolve", "DNS at 10.233.0.3 over UDP, kubernetes.io", trouble)] if trouble else []
+    assert [(one.rule, one.subject, one.found) for one in judge(told)] == expected
+
+
+class Insiders:
+    """Pods, each with what it gets for an answer."""
+
+    def __init__(self, **pods: str) -> None:
+        self.pods = {name.replace("__", "/"): trouble for name, trouble in pods.items()}
+
+    def exchange(self, exchange: Exchange) -> dict[str, Reply]:
+        assert (exchange.server, exchange.transport) == ("10.233.0.3", "udp")
+        well = packed(API, 0, "10.96.0.1", identity=int.from_bytes(exchange.payload[:2], "big"))
+        return {pod: Reply(trouble=trouble) if trouble else Reply(well) for pod, trouble in self.pods.items()}
+
+
+SILENT = "no answer within 6 s"
+
+
+@pytest.mark.parametrize(
+    ("pods", "severity", "found"),
+    [
+        ({}, "", ""),
+        ({"default__a": "", "kube-system__dns": ""}, "", ""),
+        ({"default__a": SILENT}, "error", f"{SILENT} in default/a, of 1 Pods on this host; the host itself gets answers"),
+        ({"default__a": SILENT, "other__b": ""}, "warning", f"{SILENT} in default/a, of 2 Pods on this host"),
+        ({"monitoring__a": SILENT, "other__b": ""}, "error", f"{SILENT} in monitoring/a, of 2 Pods on this host"),
+        ({f"x__{letter}": SILENT for letter in "abcdef"}, "error", f"{SILENT} in x/a, x/b, x/c, x/d and 2 more, of 6 Pods"),
+    ],
+)
+def test_pods_that_get_no_answer_are_found(pods: dict[str, str], severity: str, found: str) -> None:
+    in_pods = ask_in_pods(ASKED, Told(), Insiders(**pods))
+    findings = judge_pods(in_pods, ask(ASKED, Told()))
+    assert [one.severity for one in findings] == ([severity] if severity else [])
+    assert all(one.found.startswith(found) and "globalnetworkpolicies" in one.fix for one in findings)
+    # where the host itself gets none, that is told, and not what follows from it
+    assert judge_pods(in_pods, ask(ASKED, Told(udp=SILENT))) == []
+
+
 def test_one_silent_transport_points_at_what_passes_the_other_alone() -> None:
     (one,) = judge(ask(ASKED, Told(udp="no answer within 6 s")))
-    assert one.fix.startswith("Over TCP it answers")
+    assert one.fix.startswith("It answers over TCP")
 
 
 class Rounds:

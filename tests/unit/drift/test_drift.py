@@ -11,17 +11,13 @@ from typing import Any, Callable
 
 import pytest
 import yaml
-from ansible_collections.vmstation.cluster.plugins.module_utils._calico.pools import pool_documents, read_plan
-from ansible_collections.vmstation.cluster.plugins.module_utils._dns.corefile import corefile
-from ansible_collections.vmstation.cluster.plugins.module_utils._dns.model import dns_plan
-from ansible_collections.vmstation.cluster.plugins.module_utils._drift.comparing import written
+from ansible_collections.vmstation.cluster.plugins.module_utils._calico.documents import pool_documents, read_plan
+from ansible_collections.vmstation.cluster.plugins.module_utils._dns.model import corefile, dns_plan
 from ansible_collections.vmstation.cluster.plugins.module_utils._drift.judge import UNREAD, as_data, compare_all, findings
-from ansible_collections.vmstation.cluster.plugins.module_utils._drift.look import look
-from ansible_collections.vmstation.cluster.plugins.module_utils._drift.model import Sight
-from ansible_collections.vmstation.cluster.plugins.module_utils._drift.wanted import Wanted, read_wanted
+from ansible_collections.vmstation.cluster.plugins.module_utils._drift.model import Sight, Wanted, look, read_wanted, written
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.configuration import ControlPlane, init_documents
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.service_ranges import manifest
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.control_plane import ranges_manifest
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal, Unavailable
 
 from tests.unit.network_plan.plans import DUAL, FLAWLESS, HOSTS, IPV6, IPV6_HOSTS, SPECIFICATION
@@ -59,7 +55,7 @@ class World:
             "coredns": {"Corefile": corefile(dns_plan(plan))},
         }
         ready = {"conditions": [{"type": "Ready", "status": "True"}]}
-        ranges = [{"metadata": {"name": "kubernetes"}, "spec": {"cidrs": services.split(",")}}, *map(manifest, wanted.extra_ranges)]
+        ranges = [{"metadata": {"name": "kubernetes"}, "spec": {"cidrs": services.split(",")}}, *map(ranges_manifest, wanted.extra_ranges)]
         self.objects: dict[tuple[str, str], list[Object]] = {
             (API, "Node"): [_node(host.name, host.addresses, f"v{release}") for host in wanted.hosts],
             (API, "Pod"): [
@@ -78,9 +74,10 @@ class World:
             ],
             (API, "Service"): [_service("kube-dns", list(wanted.dns.addresses)), _service("metrics", ["10.96.3.3"], "metrics")],
             (NETWORKING, "ServiceCIDR"): [{**one, "status": ready} for one in ranges],
+            ("apps/v1", "DaemonSet"): [],
             (POOLS, "IPPool"): pool_documents(read_plan(plan, "test"), (), nat_outgoing=True),
         }
-        self.version = f"v{release}"
+        self.version, self.manager = f"v{release}", "vmstation.cluster"
         self.told: dict[str, Any] = {key: kubelet[key] for key in ("clusterDNS", "clusterDomain")}
         self.asked: list[str] = []
 
@@ -93,7 +90,8 @@ class World:
 
     def get(self, _api_version: str, kind: str, name: str, _namespace: str = "") -> Object | None:
         self._refuse(kind)
-        return {"data": self.maps[name]} if name in self.maps else None
+        metadata = {"name": name, "managedFields": [{"manager": self.manager}]}
+        return {"metadata": metadata, "data": self.maps[name]} if name in self.maps else None
 
     def read(self, path: str) -> Object:
         self._refuse(path)
@@ -150,7 +148,7 @@ def _service(name: str, addresses: list[str], leads_to: str = "kube-dns") -> Obj
 
 
 def wanted_of(plan: object, hosts: Sequence[Mapping[str, Any]], **options: Any) -> Wanted:
-    return read_wanted({"plan": plan, "nodes": hosts, "asleep": [], "kubelets": True, "timeout": 15, **options})
+    return read_wanted({"plan": plan, "nodes": hosts, "asleep": [], "kubelets": True, "timeout": 15, "nat_outgoing": True, **options})
 
 
 @pytest.mark.parametrize(
@@ -169,6 +167,23 @@ def test_a_cluster_of_a_plan_has_no_drift(plan: Mapping[str, Any], hosts: Sequen
 
 def _add(kind: tuple[str, str], thing: Object) -> Callable[[World], None]:
     return lambda world: world.objects[kind].append(thing)
+
+
+@pytest.mark.parametrize(
+    ("manager", "address", "subjects"),
+    [
+        # the role dns made the cluster's DNS: its Service is missing
+        ("vmstation.cluster", "10.96.0.10", ["kube-dns: clusterIP: nothing", "other: k8s-app: a second DNS Service, at 10.96.0.10"]),
+        ("kubespray", "10.96.0.10", ["other: clusterIP: 10.96.0.10"]),
+        ("kubespray", "10.233.0.3", []),
+        ("vmstation.cluster", "10.233.0.3", []),
+    ],
+)
+def test_only_another_installer_calls_the_dns_service_differently(manager: str, address: str, subjects: list[str]) -> None:
+    world = World(SPECIFICATION, HOSTS)
+    world.manager = manager
+    world.objects[API, "Service"][0] = _service("other", [address])
+    assert [f"{one.subject}: {one.found}" for one in world.found()] == [f"Service kube-system/{one}" for one in subjects]
 
 
 def _set_kubelet(world: World, **told: Any) -> None:
@@ -258,6 +273,10 @@ CASES: dict[str, tuple[Callable[[World], Any], tuple[str, str, str, str] | None]
         _add((API, "Service"), _service("dns", ["10.96.0.10"])),
         ("error", "Service kube-system/dns", "k8s-app: a second DNS Service, at 10.96.0.10", "delete service dns"),
     ),
+    "a headless Service for the metrics of CoreDNS": (
+        _add((API, "Service"), {"metadata": {"name": "stack-coredns"}, "spec": {"clusterIP": "None", "selector": {"k8s-app": "kube-dns"}}}),
+        None,
+    ),
     "no Corefile": (
         lambda world: world.maps.pop("coredns"),
         ("error", "ConfigMap kube-system/coredns", "Corefile: no Corefile", "role dns"),
@@ -278,6 +297,10 @@ CASES: dict[str, tuple[Callable[[World], Any], tuple[str, str, str, str] | None]
         lambda world: world.objects[POOLS, "IPPool"][0]["spec"].update(blockSize=27),
         ("error", "IPPool default-ipv4-ippool", "spec.blockSize: 27", "network_plan.block_size"),
     ),
+    "a pool whose Pods do not leave the cluster": (
+        lambda world: world.objects[POOLS, "IPPool"][0]["spec"].update(natOutgoing=False),
+        ("error", "IPPool default-ipv4-ippool", "spec.natOutgoing: false", '{"spec":{"natOutgoing":true}}'),
+    ),
     "a pool that nobody planned": (
         _add((POOLS, "IPPool"), STRAY),
         ("error", "IPPool stray", "spec.cidr: 10.50.0.0/16", "kubectl delete ippool stray"),
@@ -285,11 +308,20 @@ CASES: dict[str, tuple[Callable[[World], Any], tuple[str, str, str, str] | None]
     "a pool that nobody planned, and that gives nothing": (_add((POOLS, "IPPool"), RESTING), None),
     "a stale node": (
         _add((API, "Node"), _node("oldhost", ["192.168.4.70"])),
-        ("error", "node oldhost", "inventory: nothing", "remove_worker.yml -e worker=oldhost"),
+        ("warning", "node oldhost", "inventory: nothing", "remove_worker.yml -e worker=oldhost"),
     ),
     "a host that has not joined": (
         lambda world: world.objects[API, "Node"].pop(),
         ("error", "node homelab", "Node: nothing", "Run site.yml"),
+    ),
+    "a range that is being deleted": (
+        lambda world: world.objects[NETWORKING, "ServiceCIDR"][1]["metadata"].update(deletionTimestamp="2026-11-29T00:00:00Z"),
+        (
+            "error",
+            "ServiceCIDR of 10.233.0.0/24",
+            "spec.cidrs: 10.233.0.0/24, not ready: it is being deleted: Services still use addresses of it",
+            '"metadata": {"name": "again-vmstation-10-233-0-0-24"}, "spec": {"cidrs": ["10.233.0.0/24"]}}\' | kubectl create --filename=-`',
+        ),
     ),
     "a node at another address": (
         lambda world: world.one("Node", "homelab").update(_node("homelab", ["192.168.4.99"])),
@@ -297,7 +329,7 @@ CASES: dict[str, tuple[Callable[[World], Any], tuple[str, str, str, str] | None]
     ),
     "a cordoned node": (
         lambda world: world.one("Node", "homelab")["spec"].update(unschedulable=True),
-        ("error", "node homelab", "spec.unschedulable: cordoned", "kubectl uncordon homelab"),
+        ("warning", "node homelab", "spec.unschedulable: cordoned", "kubectl uncordon homelab"),
     ),
     "a kubelet that is behind": (
         lambda world: world.one("Node", "homelab")["status"].update(nodeInfo={"kubeletVersion": "v1.33.1"}),
@@ -326,47 +358,47 @@ CASES: dict[str, tuple[Callable[[World], Any], tuple[str, str, str, str] | None]
     "a domain with its dot": (lambda world: _set_kubelet(world, clusterDomain="cluster.local."), None),
     "a kubelet that cannot be reached": (
         lambda world: world.kubelet_answers.update(homelab=Unavailable("x", "HTTP status 503: dial tcp", "HTTP status 200", "")),
-        ("warning", "node homelab, configuration of its kubelet", "HTTP status 503: dial tcp", "10250/tcp"),
+        ("unknown", "node homelab, configuration of its kubelet", "HTTP status 503: dial tcp", "10250/tcp"),
     ),
     "a kubelet that answers something else": (
         lambda world: world.kubelet_answers.update(homelab={}),
-        ("warning", "node homelab, configuration of its kubelet", "an answer without kubeletconfig", "journalctl"),
+        ("unknown", "node homelab, configuration of its kubelet", "an answer without kubeletconfig", "journalctl"),
     ),
     "a silent kubelet": (
         lambda world: world.one("Node", "homelab")["status"].update(conditions=[{"type": "Ready", "status": "Unknown"}]),
-        ("warning", "node homelab, configuration of its kubelet", "a kubelet that has fallen silent", "wake.yml"),
+        ("unknown", "node homelab, configuration of its kubelet", "a kubelet that has fallen silent", "wake.yml"),
     ),
     "no Pod of the API server": (
         lambda world: world.objects[API, "Pod"].pop(0),
-        ("warning", "flags of kube-apiserver", "no Pod in kube-system", "/etc/kubernetes/manifests/kube-apiserver.yaml"),
+        ("unknown", "flags of kube-apiserver", "no Pod in kube-system", "/etc/kubernetes/manifests/kube-apiserver.yaml"),
     ),
     "ServiceCIDR objects are forbidden": (
         lambda world: world.refused.update(ServiceCIDR=_forbidden("list servicecidrs")),
-        ("warning", "Kubernetes API", "HTTP status 403", ""),
+        ("unknown", "Kubernetes API", "HTTP status 403", ""),
     ),
     "Pods are forbidden": (
         lambda world: world.refused.update(Pod=_forbidden("list pods")),
-        ("warning", "Kubernetes API", "HTTP status 403", ""),
+        ("unknown", "Kubernetes API", "HTTP status 403", ""),
     ),
     "Services are forbidden": (
         lambda world: world.refused.update(Service=_forbidden("list services")),
-        ("warning", "Kubernetes API", "HTTP status 403", ""),
+        ("unknown", "Kubernetes API", "HTTP status 403", ""),
     ),
     "nodes are forbidden": (
         lambda world: world.refused.update(Node=_forbidden("list nodes")),
-        ("warning", "Kubernetes API", "HTTP status 403", ""),
+        ("unknown", "Kubernetes API", "HTTP status 403", ""),
     ),
     "the version is forbidden": (
         lambda world: world.refused.update({"/version": _forbidden("get /version")}),
-        ("warning", "Kubernetes API", "HTTP status 403", ""),
+        ("unknown", "Kubernetes API", "HTTP status 403", ""),
     ),
     "ConfigMaps are forbidden": (
         lambda world: world.refused.update(ConfigMap=_forbidden("get configmaps")),
-        ("warning", "Kubernetes API", "HTTP status 403", ""),
+        ("unknown", "Kubernetes API", "HTTP status 403", ""),
     ),
     "Calico's API server is down": (
         lambda world: world.refused.update(IPPool=Unavailable("Kubernetes API", "HTTP status 503", "HTTP status 200", "Wait.")),
-        ("warning", "Kubernetes API", "HTTP status 503", "Wait."),
+        ("unknown", "Kubernetes API", "HTTP status 503", "Wait."),
     ),
 }
 
@@ -384,6 +416,7 @@ def test_one_thing_that_differs(name: str) -> None:
     assert [(one.severity, one.subject) for one in found] == [(severity, subject)]
     assert found[0].found.startswith(text)
     assert fix in found[0].fix
+    assert found[0].hosts == ((subject.split()[1].rstrip(","),) if subject.startswith("node ") else ())
 
 
 def test_a_pool_of_another_encapsulation_differs_in_both_modes() -> None:
@@ -405,7 +438,7 @@ def test_a_permission_that_is_missing_for_all_kubelets_is_told_once() -> None:
         found = f'HTTP status 403: nodes "{host["name"]}" is forbidden: User "x" cannot get resource "nodes/proxy" in API group ""'
         world.kubelet_answers[host["name"]] = Refusal("Kubernetes API", found, "", "")
     (finding,) = world.found()
-    assert (finding.rule, finding.severity) == (UNREAD, "warning")
+    assert (finding.rule, finding.severity) == (UNREAD, "unknown")
     assert finding.expected == "the permission to get nodes/proxy"
 
 

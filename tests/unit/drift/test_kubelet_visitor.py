@@ -9,7 +9,7 @@ import threading
 from typing import Any
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.kubelets import AT_ONCE, KubeletVisitor
+from ansible_collections.vmstation.cluster.plugins.module_utils._drift.io import AT_ONCE, KubeletVisitor
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal, Unavailable
 
 

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._idle.configuration import Configuration
-from ansible_collections.vmstation.cluster.plugins.module_utils._idle.places import CORDONED_BY
-from ansible_collections.vmstation.cluster.plugins.module_utils._wake.request import Target
+from ansible_collections.vmstation.cluster.plugins.module_utils._idle.files import CORDONED_BY, Configuration
+from ansible_collections.vmstation.cluster.plugins.module_utils._wake.wake import Target
 
 HOMELAB = Target("homelab", "d0:94:66:30:d6:63", "192.168.4.62")
 STORAGE = Target("storage", "b8:ac:6f:7e:6c:9d", "192.168.4.61")

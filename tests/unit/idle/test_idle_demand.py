@@ -9,8 +9,8 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._idle.demand import Wanted, counted, keep, wanted
-from ansible_collections.vmstation.cluster.plugins.module_utils._sleep.model import Sight
+from ansible_collections.vmstation.cluster.plugins.module_utils._idle.watch import Wanted, counted, keep, wanted
+from ansible_collections.vmstation.cluster.plugins.module_utils._sleep.judge import Sight
 
 from tests.unit.idle.clusters import MASTER, node, pod
 from tests.unit.idle.scripted import Script, failure

@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._idle import judge
+from ansible_collections.vmstation.cluster.plugins.module_utils._idle import watch
 from ansible_collections.vmstation.cluster.plugins.module_utils._idle.guard import Question, Status
-from ansible_collections.vmstation.cluster.plugins.module_utils._sleep.model import Sight
+from ansible_collections.vmstation.cluster.plugins.module_utils._sleep.judge import Sight
 
 from tests.unit.idle.clusters import CONFIGURATION, MASTER, node, pod
 
@@ -33,7 +33,7 @@ HOSTS = {
 @pytest.mark.parametrize("case", HOSTS)
 def test_what_the_host_tells(case: str) -> None:
     status, reasons = HOSTS[case]
-    assert list(judge.of_the_host(replace(IDLE, **status), CONFIGURATION)) == reasons
+    assert list(watch.of_the_host(replace(IDLE, **status), CONFIGURATION)) == reasons
 
 
 NODES = {
@@ -50,7 +50,7 @@ NODES = {
     "a server with the host's network": (
         node("homelab"),
         [pod(hostNetwork=True)],
-        ["Pod media/web-1-x has the host's network, so that nobody can tell its clients from others"],
+        ["Pod media/web-1-x has the host's network, so that its clients look like others"],
     ),
 }
 
@@ -58,17 +58,17 @@ NODES = {
 @pytest.mark.parametrize("case", NODES)
 def test_what_the_cluster_tells(case: str) -> None:
     one, pods, reasons = NODES[case]
-    assert list(judge.of_the_node("homelab", {one["metadata"]["name"]: one}, pods)) == reasons
+    assert list(watch.of_the_node("homelab", {one["metadata"]["name"]: one}, pods)) == reasons
 
 
 def test_a_node_that_is_not_ready_is_named() -> None:
-    (reason,) = judge.of_the_node("homelab", {"homelab": node("homelab", ready=False)}, [])
+    (reason,) = watch.of_the_node("homelab", {"homelab": node("homelab", ready=False)}, [])
     assert reason.startswith("its node: not ready")
 
 
 PODS = {
     "one that may stop": (pod(nodeSelector={"kubernetes.io/hostname": "homelab"}), ""),
-    "one with nowhere to go": (pod(metadata={"namespace": "other"}), "no other node may take it"),
+    "one with nowhere to go": (pod(metadata={"namespace": "other"}), "no other node can run it"),
     "one that nobody would make again": (pod(kind="", namespace="other"), "no controller: a drain deletes it for good"),
     "one that has somewhere to go": (pod(metadata={"namespace": "other"}, tolerations=[{"operator": "Exists"}]), ""),
 }
@@ -79,15 +79,15 @@ def test_what_would_have_nowhere_to_go(case: str) -> None:
     one, found = PODS[case]
     owners = {("media", "web-1"): "web"}
     seen = Sight({"homelab": node("homelab"), "masternode": MASTER}, [one], owners, {}, {}, ())
-    reasons = judge.of_the_pods("homelab", seen, CONFIGURATION)
+    reasons = watch.of_the_pods("homelab", seen, CONFIGURATION)
     assert len(reasons) == bool(found)
     assert found in "".join(reasons)
 
 
 @pytest.mark.parametrize(("by", "ours"), [("", False), ("sleep", False), ("upgrade", False), ("idle-watch", True)])
 def test_only_our_own_cordon_is_ours(by: str, ours: bool) -> None:
-    assert judge.is_ours(node("homelab", by=by)) is ours
-    assert not judge.is_ours(None)
+    assert watch.is_ours(node("homelab", by=by)) is ours
+    assert not watch.is_ours(None)
 
 
 def test_a_guard_is_told_of_the_pods_that_ask_and_of_the_nodes() -> None:
@@ -98,5 +98,5 @@ def test_a_guard_is_told_of_the_pods_that_ask_and_of_the_nodes() -> None:
         pod(),
     ]
     nodes = {"masternode": MASTER, "homelab": node("homelab", address="192.168.4.62")}
-    asked = judge.question(nodes, pods, CONFIGURATION)
+    asked = watch.sleep_question(nodes, pods, CONFIGURATION)
     assert asked == Question(1800, frozenset({"10.244.0.9", "fd00::9"}), frozenset({"192.168.4.62", "192.168.4.63"}))

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._idle import readings
-from ansible_collections.vmstation.cluster.plugins.module_utils._idle.readings import Flow
+from ansible_collections.vmstation.cluster.plugins.module_utils._idle import guard
+from ansible_collections.vmstation.cluster.plugins.module_utils._idle.guard import Flow
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 CONNTRACK = """\
@@ -21,7 +21,7 @@ sport=8096 dport=42792 [ASSURED] mark=0 use=1
 
 
 def test_a_flow_reaches_whoever_answers_it() -> None:
-    assert list(readings.flows(CONNTRACK)) == [
+    assert list(guard.flows(CONNTRACK)) == [
         Flow("192.168.4.20", 49964, "192.168.4.62", 445, 431998),
         Flow("fd00::20", 45318, "fd00::62", 445, 431998),
         Flow("192.168.4.20", 42792, "10.244.1.5", 8096, 299),
@@ -33,7 +33,7 @@ def test_a_flow_reaches_whoever_answers_it() -> None:
 )
 def test_a_line_that_is_none_is_refused(line: str) -> None:
     with pytest.raises(Refusal):
-        list(readings.flows(line))
+        list(guard.flows(line))
 
 
 DAY = 86400
@@ -66,8 +66,8 @@ SS = """\
 
 
 def test_connections_of_the_ssh_server_are_told_by_its_name_on_any_port() -> None:
-    assert readings.ssh_peers(SS) == [("192.168.4.20", 50022), ("192.168.4.63", 50023), ("fe80::2", 50024)]
-    assert readings.ssh_peers("") == []
+    assert guard.ssh_peers(SS) == [("192.168.4.20", 50022), ("192.168.4.63", 50023), ("fe80::2", 50024)]
+    assert guard.ssh_peers("") == []
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_connections_of_the_ssh_server_are_told_by_its_name_on_any_port() -> Non
     ],
 )
 def test_a_session_that_no_ssh_connection_tells_of(line: str, session: list[str]) -> None:
-    assert readings.local_sessions(f"{line}\n") == session
+    assert guard.local_sessions(f"{line}\n") == session
 
 
 def test_pods_of_this_node_are_told_by_their_routes() -> None:
@@ -95,9 +95,9 @@ def test_pods_of_this_node_are_told_by_their_routes() -> None:
       {"dst":"10.244.1.5","dev":"cali123","scope":"link","flags":[]},{"type":"blackhole","dst":"10.244.1.0/26","flags":[]},
       {"dst":"10.244.0.0/26","gateway":"10.244.0.0","dev":"vxlan.calico","flags":["onlink"]}]"""
     six = '[{"dst":"fd00:10:244::5","dev":"cali123","metric":1024,"flags":[],"pref":"medium"}]'
-    assert readings.own_pods(four, six, "") == {"10.244.1.5", "fd00:10:244::5"}
+    assert guard.own_pods(four, six, "") == {"10.244.1.5", "fd00:10:244::5"}
 
 
 def test_addresses_of_this_host() -> None:
     links = '[{"ifname":"eth0","addr_info":[{"local":"192.168.4.62","prefixlen":24},{"local":"fd00::62"},{}]},{"ifname":"cali123"}]'
-    assert readings.own_addresses(links) == {"192.168.4.62", "fd00::62"}
+    assert guard.own_addresses(links) == {"192.168.4.62", "fd00::62"}

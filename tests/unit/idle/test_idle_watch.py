@@ -10,12 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._idle.places import STATE
-from ansible_collections.vmstation.cluster.plugins.module_utils._idle.watch import run
-from ansible_collections.vmstation.cluster.plugins.module_utils._idle.world import World
+from ansible_collections.vmstation.cluster.plugins.module_utils._idle.files import STATE
+from ansible_collections.vmstation.cluster.plugins.module_utils._idle.watch import World, run
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
-from ansible_collections.vmstation.cluster.plugins.module_utils._wake.request import Target
-from ansible_collections.vmstation.cluster.plugins.module_utils._wake.vigil import Heard
+from ansible_collections.vmstation.cluster.plugins.module_utils._wake.wake import Heard, Target
 
 from tests.unit.idle.clusters import CONFIGURATION, HOMELAB, MASTER, node, pod
 from tests.unit.idle.scripted import Script, failure
@@ -106,7 +104,7 @@ def test_a_worker_is_put_to_sleep_when_nobody_has_used_it_for_long_enough() -> N
     for _minute in range(28):
         assert site.look(1) == []
     site.guard_says("sleep", told=True)
-    assert site.look(1) == ["homelab is put to sleep: nobody has used it for 30 minutes", "homelab sleeps"]
+    assert site.look(1) == ["homelab is put to sleep: no client has used it for 30 minutes", "homelab sleeps"]
     steps = [line for line in site.script.lines if line.startswith((f"{KUBECTL} patch", f"{KUBECTL} drain", "ssh"))]
     assert steps[1:3] == [
         CORDON,
@@ -180,7 +178,7 @@ FAILURES = {
     "the connection": ("sleep", failure("Connection refused"), "Connection refused"),
     "an answer that is none": ("sleep", "Welcome to homelab", "Welcome to homelab"),
     "an answer that is no object": ("sleep", "[]", "an object"),
-    "an answer without the word": ("sleep", json.dumps({**IDLE, "told": False}), "did not say that it was told"),
+    "an answer without the word": ("sleep", json.dumps({**IDLE, "told": False}), "did not confirm the command"),
     "somebody has come meanwhile": ("sleep", json.dumps({**IDLE, "ssh": ["192.168.4.20"]}), "SSH connection from 192.168.4.20"),
 }
 
@@ -196,7 +194,7 @@ def test_whatever_fails_the_node_takes_pods_again_and_has_its_time_anew(case: st
         site.guard_says(word)
         site.script.answers[next(line for line in site.script.answers if line.startswith("ssh") and line.endswith(word))] = answer
     said = site.look(1)
-    assert said[0] == "homelab is put to sleep: nobody has used it for 30 minutes"
+    assert said[0] == "homelab is put to sleep: no client has used it for 30 minutes"
     assert said[1].startswith("homelab stays awake, as that failed: ")
     assert why in said[1]
     assert said[2] == "homelab takes Pods again"
@@ -210,7 +208,7 @@ def test_a_host_that_does_not_go_down_takes_pods_again_after_a_while() -> None:
     site.stubborn = True
     began = site.at
     said = site.look(1)
-    assert "answers still, 300 s after it was told to sleep" in said[1]
+    assert "answers still, 300 s after it was asked to sleep" in said[1]
     assert said[2] == "homelab takes Pods again"
     assert site.at - began < 400
 
@@ -226,21 +224,21 @@ def test_what_cannot_be_undone_is_said() -> None:
     [
         (failure("Permission denied (publickey)."), "Permission denied"),
         ("no JSON", "no JSON"),
-        ('{"load": 1}', "nobody can say who uses it"),
+        ('{"load": 1}', "it is not known who uses it"),
     ],
 )
 def test_a_worker_that_does_not_answer_stays_awake(answer: Any, why: str) -> None:
     site = Site([node("homelab")])
     site.script.answers["ssh"] = answer
     (said,) = site.look()
-    assert said.startswith("homelab stays awake: nobody can say who uses it: ")
+    assert said.startswith("homelab stays awake: it is not known who uses it: ")
     assert why in said
 
 
 def test_a_pod_with_nowhere_to_go_keeps_it_awake() -> None:
     site = idle_site(pods=[pod(namespace="other")])
     (said,) = site.look(1)
-    assert said.startswith("homelab stays awake: Pod other/web-1-x: no other node may take it")
+    assert said.startswith("homelab stays awake: Pod other/web-1-x: no other node can run it")
 
 
 def test_whom_others_have_put_to_sleep_is_left_alone() -> None:
@@ -287,7 +285,7 @@ def test_a_client_wakes_it() -> None:
     site = sleeping_site()
     site.counts(1)
     assert site.look() == [
-        "homelab is woken: somebody asks for Service media/web, port 30096/tcp",
+        "homelab is woken: a client connects to Service media/web, port 30096/tcp",
         "homelab takes Pods again",
     ]
     assert site.packets == 1

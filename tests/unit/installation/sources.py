@@ -11,6 +11,7 @@ import json
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tests.cluster.oci import Image, write_archive
 
@@ -64,6 +65,34 @@ def write_docker_archive(path: Path, name: str) -> str:
     manifest = [{"Config": f"{digest}.json", "RepoTags": [name], "Layers": ["layer/layer.tar"]}]
     path.write_bytes(tar_of({f"{digest}.json": configuration, "layer/layer.tar": layer, "manifest.json": json.dumps(manifest).encode()}))
     return f"sha256:{digest}"
+
+
+def write_index_of_other_platforms(path: Path, name: str) -> str:
+    """What ``docker save`` writes of a pulled index: it lists linux/386 and an attestation, and has the content of linux/amd64 alone."""
+    layer, blobs = tar_of({"program": name.encode()}), dict[str, bytes]()
+
+    def put(kind: str, content: bytes) -> dict[str, Any]:
+        digest = hashlib.sha256(content).hexdigest()
+        blobs[f"blobs/sha256/{digest}"] = content
+        return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": f"sha256:{digest}", "size": len(content)}
+
+    def document(kind: str, **values: object) -> dict[str, Any]:
+        return put(kind, json.dumps({"schemaVersion": 2, "mediaType": f"application/vnd.oci.image.{kind}", **values}).encode())
+
+    def absent(architecture: str, os: str) -> dict[str, Any]:
+        digest = hashlib.sha256(architecture.encode()).hexdigest()
+        platform = {"architecture": architecture, "os": os}
+        return {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": f"sha256:{digest}", "size": 481, "platform": platform}
+
+    root = {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]}
+    config = put("config.v1+json", json.dumps({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": root}).encode())
+    manifest = document("manifest.v1+json", config=config, layers=[put("layer.v1.tar", layer)])
+    manifest["platform"] = {"architecture": "amd64", "os": "linux"}
+    index = document("index.v1+json", manifests=[manifest, absent("386", "linux"), absent("unknown", "unknown")])
+    index["annotations"] = {"io.containerd.image.name": name, "org.opencontainers.image.ref.name": name.rpartition(":")[2]}
+    top = json.dumps({"schemaVersion": 2, "manifests": [index]}).encode()
+    path.write_bytes(tar_of({**blobs, "index.json": top, "oci-layout": b'{"imageLayoutVersion": "1.0.0"}'}))
+    return str(config["digest"])
 
 
 def tar_of(files: Mapping[str, bytes]) -> bytes:

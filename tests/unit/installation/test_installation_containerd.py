@@ -8,17 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import pytest
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import Completed
 from ansible_collections.vmstation.cluster.plugins.module_utils._installation.containerd import (
     Containerd,
+    Outcome,
     StoredImage,
     WantedImage,
     archives_of,
     ensure,
+    findings,
+    looked_at,
     missing,
     read_table,
     reports_pins,
 )
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Completed
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 MANIFEST, OTHER, CONFIG = (f"sha256:{digit * 64}" for digit in "abc")
@@ -30,6 +33,17 @@ PAUSE = WantedImage(NAME, CONFIG, "pause.tar")
 
 def row(name: str, digest: str = MANIFEST, status: str = "complete (2/2)", unpacked: str = "true") -> str:
     return f"{name} {TYPE} {digest} {status} 698.5 KiB/698.5 KiB {unpacked} "
+
+
+def test_missing_and_unpinned_images_are_findings() -> None:
+    other = WantedImage("x:1", "", "x.tar")
+    missing_one, unpinned = told = findings(Outcome([PAUSE], [other]), "homelab")
+    assert (missing_one.severity, missing_one.subject, missing_one.found) == ("error", "images on homelab", f"missing: {NAME}")
+    assert (unpinned.severity, unpinned.found) == ("warning", "not pinned: x:1")
+    assert {"`ansible-playbook site.yml --limit homelab`" in finding.fix for finding in told} == {True}
+    assert [(item.subject, item.state) for item in looked_at([PAUSE, other], "homelab", told)] == [("images on homelab", "error")]
+    assert findings(Outcome([], []), "") == []
+    assert [(item.facts, item.state) for item in looked_at([PAUSE], "", [])] == [("all images of the installation source, pinned", "ok")]
 
 
 def test_a_table_is_read() -> None:
@@ -67,9 +81,9 @@ class Ctr:
     def run(self, argv: Sequence[str], *, stdin: str = "", timeout: float = 60.0, check: bool = True) -> Completed:
         words = list(argv)[argv.index("images") + 1 :]
         if words[0] == "import":
-            self.imported.append(words[1])
-            self.rows = self.rows + self.archives[words[1]]
-            self.pinned -= {line.split()[0] for line in self.archives[words[1]]}
+            self.imported.append(" ".join(words[1:]))
+            self.rows = self.rows + self.archives[words[-1]]
+            self.pinned -= {line.split()[0] for line in self.archives[words[-1]]}
         elif words[0] == "label":
             self.pinned.add(words[1])
         elif words[0] == "list":
@@ -191,6 +205,13 @@ class AsContainerd(Ctr):
                 there[named.split()[0]] = named
         self.rows = list(there.values())
         return Completed(tuple(argv), 0, "\n".join([HEAD, *self.rows]), "")
+
+
+def test_only_the_image_of_the_hosts_platform_is_imported() -> None:
+    ctr = Ctr([], {"/a/pair.tar": [row("x:1"), row("x:2")]})
+    containerd = Containerd(ctr, "/run/c.sock", platform="linux/amd64")
+    ensure(PAIR, containerd, Archives("pair.tar"), three_times, check_mode=False)
+    assert ctr.imported == ["--platform linux/amd64 /a/pair.tar"]
 
 
 def test_an_image_that_replaces_another_under_its_name_comes_without_that_one() -> None:

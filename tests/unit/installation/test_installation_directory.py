@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._installation.check import Verdict, judge
+from ansible_collections.vmstation.cluster.plugins.module_utils._installation.io import LocalDirectory, Unreadable
 from ansible_collections.vmstation.cluster.plugins.module_utils._installation.model import Expected
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.source_directory import LocalDirectory, Unreadable
 
 from tests.unit.installation.sources import (
     AMD64,
@@ -317,6 +317,9 @@ def test_an_archive_of_docker_save_is_understood(source: Path) -> None:
 def test_a_directory_that_cannot_be_read_is_named(path: object, says: str) -> None:
     judged = judge({"kind": "directory", "path": path}, EXPECTED, LocalDirectory)
     assert [finding.rule for finding in judged.findings] == ["source_directory_can_be_read"]
+    # a wrong path is an error; one that cannot be read, such as an unmounted disk, is unknown, and no source either
+    assert [item.state for item in judged.looked_at] == ["unknown" if str(path).startswith("/") else "error"]
+    assert judged.installation is None
     assert says in str(judged.findings[0])
 
 
@@ -326,7 +329,7 @@ def test_a_file_that_cannot_be_read_is_named(source: Path) -> None:
             return {**super().sha256(paths), "bin/kubelet": Unreadable("Permission denied")}
 
     judged = judge({"kind": "directory", "path": str(source)}, EXPECTED, Locked)
-    assert [(finding.rule, finding.found) for finding in judged.findings] == [(SUM, "not to be read: Permission denied")]
+    assert [(finding.rule, finding.found) for finding in judged.findings] == [(SUM, "unreadable: Permission denied")]
 
 
 def test_each_file_is_hashed_once(source: Path) -> None:

@@ -10,9 +10,8 @@ from pathlib import PurePosixPath
 from typing import Optional
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._installation.key_copies import QUERY, SEPARATOR, KeyCopies
-from ansible_collections.vmstation.cluster.plugins.module_utils._installation.openpgp import armored
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Completed
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import Completed
+from ansible_collections.vmstation.cluster.plugins.module_utils._installation.signing_key import QUERY, SEPARATOR, KeyCopies, armored
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 from tests.unit.installation.test_installation_signing_key import ENDS_EARLY, PROLONGED, other_key

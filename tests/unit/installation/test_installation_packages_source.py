@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._installation.check import Verdict, judge
+from ansible_collections.vmstation.cluster.plugins.module_utils._installation.io import LocalDirectory
 from ansible_collections.vmstation.cluster.plugins.module_utils._installation.model import Expected
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.source_directory import LocalDirectory
 
 EXPECTED = Expected("1.36", "1.36.4", "registry.k8s.io/pause:3.10.2")
 COMMUNITY = "DE15B14486CD377B9E876E1A234654DA9A296436"

@@ -9,9 +9,17 @@ from pathlib import Path
 from typing import Optional
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._installation.openpgp import Key, MalformedKey, armored, read_keys
-from ansible_collections.vmstation.cluster.plugins.module_utils._installation.signing_key import Fetch, Plan, plan, wanted_key
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.download import LARGEST, fetch
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.web import LARGEST, fetch
+from ansible_collections.vmstation.cluster.plugins.module_utils._installation.signing_key import (
+    Fetch,
+    Key,
+    MalformedKey,
+    Plan,
+    armored,
+    plan,
+    read_keys,
+    wanted_key,
+)
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 # gpg --show-keys: 74FC98FD4C6ECAA31DBB4CDDAD101B065BEAD628, expires 2024-06-01
@@ -66,6 +74,13 @@ def test_the_newest_signature_upon_the_key_counts_whatever_the_order() -> None:
     assert signature
     assert read_keys(both)[0] == [Key(FINGERPRINT, LATE_END)]
     assert read_keys(early + late[signature:])[0] == [Key(FINGERPRINT, LATE_END)]
+
+
+def test_a_file_with_bytes_that_are_not_ascii_is_replaced_and_such_an_answer_is_named() -> None:
+    damaged = PROLONGED[:100] + b"\xc3\xa4" + PROLONGED[102:]
+    assert plan(WANTED, damaged, lambda _url: PROLONGED, BETWEEN).content == PROLONGED
+    with pytest.raises(Refusal, match="a key block that is not base64"):
+        plan(WANTED, None, lambda _url: damaged, BETWEEN)
 
 
 def test_what_is_written_is_what_was_read() -> None:
@@ -147,7 +162,7 @@ def test_a_key_is_renewed_a_month_before_it_expires(days_before_its_end: int, fe
 
 
 def out_of_reach(url: str) -> bytes:
-    raise Refusal(url, "not to be had", "an answer", "Connect the host.")
+    raise Refusal(url, "not available", "an answer", "Connect the host.")
 
 
 @pytest.mark.parametrize(
@@ -156,10 +171,14 @@ def out_of_reach(url: str) -> bytes:
         (
             out_of_reach,
             EARLY_END - DAY,
-            f"found a key that expires on 2024-06-01; required: one that is valid for longer. {URL}: found not",
+            f"found a key that expires on 2024-06-01; required: a key that is valid for longer. {URL}: found not",
         ),
-        (out_of_reach, BETWEEN, f"found a key that expired on 2024-06-01; required: one that is valid for longer. {URL}: found not to be"),
-        (lambda _url: ENDS_EARLY, EARLY_END - DAY, "found a key that expires on 2024-06-01; required: one that is valid for longer. Run"),
+        (
+            out_of_reach,
+            BETWEEN,
+            f"found a key that expired on 2024-06-01; required: a key that is valid for longer. {URL}: found not available",
+        ),
+        (lambda _url: ENDS_EARLY, EARLY_END - DAY, "found a key that expires on 2024-06-01; required: a key that is valid for longer. Run"),
         (lambda _url: ENDS_EARLY, BETWEEN, f"{URL}: found the right key, which has expired"),
         (lambda _url: other_key(), BETWEEN, f"{URL}: found the key "),
     ],
@@ -172,7 +191,7 @@ def test_the_right_key_stays_with_a_warning_where_no_better_one_can_be_had(fetch
 
 @pytest.mark.parametrize("present", [None, b"garbage"])
 def test_without_the_right_key_a_publisher_out_of_reach_is_an_error(present: Optional[bytes]) -> None:
-    with pytest.raises(Refusal, match="not to be had"):
+    with pytest.raises(Refusal, match="not available"):
         plan(WANTED, present, out_of_reach, BETWEEN)
 
 
@@ -217,6 +236,6 @@ def test_a_file_can_be_fetched_and_one_too_large_cannot(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/Release.key", "file:///no/such/key", "pkgs.k8s.io/Release.key"])
 def test_what_cannot_be_fetched_is_named_with_the_reason(url: str) -> None:
-    with pytest.raises(Refusal, match="not to be had") as refusal:
+    with pytest.raises(Refusal, match="not available") as refusal:
         fetch(url, 5)
     assert refusal.value.subject == url

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
+from ansible_collections.vmstation.cluster.plugins.module_utils._kernel import io
 from ansible_collections.vmstation.cluster.plugins.module_utils._kernel.settings import Change, carry_out, plan, read_wish
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
@@ -107,3 +109,23 @@ def test_a_setting_that_does_not_hold_is_no_success() -> None:
 def test_bad_options_are_refused(option: str, value: object) -> None:
     with pytest.raises(Refusal, match=option):
         read_wish({"path": PATH, "settings": SETTINGS, "state": "present", option: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("net.ipv4.ip_forward", "net/ipv4/ip_forward"),
+        ("net/ipv4/ip_forward", "net/ipv4/ip_forward"),
+        ("net.ipv4.conf.eth0/100.rp_filter", "net/ipv4/conf/eth0.100/rp_filter"),
+        ("net/ipv4/conf/eth0.100/rp_filter", "net/ipv4/conf/eth0.100/rp_filter"),
+    ],
+)
+def test_a_name_means_what_it_means_to_sysctl(name: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """sysctl.d(5): if the first separator is a slash, dots stay; else dots and slashes are swapped."""
+    monkeypatch.setattr(io, "ROOT", str(tmp_path))
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).write_text("2\n")
+    assert read_wish({"path": PATH, "state": "present", "settings": {name: 1}}).settings == {name: "1"}
+    assert io.LocalKernel().read(name) == "2"
+    io.LocalKernel().write(name, "1")
+    assert (tmp_path / path).read_text() == "1"

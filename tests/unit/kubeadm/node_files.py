@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Optional
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.pieces import IRREPLACEABLE, REPAIRABLE
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.state import AUDIT_POLICY, ENCRYPTION, IRREPLACEABLE, REPAIRABLE
 
 PEM = "-----BEGIN X-----\nMIIB\n-----END X-----\n"
 KUBECONFIG = "apiVersion: v1\nclusters:\n- name: c\nusers:\n- name: u\n  user:\n    client-key-data: QQ==\n"
@@ -45,7 +45,8 @@ def whole(path: str) -> str:
 
 
 def control_plane() -> Files:
-    """All that kubeadm init makes."""
+    """All that kubeadm init makes, and what a hardened API server reads."""
     paths = [path for piece in REPAIRABLE for path in piece.paths] + list(IRREPLACEABLE)
     keys = [path.replace(".crt", ".key") for path in IRREPLACEABLE if path.endswith(".crt")]
-    return Files({path: whole(path) for path in [*paths, *keys, "/etc/kubernetes/super-admin.conf", "/var/lib/etcd/member/snap/db"]})
+    ours = [AUDIT_POLICY, ENCRYPTION]
+    return Files({path: whole(path) for path in [*paths, *keys, *ours, "/etc/kubernetes/super-admin.conf", "/var/lib/etcd/member/snap/db"]})

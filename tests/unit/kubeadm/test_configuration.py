@@ -23,7 +23,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.configu
     node_addresses,
     node_registration,
 )
-from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.port_facts import PORT_FACTS
+from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.ports import PORT_FACTS
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 from tests.cluster.build import binary
@@ -153,7 +153,7 @@ def test_settings_of_ones_own_are_laid_over() -> None:
         controller_manager={"bind-address": "127.0.0.1", "profiling": False},
         scheduler={"v": 2},
     )
-    made = documents(host=replace(MASTER, extras=extras, kube_proxy_mode="nftables"))
+    made = documents(host=replace(MASTER, extras=extras, kube_proxy_mode="nftables", hardened=False, kubelet_certificates=False))
     assert made["KubeletConfiguration"]["failSwapOn"] is False
     assert made["KubeProxyConfiguration"]["conntrack"] == {"maxPerCore": 0}
     assert made["KubeProxyConfiguration"]["mode"] == "nftables"
@@ -205,13 +205,13 @@ def test_metrics_leave_loopback_only_where_the_plan_opens_their_ports(monkeypatc
     [
         (Extras(kubelet={"clusterDNS": ["10.96.0.10"]}), "kubelet_configuration.clusterDNS", "network_plan.dns_service_ip"),
         (Extras(kubelet={"clusterDomain": "home"}), "kubelet_configuration.clusterDomain", "network_plan.dns_domain"),
-        (Extras(kubelet={"kind": "Other"}), "kubelet_configuration.kind", "Take it out."),
+        (Extras(kubelet={"kind": "Other"}), "kubelet_configuration.kind", "Remove it."),
         (Extras(kube_proxy={"clusterCIDR": "10.0.0.0/8"}), "kube_proxy_configuration.clusterCIDR", "network_plan.pod_cidr"),
         (Extras(kube_proxy={"mode": "ipvs"}), "kube_proxy_configuration.mode", "kube_proxy_mode"),
         (Extras(apiserver={"service-node-port-range": "20000-22000"}), "service-node-port-range", "network_plan.node_port_range"),
         (Extras(apiserver={"service-cluster-ip-range": "10.0.0.0/12"}), "service-cluster-ip-range", "network_plan.service_cidr"),
         (Extras(apiserver={"advertise-address": "10.0.0.1"}), "apiserver_extra_args.advertise-address", "inventory"),
-        (Extras(apiserver={"secure-port": 443}), "apiserver_extra_args.secure-port", "Take it out."),
+        (Extras(apiserver={"secure-port": 443}), "apiserver_extra_args.secure-port", "Remove it."),
         (Extras(controller_manager={"cluster-cidr": "10.0.0.0/8"}), "controller_manager_extra_args.cluster-cidr", "network_plan.pod_cidr"),
         (Extras(scheduler={"--v": 2}), "scheduler_extra_args.--v", "bind-address"),
         (Extras(scheduler={"v": {"a": 1}}), "scheduler_extra_args.v", "command line"),
@@ -277,6 +277,7 @@ CASES = {
     "a small pod network": ({**PLAN, "pod_cidr": "10.244.0.0/25", "block_size": 28}, MASTER),
     "a name as endpoint": (PLAN, replace(MASTER, endpoint="k8s.home:8443")),
     "one host, nftables": (PLAN, replace(MASTER, schedulable=True, kube_proxy_mode="nftables", cluster_name="home")),
+    "not hardened": (PLAN, replace(MASTER, hardened=False)),
     "settings of one's own": (
         PLAN,
         replace(
@@ -287,6 +288,7 @@ CASES = {
                 kube_proxy={"conntrack": {"maxPerCore": 0, "tcpEstablishedTimeout": "0s"}},
                 apiserver={"profiling": False},
                 cert_sans=["10.0.0.1"],
+                apiserver_volumes=[{"name": "own", "hostPath": "/srv/own", "mountPath": "/srv/own", "readOnly": True}],
             ),
         ),
     ),

@@ -10,7 +10,8 @@ from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Completed
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import Completed
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.mark import MARKER, Mark, read_mark
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.configuration import ControlPlane, init_documents
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.host import NodeHost
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.init import (
@@ -22,10 +23,16 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.init im
     initialise,
     refuse_another_identity,
 )
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.mark import MARKER, Mark, read_mark
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.pieces import damaged, half_written, lost
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.state import digest, read_node_files
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.tools import CONFIGURATION
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.state import (
+    AUDIT_POLICY,
+    CONFIGURATION,
+    ENCRYPTION,
+    damaged,
+    digest,
+    half_written,
+    lost,
+    read_node_files,
+)
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model import HostState, Identity, Listener
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
@@ -50,7 +57,7 @@ SITUATIONS = {
     "a mark that a reset left": (marked(Files(), STANDS), "absent"),
     "an init of ours that was killed": (marked(Files({f"{PKI}/apiserver.key": PEM}), BEGUN), "interrupted"),
     "a control plane of ours": (marked(control_plane(), STANDS), "complete"),
-    "one of ours whose authority is gone": (
+    "one of ours whose CA is gone": (
         marked(Files({path: text for path, text in control_plane().items() if path != f"{PKI}/ca.crt"}), STANDS),
         "complete",
     ),
@@ -105,6 +112,8 @@ def test_an_authority_that_is_half_written_takes_along_what_it_has_signed(text: 
     assert {path for path in files if path.startswith("/etc/kubernetes") and path not in removed} == {
         *(f"{PKI}/{name}.{kind}" for name in ("etcd/ca", "front-proxy-ca") for kind in ("crt", "key")),
         *(f"{PKI}/sa.{kind}" for kind in ("key", "pub")),
+        AUDIT_POLICY,
+        ENCRYPTION,
         *(f"/etc/kubernetes/manifests/{name}.yaml" for name in ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")),
     }
     # before it has signed anything there is only its key
@@ -257,6 +266,8 @@ def test_beginning_anew_takes_away_all_but_authorities_and_etcd() -> None:
         *(f"{PKI}/{name}.{kind}" for name in ("ca", "etcd/ca", "front-proxy-ca") for kind in ("crt", "key")),
         f"{PKI}/sa.key",
         f"{PKI}/sa.pub",
+        AUDIT_POLICY,
+        ENCRYPTION,
     }
 
 

@@ -9,34 +9,41 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Callable
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Completed
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.web_client import Answer
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import Completed
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.mark import MARKER, read_mark
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.web import Answer
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.join import (
+    CLUSTER_INFO,
     Cluster,
     Node,
     Standing,
+    Token,
     is_ready,
     join_configuration,
     join_failure,
     plan_membership,
-    refuse_namesake,
-)
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.join_discovery import (
-    CLUSTER_INFO,
-    Token,
+    public_key_hashes,
+    read_kubeconfig,
     read_token,
+    refuse_namesake,
     refuse_version_skew,
 )
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.join_ensure import Ways, ensure_membership, read_wish, result
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.join_identity import public_key_hashes, read_kubeconfig
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.join_steps import KUBELET_HEALTH, Host, Wish
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.mark import MARKER, read_mark
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.join_steps import (
+    KUBELET_HEALTH,
+    Host,
+    Ways,
+    Wish,
+    ensure_membership,
+    read_wish,
+    result,
+)
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 from tests.unit.kubeadm.authority import AUTHORITY, HASH, KUBECONFIG, OTHER_AUTHORITY, OTHER_HASH, kubeconfig
@@ -65,6 +72,12 @@ MEMBER = Standing(
 # what is read
 
 
+def test_a_kubeconfig_with_bytes_that_are_not_ascii_is_of_no_cluster() -> None:
+    damaged = read_kubeconfig(re.sub("(certificate-authority-data: ..)..", "\\1\ufffd\ufffd", KUBECONFIG))
+    assert damaged is not None
+    assert damaged.authority == ""
+
+
 def test_a_public_key_is_pinned_as_openssl_digests_it() -> None:
     assert public_key_hashes(AUTHORITY) == (HASH,)
     assert public_key_hashes(OTHER_AUTHORITY + AUTHORITY) == (OTHER_HASH, HASH)
@@ -80,7 +93,7 @@ def test_a_damaged_certificate_is_refused(content: str) -> None:
     if content == "!!!!":
         assert public_key_hashes(f"-----BEGIN CERTIFICATE-----\n{content}\n-----END CERTIFICATE-----") == ()
         return
-    with pytest.raises(Refusal, match="certificate of the cluster's authority"):
+    with pytest.raises(Refusal, match="certificate of the cluster's CA"):
         public_key_hashes(f"-----BEGIN CERTIFICATE-----\n{content}\n-----END CERTIFICATE-----")
 
 
@@ -113,19 +126,20 @@ STATES = {
     "member": (MEMBER, "none", "is a member"),
     "member of whom the API server says nothing now": (replace(MEMBER, registration="unknown"), "none", "is a member"),
     "member without a mark": (replace(MEMBER, mark=None), "none", "is a member"),
-    "half a join, before TLS": (Standing(mark="vmstation", bootstrap_conf=CONF), "rejoin", "left in the middle of a join"),
-    "half a join, authority written": (Standing(bootstrap_conf=CONF, authority=AUTHORITY), "rejoin", "left in the middle of a join"),
-    "only the authority": (Standing(authority=AUTHORITY), "rejoin", "left in the middle of a join"),
-    "only the kubelet's configuration": (Standing(has_kubelet_config=True), "rejoin", "a kubelet's configuration and no membership"),
+    "half a join, before TLS": (Standing(mark="vmstation", bootstrap_conf=CONF), "rejoin", "had an incomplete join"),
+    "half a join, authority written": (Standing(bootstrap_conf=CONF, authority=AUTHORITY), "rejoin", "had an incomplete join"),
+    "only the authority": (Standing(authority=AUTHORITY), "rejoin", "had an incomplete join"),
+    "only the kubelet's configuration": (Standing(has_kubelet_config=True), "rejoin", "a kubelet configuration but no membership"),
     "earlier cluster, same address": (replace(MEMBER, kubelet_conf=RENEWED), "rejoin", "was a member of an earlier cluster"),
     "earlier cluster, known by its mark": (replace(MEMBER, kubelet_conf=ELSEWHERE), "rejoin", "was a member of an earlier cluster"),
-    "same cluster, other address": (replace(MEMBER, kubelet_conf=MOVED), "rejoin", "reached the cluster at https://192.168.4.64:6443"),
+    "same cluster, other address": (replace(MEMBER, kubelet_conf=MOVED), "rejoin", "used https://192.168.4.64:6443"),
     "lost configuration": (replace(MEMBER, has_kubelet_config=False), "rejoin", "had lost /var/lib/kubelet/config.yaml"),
     "rejected": (replace(MEMBER, registration="rejected"), "rejoin", "credentials that the API server rejects"),
     "stopped": (replace(MEMBER, is_active=False, is_serving=False), "start", "had a stopped kubelet"),
     "stopped, Node deleted": (replace(MEMBER, is_active=False, registration="missing"), "start", "had a stopped kubelet"),
     "Node deleted": (replace(MEMBER, registration="missing"), "restart", "had no Node object any more"),
     "ill": (replace(MEMBER, is_serving=False), "restart", "ran and was not healthy"),
+    "resolver of another host": (replace(MEMBER, lost_resolver="/run/r"), "reconfigure", "resolvConf, /run/r, is not on this host"),
     "not enabled": (replace(MEMBER, is_enabled=False), "enable", "does not start at boot"),
 }
 
@@ -213,8 +227,8 @@ FAILURES = {
     "kubelet": ("error: failed while waiting for the kubelet to start: timeout", "a kubelet that becomes healthy"),
     "bootstrap": ("error: failed while waiting for TLS bootstrap: timeout", "a client certificate for the kubelet"),
     "clock": ("error: tls: x509: certificate has expired or is not yet valid: current time", "clocks that agree"),
-    "other": ("\t[WARNING X]: y\n\t[ERROR Port-10250]: Port 10250 is in use\nerror: preflight", "an end without errors"),
-    "nothing": ("", "an end without errors"),
+    "other": ("\t[WARNING X]: y\n\t[ERROR Port-10250]: Port 10250 is in use\nerror: preflight", "a join without errors"),
+    "nothing": ("", "a join without errors"),
 }
 
 
@@ -303,6 +317,8 @@ class FakeHost:
             self.active = self.serving = False
         elif line.startswith("systemctl enable"):
             self.enabled = True
+        elif line == "kubeadm upgrade node phase kubelet-config":
+            self.contents["/var/lib/kubelet/config.yaml"] = "kind: KubeletConfiguration"
         elif line.startswith("kubeadm reset"):
             self.contents = {path: text for path, text in self.contents.items() if path == MARKER}
         elif line.startswith("kubeadm join") and not self.join_status:
@@ -420,6 +436,17 @@ def test_a_stopped_kubelet_is_started_and_enabled() -> None:
     assert host.events[-2:] == ["systemctl restart kubelet", "systemctl enable kubelet"]
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_a_kubelet_with_the_resolver_of_another_host_gets_its_own(there: bool) -> None:
+    host = member()
+    host.contents["/var/lib/kubelet/config.yaml"] = "kind: KubeletConfiguration\nresolvConf: /run/systemd/resolve/resolv.conf\n"
+    if there:
+        host.contents["/run/systemd/resolve/resolv.conf"] = "nameserver 192.168.4.1\n"
+    assert host.ensured() == ("none" if there else "reconfigure")
+    done = ["kubeadm upgrade", "systemctl reset-failed kubelet", "systemctl restart kubelet", "systemctl enable kubelet"]
+    assert host.events[1:] == ([] if there else done)
+
+
 def test_a_kubelet_that_is_just_starting_is_given_its_time() -> None:
     host = member()
     host.serving = False
@@ -450,8 +477,8 @@ def test_a_kubelet_that_outlived_its_credentials_is_stopped_so_that_its_node_lap
 
 
 REFUSED: dict[str, tuple[Callable[[FakeHost], None], str]] = {
-    "expired token": (lambda host: setattr(host, "signed_at", 1e9), "token abcdef: found no signature of it at https://192.168.4.63:6443"),
-    "other secret": (lambda host: setattr(host, "token", Token("abcdef", "ffffffffffffffff")), "token abcdef: found another secret"),
+    "expired token": (lambda host: setattr(host, "signed_at", 1e9), "token abcdef: found no signature for it at https://192.168.4.63:6443"),
+    "other secret": (lambda host: setattr(host, "token", Token("abcdef", "ffffffffffffffff")), "token abcdef: found a secret other"),
     "other authority": (lambda host: setattr(host, "authority", OTHER_AUTHORITY), f"found {OTHER_HASH}; required: one of {HASH}"),
     "silent API server": (
         lambda host: host.api.update({"/version": Answer(0, problem="no answer within 5 s")}),
@@ -465,7 +492,7 @@ REFUSED: dict[str, tuple[Callable[[FakeHost], None], str]] = {
     "namesake": (lambda host: setattr(host, "nodes", [of_the_api("homelab", "192.168.4.9")]), "another host, at 192.168.4.9"),
     "namesake that stays": (
         lambda host: setattr(host, "nodes", [of_the_api("homelab", "192.168.4.62")] * 1000),
-        "still ready 120 s after this host has lost its membership",
+        "still ready 120 s after this host lost its membership",
     ),
 }
 
@@ -503,7 +530,7 @@ def test_a_join_that_fails_leaves_a_mark_for_the_next_run() -> None:
 def test_a_step_that_does_not_hold_is_reported() -> None:
     host = member()
     host.api["node"] = NOT_FOUND
-    with pytest.raises(Refusal, match="still had no Node object"):
+    with pytest.raises(Refusal, match="it had no Node object"):
         host.ensured(token=None)
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._io import web_client
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.web_client import Answer, HostWebClient
+from ansible_collections.vmstation.cluster.plugins.module_utils._host import web
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.web import Answer, HostWebClient
 
 from tests.unit.kubeadm.authority import AUTHORITY
 
@@ -72,7 +72,7 @@ def test_a_closed_port_is_told() -> None:
 
 
 def test_silence_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web_client, "SECONDS", 0.2)
+    monkeypatch.setattr(web, "SECONDS", 0.2)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()

@@ -9,17 +9,19 @@ import json
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Completed
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.configuration import init_documents
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import Completed
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.configuration import Extras, init_documents
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.control_plane import Outcome, Request, Stuck, ensure
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.host import NodeHost
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.init import Wanted
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.tools import CONFIGURATION
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.state import CONFIGURATION, verifies_kubelets
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
+from tests.unit.health.objects import PEM
 from tests.unit.kubeadm.node_files import Files, control_plane, whole
 from tests.unit.kubeadm.test_configuration import MASTER, PLAN
 from tests.unit.kubeadm.test_init import QUIET, STANDS, WANTED, marked
@@ -47,6 +49,7 @@ class StandingHost:
             "/api/v1/nodes/masternode": NODE,
             "/apis/networking.k8s.io/v1/servicecidrs": {"items": []},
         }
+        self.days = 364
         self.ready = "ok"
         self.changes: list[str] = []
         self.clock = 0.0
@@ -72,7 +75,7 @@ class StandingHost:
         elif line.startswith("kubeadm version"):
             return 0, "v1.36.4\n", ""
         elif line.startswith("kubeadm certs"):
-            return 0, '{"certificates": [{"name": "apiserver", "expirationDate": "2027", "residualTime": 31535998}]}', ""
+            return 0, json.dumps({"certificates": [{"name": "apiserver", "expirationDate": "2027", "residualTime": self.days * 86400}]}), ""
         elif argv[0] == "kubectl":
             return self._api(argv, stdin)
         return 0, "", ""
@@ -85,6 +88,9 @@ class StandingHost:
             made = json.loads(stdin)
             self.changes.append(f"create {made['metadata']['name']}")
             self.objects[path]["items"].append({**made, "status": {"conditions": [{"type": "Ready", "status": "True"}]}})
+        elif "patch" in argv:
+            self.changes.append(" ".join(argv[argv.index("patch") : argv.index("patch") + 3]))
+            self.objects[f"{SYSTEM}/configmaps/{argv[argv.index('patch') + 2]}"].update(json.loads(stdin))
         elif "taint" in argv:
             self.changes.append(" ".join(argv[argv.index("taint") :]))
         elif path in self.objects:
@@ -161,10 +167,41 @@ def test_what_is_missing_is_made_by_its_phase_and_check_mode_says_the_same(lost:
     assert f"`kubeadm init phase {phase}`" in outcome.repaired[0]
 
 
+KUBELET_CONFIG = """clusterDomain: cluster.local
+kind: KubeletConfiguration
+resolvConf: /run/systemd/resolve/resolv.conf
+rotateCertificates: true
+"""
+
+
+def test_the_resolver_of_the_control_plane_does_not_reach_the_workers() -> None:
+    standing = StandingHost()
+    standing.objects[f"{SYSTEM}/configmaps/kubelet-config"] = {"data": {"kubelet": KUBELET_CONFIG}}
+    predicted = standing.ensure(check=True)
+    assert (predicted.changed, standing.changes) == (True, [])
+    outcome = standing.ensure()
+    assert (outcome.changed, outcome.repaired, standing.changes) == (True, predicted.repaired, ["patch configmap kubelet-config"])
+    kept = standing.objects[f"{SYSTEM}/configmaps/kubelet-config"]["data"]["kubelet"]
+    assert kept == "clusterDomain: cluster.local\nkind: KubeletConfiguration\nrotateCertificates: true\n"
+    assert not standing.ensure().changed
+
+
+@pytest.mark.parametrize("mine", [None, "/etc/resolv.conf"])
+def test_a_resolver_that_the_user_wants_on_all_hosts_stays(mine: str | None) -> None:
+    resolver = mine or "/run/systemd/resolve/resolv.conf"
+    extras = Extras(kubelet={"resolvConf": resolver})
+    wanted = Wanted(tuple(init_documents(PLAN, replace(MASTER, cluster_name="home", extras=extras))))
+    standing = StandingHost()
+    standing.files[CONFIGURATION] = wanted.text
+    standing.objects[f"{SYSTEM}/configmaps/kubelet-config"] = {"data": {"kubelet": KUBELET_CONFIG}}
+    standing.ensure(wanted=wanted)
+    assert standing.changes == []
+
+
 def test_a_file_that_is_cut_short_goes_before_it_is_made_again() -> None:
     standing = StandingHost()
     standing.files["/etc/kubernetes/admin.conf"] = "apiVersion: v1\n"
-    assert "was cut short" in standing.ensure().repaired[0]
+    assert "was incomplete" in standing.ensure().repaired[0]
     assert standing.files["/etc/kubernetes/admin.conf"] == whole(".conf")
 
 
@@ -206,7 +243,47 @@ def test_a_setting_that_is_new_is_written_down_and_shown() -> None:
     outcome = standing.ensure(wanted=wanted)
     assert (outcome.before, outcome.after) == (WANTED.text, wanted.text)
     assert standing.files[CONFIGURATION] == wanted.text
-    assert "written anew" in outcome.repaired[0]
+    assert "rewritten" in outcome.repaired[0]
+
+
+PLAIN = Wanted(tuple(init_documents(PLAN, replace(MASTER, cluster_name="home", kubelet_certificates=False))))
+APISERVER = "/etc/kubernetes/manifests/kube-apiserver.yaml"
+VERIFIES = "apiVersion: v1\n- --kubelet-certificate-authority=/etc/kubernetes/pki/ca.crt\n"
+
+
+@pytest.mark.parametrize("existing", [PLAIN, WANTED])
+def test_what_a_restore_writes_again_verifies_kubelets_only_if_it_did_before(existing: Wanted) -> None:
+    standing = StandingHost()
+    standing.files[CONFIGURATION] = existing.text
+    lose(standing, APISERVER, f"{SYSTEM}/configmaps/kubelet-config")
+    outcome = ensure(Request(WANTED, (), timeout=20, unverified=PLAIN), standing.host())
+    assert standing.changes == ["control-plane apiserver", "upload-config kubelet"]
+    assert standing.files[CONFIGURATION] == existing.text
+    assert not any("rewritten" in line for line in outcome.repaired)
+
+
+@pytest.mark.parametrize(("manifest", "before", "after"), [("apiVersion: v1\n", WANTED, PLAIN), (VERIFIES, PLAIN, WANTED)])
+def test_the_running_api_server_decides_whether_the_configuration_verifies_kubelets(manifest: str, before: Wanted, after: Wanted) -> None:
+    standing = StandingHost()
+    standing.files.update({CONFIGURATION: before.text, APISERVER: manifest})
+    outcome = ensure(Request(WANTED, (), timeout=20, unverified=PLAIN), standing.host())
+    assert (outcome.after, standing.files[CONFIGURATION]) == (after.text, after.text)
+
+
+def test_a_manifest_that_is_cut_short_decides_nothing() -> None:
+    found = [verifies_kubelets(Files({APISERVER: "apiVersion: v1\nspec", CONFIGURATION: one.text})) for one in (PLAIN, WANTED)]
+    assert found == [False, True]
+
+
+def test_an_existing_cluster_that_does_not_verify_kubelets_is_warned_of() -> None:
+    standing = StandingHost()
+    standing.files[CONFIGURATION] = PLAIN.text
+    text = json.dumps(PLAIN.cluster)
+    standing.objects[f"{SYSTEM}/configmaps/kubeadm-config"] = {"data": {"ClusterConfiguration": text}}
+    answer = standing._answer
+    standing._answer = lambda argv, stdin: (0, stdin, "") if "annotate" in argv else answer(argv, stdin)  # type: ignore[method-assign]
+    outcome = ensure(Request(WANTED, (), timeout=20, unverified=PLAIN), standing.host())
+    assert (outcome.changed, [finding.rule for finding in outcome.findings]) == (False, ["kubelets_are_verified"])
 
 
 MOVED = Wanted(tuple(init_documents({**PLAN, "pod_cidr": "10.245.0.0/16"}, replace(MASTER, cluster_name="home"))))
@@ -234,7 +311,7 @@ def test_a_loss_for_good_is_refused_and_nothing_is_made(lost: str) -> None:
 def test_half_a_restore_is_refused_and_nothing_is_made() -> None:
     standing = StandingHost()
     standing.files["/etc/kubernetes/vmstation-restore.json"] = "{}"
-    with pytest.raises(Refusal, match="a restore that did not come to its end"):
+    with pytest.raises(Refusal, match="an incomplete restore"):
         standing.ensure()
     assert standing.changes == []
 
@@ -258,15 +335,58 @@ def test_an_api_server_without_service_ranges_is_named() -> None:
 def test_an_api_server_that_does_not_answer_is_waited_for_within_bounds() -> None:
     standing = StandingHost()
     standing.ready = "connection refused"
-    with pytest.raises(Stuck, match=r"not ready after 20 s: connection refused[\s\S]*The host says:\n- kubelet: active"):
+    with pytest.raises(Stuck, match=r"not ready after 20 s: connection refused[\s\S]*The host reports:\n- kubelet: active"):
         standing.ensure()
     assert standing.clock < 30
 
 
-def test_check_mode_waits_for_nothing() -> None:
+@pytest.mark.parametrize(("period", "days", "is_renewed"), [("", 31, False), ("", 29, True), ("240h0m0s", 4, False), ("240h0m0s", 2, True)])
+def test_a_certificate_is_renewed_in_its_last_month_or_third(period: str, days: int, is_renewed: bool) -> None:
     standing = StandingHost()
+    standing.days = days
+    cluster = {**WANTED.cluster, **({"certificateValidityPeriod": period} if period else {})}
+    wanted = replace(WANTED, documents=tuple(cluster if one["kind"] == "ClusterConfiguration" else one for one in WANTED.documents))
+    standing.files["/etc/kubernetes/vmstation-kubeadm.yaml"] = wanted.text
+    outcome = standing.ensure(check=True, wanted=wanted)
+    assert [line for line in outcome.repaired if "kubeadm certs renew apiserver" in line] == outcome.repaired
+    assert (bool(outcome.repaired), outcome.changed) == (is_renewed, is_renewed)
+    assert standing.changes == []
+
+
+def test_a_certificate_that_was_just_renewed_is_not_renewed_again() -> None:
+    request = Request(WANTED, (), timeout=20, certificate_days=400, check=False)
+    assert not ensure(request, StandingHost().host()).changed
+
+
+KUBELET_CERTIFICATE = "/var/lib/kubelet/pki/kubelet-client-current.pem"
+AFTER_ITS_END = datetime(2036, 11, 27, tzinfo=timezone.utc).timestamp()
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_an_expired_certificate_of_the_kubelet_is_issued_again(check: bool) -> None:
+    standing = StandingHost()
+    standing.files[KUBELET_CERTIFICATE] = PEM
+    host = replace(standing.host(), unix_time=lambda: AFTER_ITS_END)
+    outcome = ensure(Request(WANTED, (), timeout=20, check=check), host)
+    assert "expired on 2036-11-26T18:33:59Z" in outcome.repaired[0]
+    assert (KUBELET_CERTIFICATE in standing.files) is check
+    assert standing.changes == ([] if check else ["kubeconfig kubelet", "systemctl restart kubelet"])
+
+
+def test_without_the_key_of_the_ca_the_kubelets_credentials_stay() -> None:
+    standing = StandingHost()
+    standing.files[KUBELET_CERTIFICATE] = PEM
+    lose(standing, "/etc/kubernetes/pki/ca.key")
+    before = Files(standing.files)
+    with pytest.raises(Refusal, match=r"Issue one from your CA, with CN system:node:masternode and O system:nodes"):
+        ensure(Request(WANTED, (), timeout=20, check=False), replace(standing.host(), unix_time=lambda: AFTER_ITS_END))
+    assert (standing.changes, standing.files) == ([], before)
+
+
+def test_check_mode_waits_for_nothing() -> None:
+    standing, waited = StandingHost(), list[float]()
     standing.ready = "connection refused"
-    outcome = standing.ensure(check=True)
+    outcome = ensure(Request(WANTED, (), timeout=20, check=True), replace(standing.host(), sleep=waited.append))
     assert not outcome.changed
     assert [finding.found for finding in outcome.findings] == ["not ready: connection refused"]
-    assert standing.clock == 0
+    assert waited == []

@@ -12,20 +12,20 @@ from pathlib import Path
 from typing import Callable
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Completed
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.trees import LocalTrees
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import Completed
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.files import LocalTrees
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.mark import MARKER, Mark
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm import reset
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.join_ensure import Ways
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.mark import MARKER, Mark
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.reset import Remains, refuse_others
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.reset_chains import ours_in, removal
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.reset_ensure import (
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.join_steps import Ways
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.reset import Remains, ours_in, refuse_others, removal
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.reset_steps import (
+    Host,
+    Wish,
     ensure_removed,
     read_wish,
     refuse_leftovers,
     result,
 )
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.reset_steps import Host, Wish
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 PODS = ["10.244.0.0/16", "fd00:10:244::/56"]
@@ -170,7 +170,7 @@ def test_mounts_below_come_deepest_first_and_an_owners_own_stays() -> None:
     [
         (Remains(mark="attic"), False, "a member of the cluster attic"),
         (Remains(mark="attic", evidence=["/etc/kubernetes/kubelet.conf"]), True, "a member of the cluster attic"),
-        (Remains(evidence=["/etc/kubernetes/kubelet.conf"]), False, "a cluster that vmstation.cluster has not made"),
+        (Remains(evidence=["/etc/kubernetes/kubelet.conf"]), False, "a cluster that vmstation.cluster did not create"),
     ],
 )
 def test_a_host_of_another_cluster_is_refused(remains: Remains, force: bool, found: str) -> None:

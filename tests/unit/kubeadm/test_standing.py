@@ -7,26 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Completed
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.diagnosis import diagnose
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.drift import drift
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.service_ranges import judge, manifest
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.tools import Api
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import Completed
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.control_plane import diagnose, drift, judge_ranges, ranges_manifest
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.state import Api
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Unavailable
 
 from tests.unit.kubeadm.node_files import Files
-from tests.unit.kubeadm.test_configuration import documents
+from tests.unit.kubeadm.test_configuration import MASTER, documents
 
-CLUSTER = documents()["ClusterConfiguration"]
+CLUSTER = documents(host=replace(MASTER, hardened=False))["ClusterConfiguration"]
 KUBELET = {**documents()["KubeletConfiguration"], "shutdownGracePeriod": "1m"}
 
 
 def live(wanted: dict[str, Any], **changes: object) -> dict[str, Any]:
     """A document as a cluster has it: kubeadm's own settings beside ours."""
     return {**deepcopy(wanted), "certificatesDir": "/etc/kubernetes/pki", **changes}
+
+
+def arguments_without(name: str) -> list[dict[str, str]]:
+    return [argument for argument in CLUSTER["apiServer"]["extraArgs"] if argument["name"] != name]
 
 
 @pytest.mark.parametrize(
@@ -43,14 +46,14 @@ def live(wanted: dict[str, Any], **changes: object) -> dict[str, Any]:
         (CLUSTER, {"controlPlaneEndpoint": "k8s:6443"}, "controlPlaneEndpoint", "k8s:6443", "192.168.4.63:6443"),
         (
             CLUSTER,
-            {"apiServer": {**CLUSTER["apiServer"], "extraArgs": CLUSTER["apiServer"]["extraArgs"][:1]}},
+            {"apiServer": {**CLUSTER["apiServer"], "extraArgs": arguments_without("service-node-port-range")}},
             "apiServer.extraArgs.service-node-port-range",
             "nothing",
             "['30000-32767']",
         ),
         (
             CLUSTER,
-            {"apiServer": {**CLUSTER["apiServer"], "extraArgs": CLUSTER["apiServer"]["extraArgs"][1:]}},
+            {"apiServer": {**CLUSTER["apiServer"], "extraArgs": arguments_without("service-account-extend-token-expiration")}},
             "apiServer.extraArgs.service-account-extend-token-expiration",
             "nothing",
             "['false']",
@@ -77,7 +80,7 @@ def test_the_next_step_of_a_difference_tells_what_a_running_cluster_keeps() -> N
     def fix(**change: object) -> str:
         return drift(CLUSTER, live(CLUSTER, **change), "here")[0].fix
 
-    assert fix(clusterName="other").startswith("A running cluster keeps it")
+    assert fix(clusterName="other").startswith("It cannot be changed in a running cluster")
     assert fix(kubernetesVersion="v1.35.9").startswith("Upgrade")
     assert "kubeadm init phase upload-config" in fix(scheduler={})
     (kubelet,) = drift(KUBELET, live(KUBELET, clusterDomain="home"), "here")
@@ -116,7 +119,7 @@ DNS = "10.233.0.0/24"
     ],
 )
 def test_service_ranges(objects: list[dict[str, Any]], missing: tuple[str, ...], waiting: dict[str, str], unasked: list[str]) -> None:
-    judged = judge([DNS], objects)
+    judged = judge_ranges([DNS], objects)
     assert (judged.missing, dict(judged.waiting)) == (missing, waiting)
     assert [finding.subject for finding in judged.findings] == unasked
 
@@ -125,7 +128,7 @@ def test_service_ranges(objects: list[dict[str, Any]], missing: tuple[str, ...],
     ("cidr", "name"), [(DNS, "vmstation-10-233-0-0-24"), ("fd00:10:97::/120", "vmstation-fd00-10-97-x-120"), ("::/96", "vmstation--x-96")]
 )
 def test_a_range_is_named_after_itself(cidr: str, name: str) -> None:
-    made = manifest(cidr)
+    made = ranges_manifest(cidr)
     assert made["metadata"]["name"] == name
     assert made["spec"] == {"cidrs": [cidr]}
 
@@ -175,12 +178,12 @@ def test_the_host_says_what_stands_and_what_the_containers_said_last() -> None:
     }
     assert diagnose(Host(answers), files) == [
         "kubelet: active (running)",
-        "kubelet says: E1123 12:00 pod failed",
+        "kubelet log: E1123 12:00 pod failed",
         "container: abc 1 minute ago Exited kube-apiserver",
         "etcd: started once",
-        "etcd says: 2026 stderr F all is well",
+        "etcd log: 2026 stderr F all is well",
         "kube-apiserver: started 11 times",
-        "kube-apiserver says: 2026 stderr F E1123 connection refused",
+        "kube-apiserver log: 2026 stderr F E1123 connection refused",
         "kube-controller-manager: has not been started",
         "kube-scheduler: has a Pod and no container yet",
         "certificate apiserver: expired on 2026-01-01T00:00:00Z; `kubeadm certs renew all` renews it",

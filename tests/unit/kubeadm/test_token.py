@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Completed
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import Completed
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.token import (
     DESCRIPTION,
     Host,

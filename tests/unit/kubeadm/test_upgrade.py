@@ -12,10 +12,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Completed
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import Completed
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.mark import Mark
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.control_plane import Stuck
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.host import NodeHost
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.mark import Mark
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.upgrade import LOG, Outcome, Request, ensure, read_request, told
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
@@ -190,7 +190,7 @@ def test_kubeadm_of_another_release_is_refused() -> None:
 @pytest.mark.parametrize("request_", [CONTROL_PLANE, WORKER], ids=["control plane", "worker"])
 def test_a_host_of_another_cluster_is_refused(request_: Request) -> None:
     host = UpgradedHost(worker=request_ is WORKER)
-    with pytest.raises(Refusal, match=r"of other that stands \(foreign\)"):
+    with pytest.raises(Refusal, match=r"of other \(foreign\)"):
         ensure(replace(request_, cluster="other"), host.host())
     assert host.ran == []
 

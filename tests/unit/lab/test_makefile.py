@@ -40,4 +40,4 @@ def test_site_without_ansible_says_where_it_is_described(tmp_path: Path) -> None
     process = make("site", path=str(tmp_path))
     assert process.returncode == 2
     assert "ansible-playbook: found none on PATH; required: ansible-core 2.20 or newer. Install it as README.md" in process.stderr
-    assert "\n## Before you start\n" in (CHECKOUT / "README.md").read_text()
+    assert "\n## Requirements\n" in (CHECKOUT / "README.md").read_text()

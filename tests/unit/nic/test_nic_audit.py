@@ -8,9 +8,17 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Completed
-from ansible_collections.vmstation.cluster.plugins.module_utils._nic.audit import Change, after, diff, findings, plan_change
-from ansible_collections.vmstation.cluster.plugins.module_utils._nic.card import apply_change, read_standing, refuse_what_did_not_hold
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import Completed
+from ansible_collections.vmstation.cluster.plugins.module_utils._nic.card import (
+    Change,
+    after,
+    apply_change,
+    diff,
+    findings,
+    plan_change,
+    read_standing,
+    refuse_what_did_not_hold,
+)
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 MAC = "d0:94:66:30:d6:63"

@@ -8,10 +8,21 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._nic.ethtool import WakeOn, permanent_mac, wake_on
-from ansible_collections.vmstation.cluster.plugins.module_utils._nic.link_file import LinkFile, applied_file, link_settings, wanted_file
-from ansible_collections.vmstation.cluster.plugins.module_utils._nic.links import ethernet_links, link_named, link_with_mac
-from ansible_collections.vmstation.cluster.plugins.module_utils._nic.network_manager import Device, device, wakes_on_magic
+from ansible_collections.vmstation.cluster.plugins.module_utils._nic.card import (
+    Device,
+    LinkFile,
+    WakeOn,
+    applied_file,
+    device,
+    ethernet_links,
+    link_named,
+    link_settings,
+    link_with_mac,
+    permanent_mac,
+    wake_on,
+    wakes_on_magic,
+    wanted_file,
+)
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 CARD = """Settings for eno1:
@@ -125,6 +136,11 @@ def link(name, mac, kind="", permanent="", link_type="ether"):
     return entry
 
 
+def slave(name, mac, permanent):
+    """A member of a bond as an ip without permaddr shows it."""
+    return {**link(name, mac), "linkinfo": {"info_slave_kind": "bond", "info_slave_data": {"perm_hwaddr": permanent}}}
+
+
 HOMELAB, OTHER = "d0:94:66:30:d6:63", "d0:94:66:30:d6:64"
 LO = link("lo", "00:00:00:00:00:00", link_type="loopback")
 
@@ -139,6 +155,10 @@ LO = link("lo", "00:00:00:00:00:00", link_type="loopback")
         ([link("eno1", HOMELAB), link("eno1.4", HOMELAB, "vlan"), link("macvtap0", HOMELAB, "macvtap")], "eno1"),
         # the second slave of a bond has the bond's address and keeps its own as the permanent one
         ([link("bond0", OTHER, "bond"), link("eno1", OTHER), link("eno2", OTHER, permanent=HOMELAB)], "eno2"),
+        # and the first one keeps the address that all of them have
+        ([link("bond0", HOMELAB, "bond"), link("eno1", HOMELAB), link("eno2", HOMELAB, permanent=OTHER)], "eno1"),
+        ([link("bond0", HOMELAB, "bond"), slave("eno1", HOMELAB, HOMELAB), slave("eno2", HOMELAB, OTHER)], "eno1"),
+        ([link("bond0", OTHER, "bond"), slave("eno1", OTHER, OTHER), slave("eno2", OTHER, HOMELAB)], "eno2"),
     ],
 )
 def test_the_card_with_a_mac(links, name):

@@ -9,8 +9,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._nodes.judge import as_data, finding_of_stranger, findings, judge, judge_all
-from ansible_collections.vmstation.cluster.plugins.module_utils._nodes.watch import Request, request, wait_for_nodes
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.nodes import (
+    Request,
+    as_data,
+    finding_of_stranger,
+    findings,
+    findings_about_pods,
+    judge_all,
+    judge_node,
+    looked_at,
+    request,
+    wait_for_nodes,
+)
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal, Unavailable
 
 from tests.unit.clock import START, Clock
@@ -19,7 +29,68 @@ from tests.unit.clock import START, Clock
 def node(name: str, status: str = "True", message: str = "", **spec: object) -> dict[str, Any]:
     ready = {"type": "Ready", "status": status, "message": message, "lastHeartbeatTime": "2026-11-23T06:41:00Z"}
     pressure = {"type": "MemoryPressure", "status": "False", "message": "kubelet has sufficient memory available"}
-    return {"metadata": {"name": name, "labels": {"zone": "attic"}}, "spec": spec, "status": {"conditions": [pressure, ready]}}
+    return {
+        "metadata": {"name": name, "labels": {"zone": "attic"}, "annotations": {"slept": "yes"}},
+        "spec": spec,
+        "status": {"conditions": [pressure, ready]},
+    }
+
+
+def with_conditions(one: dict[str, Any], *kinds: str) -> dict[str, Any]:
+    one["status"]["conditions"] += [{"type": kind, "status": "True"} for kind in kinds]
+    return one
+
+
+EVICTING = {"key": "a", "effect": "NoExecute"}
+
+
+def with_memory(one: dict[str, Any], text: str) -> dict[str, Any]:
+    one["metadata"]["annotations"]["vmstation.cluster/inventory"] = text
+    return one
+
+
+ABOUT_PODS = {
+    "nothing": (node("homelab"), None, "ok"),
+    "pressure": (
+        with_conditions(node("homelab", unschedulable=True), "DiskPressure"),
+        "ready, but under DiskPressure: kubelet evicts Pods from it, and it accepts no new ones",
+        "error",
+    ),
+    "a taint": (
+        node("homelab", taints=[EVICTING], unschedulable=True),
+        "ready, but tainted a:NoExecute: Pods that do not tolerate it are evicted, and new ones are not scheduled",
+        "warning",
+    ),
+    "a taint of the inventory": (
+        with_memory(node("homelab", taints=[EVICTING]), '{"labels": [], "taints": ["a:NoExecute"]}'),
+        None,
+        "ok",
+    ),
+    "a damaged memory": (
+        with_memory(node("homelab", taints=[EVICTING]), "{"),
+        "ready, but tainted a:NoExecute: Pods that do not tolerate it are evicted, and new ones are not scheduled",
+        "warning",
+    ),
+    "cordoned": (node("homelab", unschedulable=True), "ready, but cordoned", "warning"),
+    "not ready": (node("homelab", "False", unschedulable=True), None, "error"),
+}
+
+
+@pytest.mark.parametrize("case", ABOUT_PODS)
+def test_a_node_that_takes_or_keeps_no_pods_is_a_finding_about_pods(case: str) -> None:
+    one, found, state = ABOUT_PODS[case]
+    verdicts = [judge_node("homelab", one, False)]
+    told = list(findings_about_pods(verdicts))
+    every = [*findings(verdicts, 0), *told]
+    assert [finding.found for finding in told] == ([found] if found else [])
+    assert {finding.hosts for finding in every} <= {("homelab",)}
+    (item,) = looked_at(verdicts, every)
+    assert (item.subject, item.state, item.hosts) == ("node homelab", state, ("homelab",))
+
+
+def test_a_node_that_is_asleep_is_looked_at_as_asleep() -> None:
+    verdicts = judge_all([node("homelab", "Unknown")], ["homelab"], ["homelab"])
+    assert [item.state for item in looked_at(verdicts, findings(verdicts, 0))] == ["asleep"]
 
 
 NO_CNI = "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:cni plugin not initialized"
@@ -37,7 +108,7 @@ TROUBLES = {
 @pytest.mark.parametrize("case", TROUBLES)
 def test_a_node_that_is_not_ready_says_why_and_what_to_do(case: str) -> None:
     found, reason, fix = TROUBLES[case]
-    verdict = judge("homelab", found, False)
+    verdict = judge_node("homelab", found, False)
     assert not verdict.ready
     assert reason in verdict.reason
     assert fix in verdict.fix
@@ -47,43 +118,68 @@ def test_a_node_that_is_not_ready_says_why_and_what_to_do(case: str) -> None:
 
 
 def test_a_ready_node_has_no_finding_and_tells_its_labels() -> None:
-    verdict = judge("homelab", node("homelab"), False)
+    verdict = judge_node("homelab", node("homelab"), False)
     assert findings([verdict], 5) == []
     assert as_data([verdict]) == {
-        "homelab": {"ready": True, "reason": "", "asleep": False, "schedulable": True, "labels": {"zone": "attic"}, "pressures": []}
+        "homelab": {
+            "ready": True,
+            "reason": "",
+            "asleep": False,
+            "schedulable": True,
+            "labels": {"zone": "attic"},
+            "annotations": {"slept": "yes"},
+            "pressures": [],
+            "evicting": [],
+        }
     }
 
 
 def test_a_ready_node_tells_what_it_is_short_of() -> None:
     full = node("homelab")
     full["status"]["conditions"].append({"type": "DiskPressure", "status": "True"})
-    verdict = judge("homelab", full, False)
+    verdict = judge_node("homelab", full, False)
     assert (verdict.ready, verdict.pressures) == (True, ("DiskPressure",))
+
+
+def test_a_ready_node_tells_what_evicts_its_pods() -> None:
+    keys = ("example.com/gone", "node.kubernetes.io/unreachable")
+    taints = [{"key": key, "effect": "NoExecute"} for key in keys] + [
+        {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
+    ]
+    verdict = judge_node("homelab", node("homelab", taints=taints), False)
+    assert (verdict.ready, verdict.evicting) == (True, ("example.com/gone:NoExecute",))
+
+
+def test_a_node_without_its_network_is_not_ready() -> None:
+    cut_off = node("homelab")
+    cut_off["status"]["conditions"].append({"type": "NetworkUnavailable", "status": "True", "message": "Calico is shutting down"})
+    verdict = judge_node("homelab", cut_off, False)
+    assert (verdict.ready, "Calico is shutting down" in verdict.reason) == (False, True)
 
 
 @pytest.mark.parametrize(("runs", "release", "ready"), [("v1.36.3", "1.36.4", False), ("v1.36.4", "1.36.4", True), ("v1.36.3", "", True)])
 def test_a_node_is_ready_with_the_kubelet_that_is_waited_for(runs: str, release: str, ready: bool) -> None:
     upgraded = node("homelab")
     upgraded["status"]["nodeInfo"] = {"kubeletVersion": runs}
-    verdict = judge("homelab", upgraded, False, release)
+    verdict = judge_node("homelab", upgraded, False, release)
     assert (verdict.ready, "its kubelet is v1.36.3" in verdict.reason) == (ready, not ready)
 
 
 def test_a_cordoned_node_is_ready_and_not_schedulable() -> None:
-    verdict = judge("homelab", node("homelab", unschedulable=True), False)
+    verdict = judge_node("homelab", node("homelab", unschedulable=True), False)
     assert (verdict.ready, verdict.schedulable) == (True, False)
 
 
 @pytest.mark.parametrize("found", [node("homelab", "Unknown", SILENT), None], ids=["silent", "never joined"])
 def test_a_host_that_sleeps_is_called_asleep_and_is_no_error(found: dict[str, Any] | None) -> None:
-    verdict = judge("homelab", found, True)
+    verdict = judge_node("homelab", found, True)
     (finding,) = findings([verdict], 40)
     assert verdict.is_asleep
     assert (finding.severity, finding.found.startswith("asleep")) == ("info", True)
 
 
 def test_a_host_that_was_to_sleep_and_is_ready_is_ready() -> None:
-    verdict = judge("homelab", node("homelab"), True)
+    verdict = judge_node("homelab", node("homelab"), True)
     assert (verdict.ready, verdict.is_asleep) == (True, False)
 
 

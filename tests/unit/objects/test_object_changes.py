@@ -29,6 +29,9 @@ def result(before: dict[str, Any], after: dict[str, Any], changed: bool = True) 
         ({"spec": {"command": ["x", "y"]}}, {"spec": {"command": ["x"]}}, ['spec.command.1: "y" -> nothing']),
         ({"spec": {"a": 1}}, {"spec": {"b": {"c": 1}}}, ["spec.a: 1 -> nothing", 'spec.b: nothing -> {"c": 1}']),
         ({"data": {"t": "x" * 200}}, {"data": {"t": ""}}, [f'data.t: "{"x" * 119}... -> ""']),
+        ({"data": {"t": "a\nb\nc\n"}}, {"data": {"t": "a\nB\nc\nd\n"}}, ["data.t: - b", "data.t: + B", "data.t: + d"]),
+        # a change that no line shows is still one
+        ({"data": {"t": "a\nb\n"}}, {"data": {"t": "a\nb"}}, ['data.t: "a\\nb\\n" -> "a\\nb"']),
         ({"metadata": {"labels": {"a": "b"}}}, {"metadata": {"labels": {"a": "c"}}}, ['metadata.labels.a: "b" -> "c"']),
         # what controllers write meanwhile
         ({"metadata": {"annotations": {"deployment.kubernetes.io/revision": "1"}}}, {"metadata": {"annotations": {}}}, []),
@@ -70,6 +73,10 @@ def test_without_a_diff_the_object_is_named() -> None:
 
 def test_a_failure_speaks_for_itself() -> None:
     assert object_changes({"failed": True, "msg": "no route to host"}) == []
+
+
+def test_a_skipped_task_has_changed_nothing() -> None:
+    assert object_changes({"skipped": True, "changed": False, "false_condition": "x"}) == []
 
 
 @pytest.mark.parametrize("what", ["text", {}, {"msg": "failed"}])

@@ -12,16 +12,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._pod_network import answers, manifests, programs
-from ansible_collections.vmstation.cluster.plugins.module_utils._pod_network.judge import judge
-from ansible_collections.vmstation.cluster.plugins.module_utils._pod_network.model import (
-    Check,
-    NodeSeen,
-    Outcome,
-    Request,
-    Row,
-    request,
-)
+from ansible_collections.vmstation.cluster.plugins.module_utils._pod_network import model
+from ansible_collections.vmstation.cluster.plugins.module_utils._pod_network import probe as answers
+from ansible_collections.vmstation.cluster.plugins.module_utils._pod_network.model import Check, NodeSeen, Outcome, Request, Row, request
+from ansible_collections.vmstation.cluster.plugins.module_utils._pod_network.probe import judge
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 M, H, S = "masternode", "homelab", "storagenodet3500"
@@ -70,7 +64,7 @@ CASES = {
     "all is well": (outcome(), []),
     "a node that is cut off": (
         outcome(cut_off(H)),
-        [(PATHS, f"node {H}", "none reaches it", f"firewall of {H}, which must let in 4789/udp")],
+        [(PATHS, f"node {H}", "none reaches it", f"firewall of {H}, which must allow 4789/udp")],
     ),
     "two nodes of four that are cut off": (
         outcome(both(cut_off(H), cut_off("fourth")), (M, H, S, "fourth")),
@@ -78,7 +72,7 @@ CASES = {
     ),
     "no node reaches another": (
         outcome(lambda source, target, kind: kind != "dns" and source != target),
-        [(PATHS, f"pod network between {M}, {H} and {S}", "and 2 more", "hosts' firewalls, which must let in 4789/udp")],
+        [(PATHS, f"pod network between {M}, {H} and {S}", "and 2 more", "hosts' firewalls, which must allow 4789/udp")],
     ),
     "two nodes that do not reach each other": (
         outcome(lambda source, target, kind: kind != "dns" and source != target, (M, H)),
@@ -127,6 +121,7 @@ def test_a_cause_is_one_finding(case: str) -> None:
     assert [(finding.rule, finding.subject) for finding in found] == [(rule, subject) for rule, subject, _found, _fix in wanted]
     for finding, (_rule, _subject, words, fix) in zip(found, wanted, strict=True):
         assert finding.severity == "error"
+        assert {*finding.hosts} == {*re.findall(r"\w+", finding.subject)} & {M, H, S, "fourth"}
         assert words in finding.found
         assert fix in finding.fix
 
@@ -166,7 +161,7 @@ def test_nobody_to_ask_is_no_good_network() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "severity"), [("HTTP status 403: no", "warning"), ("HTTP status 422: image", "error"), ("connection refused", "error")]
+    ("found", "severity"), [("HTTP status 403: no", "unknown"), ("HTTP status 422: image", "error"), ("connection refused", "error")]
 )
 def test_what_ended_the_check_early(found: str, severity: str) -> None:
     seen = outcome()
@@ -180,7 +175,7 @@ TWO = [Check(M, H, "pod", url="http://10.244.0.1:8080/"), Check(M, NAME, "dns", 
 MESSAGES = {
     "0 ok 2 1\n1 ok 10 3\nnameserver 10.233.0.3\n": [(True, "answers", 0.02), (True, "answers at try 3", 0.1)],
     "0 sil 300 3\n1 nxd 1 9\n": [(False, "no answer, 3 tries", 3.0), (False, "no such name (NXDOMAIN), 9 tries", 0.01)],
-    "1 ok 1 1\n0 cut 300 1\n": [(False, "packets that are full do not arrive", 3.0), (True, "answers", 0.01)],
+    "1 ok 1 1\n0 cut 300 1\n": [(False, "full-size packets do not arrive", 3.0), (True, "answers", 0.01)],
     "0 unr 1 1\n1 wrg 1 1": [(False, "no route", 0.01), (False, "no address for this name", 0.01)],
     "0 ok": [(None, "reported nothing", 0.0), (None, "reported nothing", 0.0)],
     "": [(None, "reported nothing", 0.0), (None, "reported nothing", 0.0)],
@@ -197,11 +192,11 @@ def test_answers(message: str) -> None:
 
 
 def test_every_word_of_the_program_has_a_meaning() -> None:
-    words = set(re.findall(r"\bword=(\w+)", programs.ASK))
-    assert words == set(programs.MEANINGS) | set(programs.DNS_MEANINGS)
+    words = set(re.findall(r"\bword=(\w+)", model.ASK))
+    assert words == set(model.MEANINGS) | set(model.DNS_MEANINGS)
 
 
-@pytest.mark.parametrize("program", [programs.LISTEN, programs.ASK], ids=["listen", "ask"])
+@pytest.mark.parametrize("program", [model.LISTEN, model.ASK], ids=["listen", "ask"])
 def test_the_programs_are_shell_that_kubernetes_leaves_as_it_is(program: str) -> None:
     assert "$$" not in program, "Kubernetes makes one of two"
     assert subprocess.run([shutil.which("sh") or "sh", "-n", "-c", program], check=False).returncode == 0
@@ -258,7 +253,7 @@ def test_options_that_are_refused(more: dict, words: str) -> None:
 
 
 def made(name: str, when: str, *, lasts: str | None = "180", going: bool = False) -> dict:
-    metadata = {"name": name, "creationTimestamp": f"2026-11-23T{when}Z", "annotations": {manifests.LASTS: lasts} if lasts else None}
+    metadata = {"name": name, "creationTimestamp": f"2026-11-23T{when}Z", "annotations": {model.LASTS: lasts} if lasts else None}
     return {"metadata": {**metadata, **({"deletionTimestamp": "x"} if going else {})}}
 
 
@@ -278,4 +273,4 @@ OURS = made("vmstation-probe-a", "22:00:00")
     ],
 )
 def test_what_a_killed_run_left(other: dict, is_left: bool) -> None:
-    assert manifests.has_outlived(other, OURS) is is_left
+    assert model.has_outlived(other, OURS) is is_left

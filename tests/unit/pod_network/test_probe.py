@@ -11,10 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._pod_network.judge import judge
-from ansible_collections.vmstation.cluster.plugins.module_utils._pod_network.manifests import CHECKS, REMOVAL_SECONDS
-from ansible_collections.vmstation.cluster.plugins.module_utils._pod_network.model import Outcome, Request
-from ansible_collections.vmstation.cluster.plugins.module_utils._pod_network.probe import run
+from ansible_collections.vmstation.cluster.plugins.module_utils._pod_network.model import CHECKS, REMOVAL_SECONDS, Outcome, Request
+from ansible_collections.vmstation.cluster.plugins.module_utils._pod_network.probe import judge, run
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal, Unavailable
 
 from tests.unit.clock import Clock
@@ -138,6 +136,17 @@ def test_the_pods_that_run_are_judged_without_the_one_that_does_not() -> None:
     assert cluster.done[-1] == "delete Namespace"
 
 
+def test_a_pod_without_the_image_of_its_sandbox_needs_that_image() -> None:
+    clock = Clock()
+    cluster = Cluster(clock, {S: waiting("ContainerCreating", "")})
+    message = 'failed to get sandbox image "registry.k8s.io/pause:3.10.2": no such host'
+    about = {"kind": "Pod", "name": "probe-2"}
+    cluster.events = [{"type": "Warning", "reason": "FailedCreatePodSandBox", "message": message, "involvedObject": about, "metadata": {}}]
+    (finding,) = judge(REQUEST, run(REQUEST, cluster, clock, SPACE))
+    assert "pause:3.10.2" in finding.found
+    assert finding.fix.startswith(f"Make the image available on {S}")
+
+
 def test_a_pod_without_a_sandbox_is_waited_for_and_told_with_the_words_of_the_cni_plugin() -> None:
     clock = Clock()
     cluster = Cluster(clock, {S: waiting("ContainerCreating", "")})
@@ -181,7 +190,7 @@ def test_whatever_ends_it_early_nothing_is_left_and_nothing_is_good(step: str, e
     assert outcome.left is None
     assert ("delete Namespace" in cluster.done) is (f"Namespace {SPACE}" in cluster.there)
     (finding,) = [one for one in judge(REQUEST, outcome) if one.rule == "pod_network_can_be_probed"]
-    assert finding.severity == ("warning" if error is FORBIDDEN else "error")
+    assert finding.severity == ("unknown" if error is FORBIDDEN else "error")
     assert len(outcome.rows) == 6 + 9 + 3
     assert {row.ok for row in outcome.rows} == {None}
 
@@ -209,6 +218,6 @@ def test_a_namespace_that_stays_is_an_error(error: Refusal, seconds: float) -> N
     outcome, _cluster = played(fails=raising("delete Namespace", error))
     (finding,) = judge(REQUEST, outcome)
     assert (finding.rule, finding.severity, finding.subject) == ("probes_are_removed", "error", f"Namespace {SPACE}")
-    assert finding.fix == f"Remove it: `kubectl delete namespace {SPACE}`."
+    assert finding.fix.startswith(f"Remove it: `kubectl delete namespace {SPACE}`.")
     assert outcome.is_changed
     assert outcome.seconds >= seconds

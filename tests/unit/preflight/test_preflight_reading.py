@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Optional
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.command import Completed
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.host_state import LocalMachine, look_at_host
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.web_client import Answer
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import Completed
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.web import Answer
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight import parse
+from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.io import LocalMachine, look_at_host
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model import (
     CniConfiguration,
     Disk,
@@ -28,11 +28,12 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model
     Simulation,
     Software,
 )
-from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.packages import apt_simulation, dnf_simulation
+from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.parse import apt_simulation, dnf_simulation
 
 TCP = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 00000000:280A 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 501 1 0000000000000000 100 0 0 10 0
+   3: 00000000:238C 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 506 1 0000000000000000 100 0 0 10 0
    1: 3E04A8C0:280A 3F04A8C0:C350 01 00000000:00000000 00:00000000 00000000     0        0 502 1 0000000000000000 20 4 30 10 -1
    2: 0100007F:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 503 1 0000000000000000 100 0 0 10 0
 """
@@ -63,7 +64,7 @@ MOUNTS = """\
 
 
 def test_listening_sockets_are_those_in_state_listen() -> None:
-    assert parse.listening_sockets(TCP) == [(10250, "501"), (22, "503")]
+    assert parse.listening_sockets(TCP) == [(10250, "501"), (9100, "506"), (22, "503")]
     assert parse.listening_sockets(TCP6) == [(10250, "504"), (179, "505")]
     assert parse.listening_sockets("") == []
 
@@ -234,6 +235,12 @@ TREE = {
     "/proc/99/fd/0": "->/dev/null",
     "/proc/100/comm": "child\n",
     "/proc/100/fd/3": "->socket:[501]",
+    "/proc/101/comm": "node_exporter\n",
+    "/proc/101/fd/3": "->socket:[506]",
+    "/proc/101/cgroup": "0::/kubepods.slice/kubepods-besteffort.slice/cri-containerd-1.scope\n",
+    "/proc/102/comm": "NetworkManager\n",
+    "/proc/sys/net/ipv4/conf/all/rp_filter": "2\n",
+    "/sys/fs/selinux/enforce": "1",
     "/proc/self/mountinfo": "",
 }
 WORKER = Expectations(role="worker", name="homelab", encapsulation_modules=("ipip",))
@@ -255,9 +262,12 @@ def test_one_look_at_a_host() -> None:
     assert state.addresses == ("192.168.4.62",)
     assert state.default_routes == {4}
     assert state.modules == {"br_netfilter": "loadable", "overlay": "present", "ipip": "loadable"}
-    assert state.modules_to_load(WORKER.modules) == ["br_netfilter"]
+    assert state.kernel == "6.1.0"
     assert (state.cpus, state.memory, state.disks) == (4, 2048, (Disk("/var/lib/containerd", "/var", 100, 25),))
     assert not state.kubelet_is_live
+    assert (state.network_managers, state.rp_filter, state.selinux) == (["NetworkManager"], 2, "enforcing")
+    monitored = look_at_host(replace(WORKER, monitoring=True), Files(TREE), Programs(), Machine(), Web())
+    assert monitored.listeners == (Listener(179), Listener(9100, "node_exporter", 101, in_pod=True), Listener(10250, "nc", 99))
 
 
 def test_a_disk_is_that_of_the_nearest_parent_and_of_the_end_of_a_link(tmp_path: Path) -> None:
@@ -275,6 +285,7 @@ def test_a_host_that_tells_nothing_is_unknown() -> None:
     assert (state.addresses, state.cgroup_version, state.memory, state.identity.machine_id) == (None, None, None, None)
     assert state.modules == {"br_netfilter": None, "overlay": None, "ipip": None}
     assert state.default_routes == frozenset()
+    assert (state.network_managers, state.rp_filter, state.selinux) == ([], None, "disabled")
 
 
 def test_a_module_that_modprobe_does_not_find_is_absent() -> None:
@@ -381,6 +392,107 @@ def test_software_is_looked_at_for_a_release() -> None:
     assert unasked == Software(distribution=parse.distribution(ROCKY), machine="x86_64")
 
 
+def test_apt_is_asked_about_the_version_of_containerd_and_what_is_missing() -> None:
+    programs = Programs(
+        **{"apt-get": (0, ""), "apt-cache": (0, ""), "dpkg-query": (1, "conntrack installed\nsocat config-files\nlibc6 not-installed\n")}
+    )
+    installing = replace(
+        WORKER,
+        kubernetes_release="1.36.4",
+        containerd_package="containerd",
+        containerd_version="1.7*",
+        packages=("conntrack", "socat", "ethtool"),
+    )
+    simulation = look_at_host(installing, Files({"/etc/os-release": DEBIAN}), programs, Machine(), Web()).software.packages.simulation
+    assert simulation.command == "apt-get --simulate --no-install-recommends install containerd=1.7* socat ethtool"
+
+
+class PackageManager:
+    """A package manager whose first answer is that a package is missing. answers: what each later command says, by its first words."""
+
+    def __init__(self, *programs: str, **answers: tuple[int, str, str]) -> None:
+        self.programs, self.answers, self.ran = programs, {key.replace("_", " "): said for key, said in answers.items()}, list[str]()
+
+    def has(self, program: str) -> bool:
+        return program in self.programs
+
+    def run(self, argv: Sequence[str], *, stdin: str = "", timeout: float = 60.0, check: bool = True) -> Completed:
+        line = " ".join(argv)
+        self.ran.append(line)
+        status, out, err = next((said for words, said in self.answers.items() if all(word in line for word in words.split())), (0, "", ""))
+        return Completed(tuple(argv), status, out, err)
+
+
+NO_MATCH = (1, "", "Error: Unable to find a match: containerd.io\n")
+NOT_LOCATED = (100, "", "E: Unable to locate package containerd\n")
+
+
+@pytest.mark.parametrize(
+    ("release", "manager", "final"),
+    [
+        (ROCKY, PackageManager("dnf", "rpm", **{"rpm": (1, "package containerd.io is not installed\n", ""), "assumeno": NO_MATCH}), True),
+        (
+            ROCKY,
+            PackageManager(
+                "dnf",
+                "rpm",
+                **{
+                    "rpm": (1, "package containerd.io is not installed\n", ""),
+                    "assumeno_cacheonly": NO_MATCH,
+                    "assumeno": (1, "", "Error: Failed to download metadata for repo 'baseos'\n"),
+                },
+            ),
+            False,
+        ),
+        (DEBIAN, PackageManager("apt-get", "dpkg-query", mktemp=(0, "/tmp/lists\n", ""), install=NOT_LOCATED), True),
+        (
+            DEBIAN,
+            PackageManager(
+                "apt-get", "dpkg-query", mktemp=(0, "/tmp/lists\n", ""), install=NOT_LOCATED, update=(0, "", "W: Failed to fetch x\n")
+            ),
+            False,
+        ),
+    ],
+)
+def test_a_package_is_missing_for_good_only_if_updated_lists_lack_it(release: str, manager: PackageManager, final: bool) -> None:
+    installing = replace(WORKER, kubernetes_release="1.36.4")
+    simulation = look_at_host(installing, Files({"/etc/os-release": release}), manager, Machine(), Web()).software.packages.simulation
+    assert simulation.missing
+    assert simulation.is_final is final
+    if manager.has("apt-get"):
+        assert manager.ran[-1] == "rm --recursive --force /tmp/lists"
+
+
+def test_a_package_that_only_the_old_lists_lack_is_no_problem() -> None:
+    lists = {"mktemp": (0, "/tmp/lists\n", ""), "Lists_install": (0, "Inst containerd\n", ""), "install": NOT_LOCATED}
+    manager = PackageManager("apt-get", "dpkg-query", **lists)
+    state = look_at_host(replace(WORKER, kubernetes_release="1.36.4"), Files({"/etc/os-release": DEBIAN}), manager, Machine(), Web())
+    assert state.software.packages.simulation.missing == ""
+
+
+OURS = "/etc/apt/sources.list.d/vmstation-docker.sources"
+CONFLICTING = (0, "containerd installed\nrunc installed\n", "")
+
+
+@pytest.mark.parametrize(
+    ("files", "answers", "adds", "removed"),
+    [
+        ({}, {}, True, ()),
+        ({}, {"apt-cache": (0, "Candidate: 2.2.1\n", "")}, False, ()),
+        ({OURS: ""}, {"apt-cache": (0, "Candidate: 2.2.1\n", "")}, True, ()),
+        ({}, {"dpkg-query_containerd_runc": CONFLICTING}, True, ("containerd", "runc")),
+    ],
+)
+def test_dockers_repository_is_added_where_no_other_has_its_containerd(
+    files: dict[str, str], answers: dict[str, tuple[int, str, str]], adds: bool, removed: tuple[str, ...]
+) -> None:
+    manager = PackageManager("apt-get", "dpkg-query", "apt-cache", **answers)
+    installing = replace(WORKER, kubernetes_release="1.36.4", containerd_source="docker", packages=("socat",))
+    packages = look_at_host(installing, Files({"/etc/os-release": DEBIAN, **files}), manager, Machine(), Web()).software.packages
+    assert (packages.adds_repository, packages.wanted, packages.simulation.removed) == (adds, ("containerd.io", "socat"), removed)
+    assert not packages.simulation.nothing_to_do
+
+
 def test_an_installed_containerd_counts_and_not_the_one_that_apt_has() -> None:
     programs = Programs(
         **{"containerd": (0, "containerd github.com/containerd/containerd/v2 v2.3.4 x\n"), "apt-cache": (0, "Candidate: 1.6\n")}
@@ -404,6 +516,7 @@ Purg libold:i386 [1.0-1]
 Inst runc (1.1.5+ds1-1+deb12u1 localhost [amd64])
 Conf runc (1.1.5+ds1-1+deb12u1 localhost [amd64])
 """
+NOTHING = "0 upgraded, 0 newly installed, 0 to remove and 9 not upgraded.\n"
 MISSING_FROM_APT = "E: Unable to locate package containerd.io\nE: Couldn't find any package by glob 'containerd.io'"
 
 
@@ -411,7 +524,13 @@ MISSING_FROM_APT = "E: Unable to locate package containerd.io\nE: Couldn't find 
     ("status", "stdout", "stderr", "simulation"),
     [
         (0, DOCKER_GOES, "", Simulation(("docker-ce", "containerd.io", "libold:i386"))),
-        (0, "socat is already the newest version (1.7.4).\n0 upgraded, 0 newly installed, 0 to remove\n", "", Simulation()),
+        (0, f"socat is already the newest version (1.7.4).\n{NOTHING}", "", Simulation(nothing_to_do=True)),
+        (0, "", "", Simulation()),
+        (0, f"socat set to manually installed.\n{NOTHING}", "", Simulation()),
+        (0, f"Inst socat (1.7.4 Debian:12.5/stable [amd64])\n{NOTHING.replace('0 newly', '1 newly')}", "", Simulation()),
+        (0, f"{NOTHING.replace('0 to remove', '1 downgraded, 0 to remove')}", "", Simulation()),
+        # a killed run has unpacked it
+        (0, f"{NOTHING}1 not fully installed or removed.\nConf socat (1.7.4 Debian:12.5/stable [amd64])\n", "", Simulation()),
         (100, "Reading package lists...\n", MISSING_FROM_APT, Simulation(missing=MISSING_FROM_APT.replace("\n", " "))),
         (100, "", "E: Version '9*' for 'containerd' was not found\n", Simulation(missing="E: Version '9*' for 'containerd' was not found")),
         (100, "", "W: x\nE: Unmet dependencies.\n", Simulation(problem="E: Unmet dependencies.")),
@@ -460,6 +579,12 @@ LONG = "a-package-with-a-very-long-name-that-takes-a-line-of-its-own"
             "Error: Unable to find a match: containerd.io\n",
             Simulation(missing="Error: Unable to find a match: containerd.io"),
         ),
+        (
+            1,
+            "",
+            "Unable to detect release version\nFailed loading plugin x\nError: Unable to find a match: nftables\n",
+            Simulation(missing="Error: Unable to find a match: nftables"),
+        ),
         (1, "", "Error: Cache-only enabled but no cache for 'x'\n", Simulation(missing="Error: Cache-only enabled but no cache for 'x'")),
         (1, "", "Error: \n Problem: a conflicts with b\n", Simulation(problem="Error: Problem: a conflicts with b")),
     ],
@@ -496,3 +621,12 @@ def test_the_package_manager_of_the_distribution_is_asked(
     installing = replace(WORKER, kubernetes_release="1.36.4")
     packages = look_at_host(installing, files, Programs(**programs), Machine(), Web()).software.packages
     assert (packages.manager, packages.installed_containerd, packages.simulation.removed) == (manager, installed, removed)
+
+
+@pytest.mark.parametrize(("status", "said", "is_done"), [(0, "socat-1.7.4\n", True), (1, "error: cannot open Packages database\n", False)])
+def test_rpm_knows_what_is_installed_only_if_it_can_read_its_database(status: int, said: str, is_done: bool) -> None:
+    files = Files({"/etc/os-release": ROCKY})
+    packages = look_at_host(
+        replace(WORKER, kubernetes_release="1.36.4"), files, Programs(dnf=(1, ""), rpm=(status, said)), Machine(), Web()
+    )
+    assert packages.software.packages.simulation.nothing_to_do == is_done

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.judge import RULES, judge
+from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.judge import CONTROLLERS, RULES, judge
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model import (
     CniConfiguration,
     Disk,
@@ -23,10 +23,9 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model
     Packages,
     Simulation,
     Software,
+    expectations,
 )
-from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.packages import wanted_packages
-from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.readiness import CONTROLLERS
-from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.request import expectations
+from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.parse import wanted_packages
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 MODULE = Path(__file__).resolve().parents[3] / "plugins" / "modules" / "node_preflight_check.py"
@@ -155,8 +154,7 @@ CASES = {
         ("cgroup_version_is_2", "warning", "cgroup version"),
     ),
     "clock not synchronised": ({"clock_is_synchronised": False}, ("clock_is_synchronised", "warning", "clock")),
-    "clock unknown": ({"clock_is_synchronised": None}, ("clock_is_synchronised", "warning", "clock")),
-    "clock of a container": ({"in_container": True}, ("clock_is_synchronised", "warning", "clock")),
+    "clock unknown": ({"clock_is_synchronised": None}, ("clock_is_synchronised", "unknown", "clock")),
     "clock ahead": ({"clock": 1_800_000_031.0}, ("clock_agrees_with_the_controller", "error", "clock")),
     "clock behind": ({"clock": 1_799_999_000.0}, ("clock_agrees_with_the_controller", "error", "clock")),
     "module absent": (
@@ -165,27 +163,54 @@ CASES = {
     ),
     "module unknown": (
         {"modules": {"br_netfilter": None, "overlay": "present", "ipip": "present"}},
-        ("kernel_modules_can_be_loaded", "warning", "kernel module br_netfilter"),
+        ("kernel_modules_can_be_loaded", "unknown", "kernel module br_netfilter"),
     ),
     "encapsulation absent": (
         {"modules": {"br_netfilter": "present", "overlay": "present", "ipip": "absent"}},
         ("encapsulation_modules_can_be_loaded", "error", "kernel module ipip"),
     ),
+    "loose filter of routes": ({"rp_filter": 2}, ("packets_are_filtered_by_their_route", "warning", "net.ipv4.conf.all.rp_filter")),
+    "SELinux": ({"selinux": "enforcing"}, ("selinux_permits_the_cluster", "info", "SELinux")),
     "little memory": ({"memory": 1699}, ("memory_suffices", "warning", "memory")),
-    "unreadable disk": ({"disks": (KUBELET_DISK,)}, ("disk_has_room", "warning", "file system of /var/lib/containerd")),
+    "unreadable disk": ({"disks": (KUBELET_DISK,)}, ("disk_has_room", "unknown", "file system of /var/lib/containerd")),
     "another name": (
         {"identity": Identity("homelab", "debian")},
         ("hostname_is_the_inventory_name", "warning", "hostname"),
     ),
     "address elsewhere": ({"addresses": ("127.0.0.1", "192.168.4.99")}, ("address_is_on_the_host", "error", "address 192.168.4.62")),
-    "addresses unknown": ({"addresses": None}, ("address_is_on_the_host", "warning", "address 192.168.4.62")),
+    "addresses unknown": ({"addresses": None}, ("address_is_on_the_host", "unknown", "address 192.168.4.62")),
     "no default route": ({"default_routes": frozenset({6})}, ("default_route_is_there", "error", "default route (IPv4)")),
 }
+
+
+def test_the_clock_of_a_container_is_unknown_unless_the_controller_compares_it() -> None:
+    assert found(replace(READY, in_container=True)) == set()
+    assert found(replace(READY, in_container=True), replace(WORKER, controller_clock=None)) == {
+        ("clock_is_synchronised", "unknown", "clock")
+    }
+    ahead = replace(READY, in_container=True, clock=1_800_000_031.0)
+    assert found(ahead) == {("clock_agrees_with_the_controller", "error", "clock")}
 
 
 @pytest.mark.parametrize(("change", "finding"), CASES.values(), ids=CASES)
 def test_a_change_to_a_ready_worker_brings_one_finding(change: dict[str, object], finding: tuple[str, str, str]) -> None:
     assert found(replace(READY, **change)) == {finding}
+
+
+@pytest.mark.parametrize(
+    ("listener", "is_named"),
+    [
+        (Listener(9100, "prometheus-node", 812), True),
+        # the owner's, on a host of a running cluster
+        (Listener(9100, "node_exporter", 812), True),
+        (Listener(9100, "node_exporter", 812, in_pod=True), False),
+    ],
+)
+def test_a_node_exporter_of_the_owner_is_in_the_way_of_monitoring_only(listener: Listener, is_named: bool) -> None:
+    state = replace(LIVE, listeners=(*KUBELET, listener))
+    named = {("ports_are_free", "error", "port 9100/tcp")} if is_named else set()
+    assert found(state, replace(WORKER, monitoring=True)) == named
+    assert found(state, WORKER) == set()
 
 
 @pytest.mark.parametrize(
@@ -284,15 +309,15 @@ SPACE, INODES = "of its space used", "of its inodes used"
     ("kubelet", "images", "configuration", "told"),
     [
         ((1000, 210), (1000, 210), {}, []),
-        ((1000, 209), (1000, 209), {}, [("/var/lib/kubelet and /var/lib/containerd", f"80 % {SPACE}", "less than 80 %: from 85 % on")]),
+        ((1000, 209), (1000, 209), {}, [("/var/lib/kubelet and /var/lib/containerd", f"80 % {SPACE}", "less than 80 %: at 85 %")]),
         ((1000, 160), ("/images", 1000, 900), {}, []),
-        ((1000, 150), ("/images", 1000, 900), {}, [("/var/lib/kubelet", f"85 % {SPACE}", "less than 85 %: from 90 % on")]),
-        ((1000, 900), ("/images", 1000, 10), {}, [("/var/lib/containerd", f"99 % {SPACE}", "less than 80 %: from 85 % on")]),
-        ((1000, 900, 1000, 100), (1000, 900, 1000, 100), {}, [("/var/lib/kubelet and", f"90 % {INODES}", "less than 90 %: from 95 % on")]),
+        ((1000, 150), ("/images", 1000, 900), {}, [("/var/lib/kubelet", f"85 % {SPACE}", "less than 85 %: at 90 %")]),
+        ((1000, 900), ("/images", 1000, 10), {}, [("/var/lib/containerd", f"99 % {SPACE}", "less than 80 %: at 85 %")]),
+        ((1000, 900, 1000, 100), (1000, 900, 1000, 100), {}, [("/var/lib/kubelet and", f"90 % {INODES}", "less than 90 %: at 95 %")]),
         ((1000, 900, 0, 0), (1000, 900, 0, 0), {}, []),
         ((1000, 10), (1000, 10), {"imageGCHighThresholdPercent": 100, "evictionHard": {"memory.available": "1Gi"}}, []),
-        ((1000, 209), (1000, 209), {"imageGCHighThresholdPercent": 100}, [("", f"80 % {SPACE}", "from 85 % on")]),
-        ((1000, 350), (1000, 350), {"imageGCHighThresholdPercent": 70}, [("", f"65 % {SPACE}", "less than 65 %: from 70 % on")]),
+        ((1000, 209), (1000, 209), {"imageGCHighThresholdPercent": 100}, [("", f"80 % {SPACE}", "at 85 %")]),
+        ((1000, 350), (1000, 350), {"imageGCHighThresholdPercent": 70}, [("", f"65 % {SPACE}", "less than 65 %: at 70 %")]),
         (
             (10 * GIB, 5 * GIB),
             ("/i", 10, 9),
@@ -304,7 +329,7 @@ SPACE, INODES = "of its space used", "of its inodes used"
             (1000, 140),
             ("/i", 10, 9),
             {"evictionHard": {"imagefs.available": "5%"}, "mergeDefaultEvictionSettings": True},
-            [("/var/lib/kubelet", "86 %", "from 90 % on")],
+            [("/var/lib/kubelet", "86 %", "at 90 %")],
         ),
     ],
 )
@@ -330,6 +355,10 @@ OPTIONS = {
     "addresses": [],
     "encapsulation": "IPIP",
     "kernel_modules": [],
+    "plan": None,
+    "kube_proxy_mode": "",
+    "calico_felix": {},
+    "install_kernel_modules": False,
     "peers": [],
     "controller_time": None,
     "max_clock_drift": 30.0,
@@ -339,9 +368,14 @@ OPTIONS = {
     "architecture": "amd64",
     "containerd_package": "containerd",
     "containerd_version": "",
+    "containerd_source": "distribution",
     "packages": [],
+    "monitoring": False,
     "api_servers": [],
     "kubelet_configuration": {},
+    "hosts": [],
+    "certificate_days": 0,
+    "containerd_socket": "",
 }
 
 
@@ -354,6 +388,7 @@ OPTIONS = {
         ({"addresses": [""]}, "addresses[0]"),
         ({"addresses": ["192.168.4.٣"]}, "addresses[0]"),
         ({"max_clock_drift": -1.0}, "max_clock_drift"),
+        ({"hosts": [{"name": "a", "address": "192.168.4.1"}, {"name": "b", "address": ["b"]}]}, "hosts[1].address[0]"),
     ],
 )
 def test_options_of_no_sense_are_refused(change: dict[str, object], subject: str) -> None:
@@ -406,7 +441,7 @@ def test_a_distribution_is_supported_or_named(id_: str, version: str, like: str,
 
 
 def test_an_unknown_distribution_is_no_pass() -> None:
-    assert found(software(distribution=None)) == {("distribution_is_supported", "warning", "distribution")}
+    assert found(software(distribution=None)) == {("distribution_is_supported", "unknown", "distribution")}
 
 
 @pytest.mark.parametrize(
@@ -449,11 +484,11 @@ def test_containerd_must_keep_up_with_kubelet(containerd: str | None, release: s
     [
         (
             Packages("apt-get"),
-            "Add Docker's package repository to the host and set node_containerd_package to containerd.io.",
+            "Set node_containerd_source to docker, which adds Docker's package repository.",
         ),
         (
             Packages("apt-get", "containerd"),
-            "Add Docker's package repository to the host and set node_containerd_package to containerd.io. It replaces containerd and "
+            "Set node_containerd_source to docker, which adds Docker's package repository. containerd.io replaces containerd and "
             "runc: drain a node, then run `apt-get remove containerd runc` on it.",
         ),
         (Packages("apt-get", "containerd.io"), "Run `apt-get install --only-upgrade containerd.io` on the host."),
@@ -471,8 +506,8 @@ def test_the_way_to_a_newer_containerd_is_of_the_installed_one(packages: Package
         (
             Packages("apt-get", "containerd.io", "containerd", ("containerd", "runc", "socat"), Simulation(("containerd.io", "docker-ce"))),
             "packages to install: found containerd, runc, socat, which would remove containerd.io, docker-ce; expected packages that "
-            "remove no other. To keep containerd.io, docker-ce, set node_containerd_package to containerd.io (installed) and take runc "
-            "out of node_packages. If you do not need them, remove them yourself with `apt-get remove containerd.io docker-ce`.",
+            "remove no other. To keep containerd.io, docker-ce, set node_containerd_package to containerd.io (installed) and remove runc "
+            "from node_packages. If you do not need them, remove them yourself with `apt-get remove containerd.io docker-ce`.",
         ),
         (
             Packages("dnf", "", "containerd.io", ("containerd.io",), Simulation(("runc",))),
@@ -503,7 +538,8 @@ def test_containers_of_the_owner_stay_in_reach(directories: dict[str, str], subj
 @pytest.mark.parametrize(
     ("simulation", "severity", "words"),
     [
-        (Simulation(missing="E: Unable to locate package socat"), "warning", "Run `apt-get update`"),
+        (Simulation(missing="E: Unable to locate package socat"), "unknown", "Run `apt-get update`"),
+        (Simulation(missing="Unable to find a match: socat", is_final=True), "error", "Add a repository that has it"),
         (Simulation(problem="E: Unmet dependencies.", command="apt-get x"), "error", "Run `apt-get x` on the host"),
     ],
 )
@@ -511,6 +547,16 @@ def test_packages_that_cannot_be_installed_are_no_pass(simulation: Simulation, s
     (finding,) = judge(software(packages=Packages("apt-get", wanted=("socat",), simulation=simulation)), INSTALLING).findings
     assert (finding.rule, finding.severity) == ("packages_can_be_installed", severity)
     assert words in finding.fix
+
+
+def test_a_containerd_that_no_repository_has_is_named_with_dockers() -> None:
+    simulation = Simulation(missing="Error: Unable to find a match: containerd.io", is_final=True)
+    packages = Packages("dnf", "", "containerd.io", ("containerd.io",), simulation)
+    (finding,) = judge(software(packages=packages), INSTALLING).findings
+    assert (finding.severity, finding.fix) == (
+        "error",
+        "Set node_containerd_source to docker, which adds Docker's repository, or add a repository that has it.",
+    )
 
 
 @pytest.mark.parametrize(
@@ -559,7 +605,7 @@ def test_another_minor_version_of_a_member_is_refused(host: HostState, releases:
         ("v1.39.0", None),
         ("v1.40.0", "error"),
         ("v1.35.9", "error"),
-        ("", "warning"),
+        ("", "unknown"),
         ("v2.36.4", "error"),
     ],
 )
@@ -603,7 +649,7 @@ def test_a_kubelet_that_refuses_cgroup_v1_is_an_error_unless_it_serves(host: Hos
     [
         (
             CONTROL_PLANE,
-            "memory: found 900 MiB; expected at least 1700 MiB: kubeadm refuses a control plane with less. Give the host more memory.",
+            "memory: found 900 MiB; expected at least 1700 MiB: kubeadm rejects a control plane with less. Give the host more memory.",
         ),
         (WORKER, "memory: found 900 MiB; expected at least 1700 MiB, or little room is left for pods. Give the host more memory."),
     ],

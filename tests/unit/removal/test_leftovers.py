@@ -10,8 +10,15 @@ from typing import Any
 
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal, Unavailable
-from ansible_collections.vmstation.cluster.plugins.module_utils._removal.leftovers import Leftover, findings, of_node
-from ansible_collections.vmstation.cluster.plugins.module_utils._removal.watch import Request, request, wait_until_gone
+from ansible_collections.vmstation.cluster.plugins.module_utils._removal.leftovers import (
+    Leftover,
+    Request,
+    findings,
+    looked_at,
+    of_node,
+    request,
+    wait_until_gone,
+)
 
 from tests.unit.clock import START, Clock
 
@@ -71,6 +78,8 @@ def test_each_is_told_with_who_takes_it_away(left: Leftover, severity: str, fix:
     (finding,) = findings("homelab", [left], 12.3)
     assert (finding.severity, finding.subject) == (severity, str(left))
     assert finding.found == "of the node homelab, and still there, after 12 s"
+    (item,) = looked_at("homelab", [left], [finding])
+    assert (item.subject, item.facts, item.state, item.hosts) == ("node homelab", "1 objects left", severity, finding.hosts)
     assert fix in finding.fix
 
 

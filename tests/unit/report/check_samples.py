@@ -5,28 +5,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_dicts, as_result
 from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.check import judge
+from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 PLAN = yaml.safe_load((CHECKOUT / "inventory/group_vars/all/network_plan.yml").read_text())["network_plan"]
+HEALTH = ("control_plane", "certificates", "api", "workloads", "storage")
 NODES = [
     {"name": "masternode", "address": "192.168.4.63", "role": "control_plane", "sleeps": False},
     {"name": "storagenodet3500", "address": "192.168.4.61", "role": "worker", "sleeps": True, "mac": "b8:ac:6f:7e:6c:9d"},
     {"name": "homelab", "address": "192.168.4.62", "role": "worker", "sleeps": True, "mac": "d0:94:66:30:d6:63"},
 ]
 HOSTILE = "<script>alert(1)</script>\" onload='x' & ]]> \x01"
-REFUSED = "kubeconfig ~/.kube/x: found no file of this name that can be read; required: a kubeconfig. Name the right file."
+REFUSED = Refusal("kubeconfig ~/.kube/x", "no file of this name that can be read", "a kubeconfig", "Name the right file.")
 
 Options = dict[str, Any]
 
 
-def finding(subject: str, severity: str = "error", **told: str) -> dict[str, str]:
-    return {"rule": "a_rule", "severity": severity, "subject": subject, "found": "this", "expected": "that", "fix": "Do it.", **told}
+def finding(subject: str, severity: str = "error", hosts: tuple[str, ...] = (), **told: str) -> dict[str, Any]:
+    given = {"rule": "a_rule", "severity": severity, "subject": subject, "found": "this", "expected": "that", "fix": "Do it.", **told}
+    return {**given, "hosts": list(hosts)}
+
+
+def looked(subject: str, facts: str = "14 things", state: str = "ok", hosts: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {"subject": subject, "facts": facts, "state": state, "hosts": list(hosts)}
+
+
+def checked(*looked_at: dict[str, Any], findings: Sequence[dict[str, Any]] = (), **others: object) -> dict[str, Any]:
+    """The result of a check."""
+    return {"findings": list(findings), "looked_at": list(looked_at), **others}
 
 
 def entry(group: str, check: str, result: dict[str, Any], host: str = "") -> dict[str, Any]:
@@ -41,7 +55,8 @@ def options(results: list[dict[str, Any]], nodes: list[dict[str, Any]] | None = 
         "nodes": NODES if nodes is None else nodes,
         "asleep": [],
         "results": results,
-        "ports": None,
+        "derived": None,
+        "unchecked": [],
         **others,
     }
 
@@ -51,25 +66,26 @@ def healthy(nodes: list[dict[str, Any]] | None = None) -> Options:
     nodes = NODES if nodes is None else nodes
     names = [node["name"] for node in nodes]
     plan = {key: value for key, value in PLAN.items() if key != "declared_ports"}
+    verdict = judge(plan, nodes)
     results = [
-        entry("plan", "network_plan_check", {"findings": [], "derived": judge(plan, nodes).derived}),
-        entry("hosts", "wake_on_lan", {"hosts": []}),
-        entry("nodes", "node_ready_check", {"findings": [], "nodes": {name: {"ready": True, "schedulable": True} for name in names}}),
-        entry("calico", "calico_check", {"findings": [], "nodes": [{"name": name, "verdict": "ok"} for name in names], "api_calls": 9}),
-        entry("dns", "rollout_check", {"findings": [], "workloads": [workload()]}),
-        entry("dns", "coredns_check", {"findings": [], "replicas": [{"name": "coredns-1", "node": names[0], "is_ready": True}]}),
-        entry("services", "service_check", {"findings": [], "services": [service(one, names) for one in PLAN["services"]]}),
-        entry("drift", "cluster_drift_check", {"findings": [], "compared": [{"equal": True}] * 40, "api_calls": 7}),
+        entry("plan", "network_plan_check", as_result(verdict.findings, verdict.looked_at)),
+        entry("hosts", "wake_on_lan", {"changed": False}),
+        entry("nodes", "node_ready_check", checked(*(looked(f"node {name}", hosts=(name,)) for name in names))),
+        entry("calico", "calico_check", checked(*(looked(f"node {name}", hosts=(name,)) for name in names), api_calls=9)),
+        *(entry(group, "cluster_health_check", checked(looked(group))) for group in HEALTH),
+        entry("dns", "coredns_check", checked(looked("cluster DNS"))),
+        entry("services", "service_check", checked(*(looked(service(one), hosts=tuple(names)) for one in PLAN["services"]))),
+        entry("drift", "cluster_drift_check", checked(looked("plan and cluster"), api_calls=7)),
     ]
     for name in names:
         results += [
-            entry("hosts", "ping", {"ping": "pong"}, name),
-            entry("hosts", "node_preflight_check", {"findings": []}, name),
-            entry("hosts", "container_images", {"changed": False, "imported": [], "pinned": []}, name),
-            entry("firewall", "firewall_ports", {"backend": "nftables", "added": [], "removed": [], "ports": [{}] * 7}, name),
-            entry("dns", "cluster_dns_check", {"findings": [], "answers": [{}] * 6}, name),
+            entry("hosts", "ping", {"changed": False}, name),
+            entry("hosts", "node_preflight_check", checked(looked(f"host {name}: software and leftovers")), name),
+            entry("hosts", "container_images", checked(looked(f"images on {name}")), name),
+            entry("firewall", "firewall_ports", checked(looked(f"firewall of {name} (nftables)")), name),
+            entry("dns", "cluster_dns_check", checked(looked("DNS")), name),
         ]
-    return options(results, nodes)
+    return options(results, nodes, derived=verdict.derived)
 
 
 def faulty() -> Options:
@@ -77,48 +93,59 @@ def faulty() -> Options:
     told = healthy()
     told["asleep"] = ["homelab"]
     told["results"] = [one for one in told["results"] if one["host"] != "homelab"]
-    awake = ["masternode", "storagenodet3500"]
+    master, storage = awake = ("masternode", "storagenodet3500")
     results = {(one["check"], one["host"]): one["result"] for one in told["results"]}
-    results["network_plan_check", ""]["findings"] = judge_findings()
-    results["node_ready_check", ""]["nodes"]["homelab"] = {"ready": False, "asleep": True, "reason": "not ready: silent since 21:14"}
-    results["node_ready_check", ""]["nodes"]["storagenodet3500"]["schedulable"] = False
-    results["calico_check", ""]["nodes"] = [
-        {"name": "masternode", "verdict": "error"},
-        {"name": "storagenodet3500", "verdict": "error"},
-        {"name": "homelab", "verdict": "asleep"},
-    ]
-    results["calico_check", ""]["findings"] = [
-        finding(
-            "nodes masternode and storagenodet3500",
-            rule="bgp_sessions_are_established",
-            found="masternode says of storagenodet3500: Connect since 21:41:00",
-            expected="established with every node that is awake",
-            fix="Open 179/tcp on storagenodet3500: `ansible-playbook site.yml --limit storagenodet3500` does.",
+    verdict = judge(PLAN, NODES)
+    results["network_plan_check", ""].update(as_result(verdict.findings, verdict.looked_at))
+    cordoned = finding(f"node {storage}", "warning", (storage,), found="ready, but cordoned", fix=f"`kubectl uncordon {storage}`")
+    results["node_ready_check", ""].update(
+        checked(
+            looked(f"node {master}", hosts=(master,)),
+            looked(f"node {storage}", "ready, but cordoned", "warning", (storage,)),
+            looked("node homelab", "not ready: silent since 21:14", "asleep", ("homelab",)),
+            findings=[cordoned, finding("node homelab", "info", ("homelab",), found="not ready: silent since 21:14")],
         )
-    ]
-    results["firewall_ports", "storagenodet3500"].update(backend="firewalld", added=["179/tcp from 192.168.4.0/24"])
-    results["service_check", ""]["services"] = [service(one, awake) for one in PLAN["services"]]
-    silent = {"node": "storagenodet3500", "status": 0, "problem": "no answer within 5 s"}
-    results["service_check", ""]["services"][0]["answers"] = [{"node": "masternode", "status": 200, "problem": ""}, silent]
-    results["service_check", ""]["findings"] = [
-        finding(
-            "Service monitoring/grafana",
-            rule="node_ports_answer",
-            found="storagenodet3500 (http://192.168.4.61:30300/api/health): no answer within 5 s",
-            expected="an HTTP status below 400 on every node that is awake",
-            fix="Look at that node: its firewall, whose rules site.yml puts right, its kube-proxy, and its way to the other nodes' pods.",
-        ),
-        finding(
-            "Kubernetes API https://192.168.4.63:6443, list of endpointslices",
-            "warning",
-            rule="services_can_be_read",
-            found="HTTP status 403: endpointslices.discovery.k8s.io is forbidden",
-            expected="the permission to list endpointslices",
-            fix="Let the user of ~/.kube/vmstation.config list endpointslices.",
-        ),
-    ]
+    )
+    sessions = finding(
+        f"nodes {master} and {storage}",
+        hosts=awake,
+        rule="bgp_sessions_are_established",
+        found=f"{master} says of {storage}: Connect since 21:41:00",
+        expected="established with every node that is awake",
+        fix=f"Open 179/tcp on {storage}: `ansible-playbook site.yml --limit {storage}` does.",
+    )
+    results["calico_check", ""].update(
+        checked(
+            *(looked(f"node {name}", "not connected", "error", (name,)) for name in awake),
+            looked("node homelab", "asleep", "asleep", ("homelab",)),
+            findings=[sessions],
+        )
+    )
+    closed = finding(f"firewall of {storage} (firewalld)", found="closed: 179/tcp from 192.168.4.0/24")
+    results["firewall_ports", storage].update(
+        checked(looked(f"firewall of {storage} (firewalld)", state="error"), findings=[closed]),
+    )
+    grafana = finding(
+        "Service monitoring/grafana",
+        hosts=(storage,),
+        rule="node_ports_answer",
+        found=f"{storage} (http://192.168.4.61:30300/api/health): no answer within 5 s",
+        expected="an HTTP status below 400 on every node that is awake",
+        fix="Check that node: its firewall, whose rules site.yml restores, its kube-proxy, and its connectivity to other nodes' pods.",
+    )
+    forbidden = finding(
+        "Kubernetes API https://192.168.4.63:6443, list of endpointslices",
+        "unknown",
+        rule="services_can_be_read",
+        found="HTTP status 403: endpointslices.discovery.k8s.io is forbidden",
+        expected="the permission to list endpointslices",
+        fix="Let the user of ~/.kube/vmstation.config list endpointslices.",
+    )
+    services = [service(one) for one in PLAN["services"]]
+    seen = [looked(name, state="error" if name == grafana["subject"] else "ok", hosts=awake) for name in services]
+    results["service_check", ""].update(checked(*seen, findings=[grafana, forbidden]))
     results["cluster_drift_check", ""].clear()
-    results["cluster_drift_check", ""].update(failed=True, msg=REFUSED)
+    results["cluster_drift_check", ""].update(failed=True, **REFUSED.as_result())
     return told
 
 
@@ -139,8 +166,9 @@ def hostile() -> Options:
     plan["services"] = [{"name": HOSTILE, "namespace": HOSTILE, "node_port": 30300}]
     failed = [entry("drift", "cluster_drift_check", {"failed": True, "msg": HOSTILE})]
     failed.append(entry("hosts", "ping", {"unreachable": True}, HOSTILE))
-    results = [entry("calico", "calico_check", {"findings": [told], "nodes": [{"name": HOSTILE, "verdict": HOSTILE}]}), *failed]
-    return options(results, nodes, plan=plan, cluster=HOSTILE, generated_at=HOSTILE, ports={HOSTILE: [port]})
+    item = {"subject": HOSTILE, "facts": HOSTILE, "state": HOSTILE, "hosts": [HOSTILE]}
+    results = [entry("calico", "calico_check", {"findings": [told], "looked_at": [item]}), *failed]
+    return options(results, nodes, plan=plan, cluster=HOSTILE, generated_at=HOSTILE, derived={"ports": {HOSTILE: [port]}})
 
 
 def many(count: int) -> list[dict[str, Any]]:
@@ -151,14 +179,9 @@ def many(count: int) -> list[dict[str, Any]]:
     ]
 
 
-def judge_findings() -> list[dict[str, str]]:
-    return [vars(one) for one in judge(PLAN, NODES).findings]
+def judge_findings() -> list[dict[str, Any]]:
+    return as_dicts(judge(PLAN, NODES).findings)
 
 
-def workload() -> dict[str, Any]:
-    return {"kind": "Deployment", "namespace": "kube-system", "name": "coredns", "rolled_out": True, "available": 2, "desired": 2}
-
-
-def service(planned: dict[str, Any], names: list[str]) -> dict[str, Any]:
-    answers = [{"node": name, "status": 200, "problem": ""} for name in names]
-    return {**{key: planned[key] for key in ("namespace", "name", "node_port")}, "ready_endpoints": 1, "answers": answers}
+def service(planned: dict[str, Any]) -> str:
+    return f"Service {planned['namespace']}/{planned['name']}"

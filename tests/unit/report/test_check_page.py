@@ -15,12 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.vmstation.cluster.plugins.action.check_report import page
 from ansible_collections.vmstation.cluster.plugins.module_utils._report.build import report
-from ansible_collections.vmstation.cluster.plugins.module_utils._report.page import page
-from ansible_collections.vmstation.cluster.plugins.module_utils._report.palette import DARK, LIGHT
 
 from tests.unit.report import check_samples as samples
 
+STYLE = (samples.CHECKOUT / "plugins/module_utils/_report/report.css").read_text()
+LIGHT, DARK = (dict(re.findall(r"--(\w+): (#\w{6});", block)) for block in re.findall(r":root \{(.+?)\}", STYLE, re.DOTALL))
+# text of each of these colours is on each of these grounds
+TEXT = ("ink", "soft", "link", "ok", "asleep", "warning", "unknown", "error")
+GROUND = ("page", "card")
 SAMPLES = {
     "healthy": samples.healthy(),
     "faulty": samples.faulty(),
@@ -164,3 +168,17 @@ def test_one_picture_is_shown_and_can_be_read(width: int, shape: str, tmp_path: 
 def test_the_page_follows_the_colours_of_the_system(switch: str, colours: dict[str, str], tmp_path: Path) -> None:
     seen = measured(SAMPLES["faulty"], 800, tmp_path, f"--blink-settings=preferredColorScheme={switch}")
     assert (seen["background"], seen["ink"]) == (colour(colours["page"]), colour(colours["ink"]))
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("ground", GROUND)
+@pytest.mark.parametrize("ink", TEXT)
+@pytest.mark.parametrize("colours", [LIGHT, DARK], ids=["light", "dark"])
+def test_text_has_the_contrast_that_wcag_asks_for(colours: dict[str, str], ink: str, ground: str) -> None:
+    darker, lighter = sorted((luminance(colours[ink]), luminance(colours[ground])))
+    assert (lighter + 0.05) / (darker + 0.05) >= 4.5

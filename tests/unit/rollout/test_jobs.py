@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._rollout.jobs import troubles
+from ansible_collections.vmstation.cluster.plugins.module_utils._rollout.pods import troubles
 
 LATE = "Job was active longer than specified deadline"
 PENDING = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available"}
@@ -31,7 +31,7 @@ def pod(*states: dict[str, Any], **status: Any) -> dict[str, Any]:
         ([job(("Complete", "True", ""))], [pod({"terminated": {"exitCode": 1, "message": "a first try"}})], []),
         ([job(("Complete", "False", ""))], [], ["it has not ended"]),
         ([job(("Failed", "True", LATE))], [], [LATE]),
-        ([job(("Failed", "True", ""))], [], ["it failed, and says no more"]),
+        ([job(("Failed", "True", ""))], [], ["it failed without a reason"]),
         ([], [], ["it has not ended"]),
         (
             [job(("Failed", "True", "backoff limit"))],

@@ -8,9 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._rollout.model import Seen
-from ansible_collections.vmstation.cluster.plugins.module_utils._rollout.pods import is_ready, stuck
-from ansible_collections.vmstation.cluster.plugins.module_utils._rollout.predicates import standing
+from ansible_collections.vmstation.cluster.plugins.module_utils._rollout.pods import Seen, is_ready, standing, stuck
 
 DEPLOYED = {"observedGeneration": 3, "replicas": 2, "updatedReplicas": 2, "readyReplicas": 2, "availableReplicas": 2}
 SPREAD = {"observedGeneration": 3, "desiredNumberScheduled": 3, "updatedNumberScheduled": 3, "numberAvailable": 3}
@@ -70,7 +68,7 @@ def test_what_is_waited_for(kind: str, status: dict[str, Any], spec: dict[str, A
 
 
 def test_a_workload_that_is_not_there_is_waited_for() -> None:
-    assert standing("Deployment", None).waiting_for == "its creation: there is none of this name"
+    assert standing("Deployment", None).waiting_for == "its creation: no object of this name"
 
 
 @pytest.mark.parametrize(
@@ -121,6 +119,7 @@ UNSCHEDULABLE = (("PodScheduled", "False", "0/3 nodes are available:\n 3 Insuffi
 STATES = [
     (pod(conditions=UNSCHEDULABLE), "Pending: Unschedulable: 0/3 nodes are available: 3 Insufficient cpu.", "Bring up"),
     (pod(), "Pending: the kubelet has not taken it up", "homelab is on"),
+    ({**pod(), "spec": {}}, "Pending: not scheduled, and the scheduler reports no reason", "Check kube-scheduler"),
     (pod(waiting("ContainerCreating")), "container web: ContainerCreating", "kubelet and the CNI plugin"),
     (pod(waiting("ImagePullBackOff", "Back-off")), "container web: ImagePullBackOff: Back-off", "Make the image available"),
     (

@@ -10,9 +10,15 @@ from typing import Any
 
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal, Unavailable
-from ansible_collections.vmstation.cluster.plugins.module_utils._rollout.judge import as_data, findings
-from ansible_collections.vmstation.cluster.plugins.module_utils._rollout.model import Request, Workload, request
-from ansible_collections.vmstation.cluster.plugins.module_utils._rollout.watch import watch
+from ansible_collections.vmstation.cluster.plugins.module_utils._rollout.pods import (
+    Request,
+    Workload,
+    as_data,
+    findings,
+    looked_at,
+    request,
+    watch,
+)
 
 from tests.unit.clock import START, Clock
 
@@ -74,6 +80,9 @@ def test_it_ends_as_soon_as_all_is_there() -> None:
     assert outcome.seconds == 8
     assert outcome.reports[0].standing.is_rolled_out
     assert findings(outcome.reports, outcome.seconds) == []
+    assert [(one.subject, one.facts, one.state) for one in looked_at(outcome.reports, [])] == [
+        ("Deployment kube-system/coredns", "2 of 2 Pods available", "ok")
+    ]
     assert set(cluster.asked) == {"Deployment kube-system"}
 
 
@@ -109,6 +118,7 @@ def test_it_ends_in_time_and_says_why() -> None:
     assert outcome.seconds == 5
     (finding,) = findings(outcome.reports, outcome.seconds)
     assert finding.subject == "Deployment kube-system/coredns"
+    assert [one.state for one in looked_at(outcome.reports, [finding])] == ["error"]
     assert finding.found == (
         "after 5 s still waiting for 1 of 2 Pods to be available; Pod coredns-abc-1 on homelab: Pending: the kubelet has not taken it up; "
         "last events: First: it said so | Second: it said so"
@@ -129,7 +139,7 @@ def test_a_workload_that_is_not_there_is_named_with_its_own_step() -> None:
     clock = Clock()
     outcome = watch(Request((COREDNS,), timeout=0), Cluster(clock), clock)
     (finding,) = findings(outcome.reports, 0)
-    assert "there is none of this name" in finding.found
+    assert "no object of this name" in finding.found
     assert "kubectl get deployment --all-namespaces" in finding.fix
 
 

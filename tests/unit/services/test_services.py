@@ -10,9 +10,7 @@ from dataclasses import replace
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.model import PortRange
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
-from ansible_collections.vmstation.cluster.plugins.module_utils._services.judge import as_data, judge
-from ansible_collections.vmstation.cluster.plugins.module_utils._services.look import endpoints, look
-from ansible_collections.vmstation.cluster.plugins.module_utils._services.model import (
+from ansible_collections.vmstation.cluster.plugins.module_utils._services.judge import (
     Answer,
     Endpoints,
     Node,
@@ -20,6 +18,11 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._services.model 
     Question,
     Request,
     Sight,
+    as_data,
+    endpoints,
+    judge,
+    look,
+    looked_at,
     request,
 )
 
@@ -27,6 +30,8 @@ GRAFANA = PlannedService("monitoring", "grafana", 3000, 30300, "tcp", "NodePort"
 KEY = ("monitoring", "grafana")
 MASTER, HOMELAB = Node("masternode", "192.168.4.63"), Node("homelab", "192.168.4.62")
 REQUEST = Request((GRAFANA,), (MASTER, HOMELAB), PortRange(30000, 32767), 5)
+DESK = "192.168.4.20"
+LOKI = PlannedService("monitoring", "loki", 3100, 31100, "tcp", "NodePort", "/ready", ("192.168.4.61/32", "192.168.4.62/31"))
 SLOW, REFUSED, WELL = Answer(problem="no answer within 5 s"), Answer(problem="connection refused"), Answer(status=200)
 
 
@@ -61,7 +66,13 @@ CASES = {
     ),
     "no Pod": (
         sight(endpoints={KEY: Endpoints()}, master=SLOW, homelab=SLOW),
-        [("services_have_ready_endpoints", "no Pod has the labels app=grafana", "kubectl get pods -n monitoring")],
+        [
+            (
+                "services_have_ready_endpoints",
+                "no Pod with the labels app=grafana has an address",
+                "kubectl get deployments,statefulsets,pods -n monitoring",
+            )
+        ],
     ),
     "a Pod that is not ready": (
         sight(endpoints={KEY: Endpoints(0, ("monitoring/grafana-7",))}),
@@ -69,15 +80,16 @@ CASES = {
     ),
     "one node is silent": (
         sight(homelab=SLOW),
-        [("node_ports_answer", "homelab (http://192.168.4.62:30300/api/health)", "Look at that node")],
+        [("node_ports_answer", "homelab (http://192.168.4.62:30300/api/health)", "Check that node")],
     ),
-    "all nodes are silent": (sight(master=SLOW, homelab=SLOW), [("node_ports_answer", "masternode", "Look at the firewalls")]),
-    "nothing listens": (sight(master=REFUSED), [("node_ports_answer", "connection refused", "kube-proxy")]),
+    "all nodes are silent": (sight(master=SLOW, homelab=SLOW), [("node_ports_answer", "masternode", "Check the firewalls")]),
+    "nothing listens": (sight(master=REFUSED, homelab=REFUSED), [("node_ports_answer", "connection refused", "Nothing listens")]),
+    "nothing listens on one node": (sight(master=REFUSED), [("node_ports_answer", "connection refused", "the application runs")]),
     "unwell": (sight(master=Answer(status=503)), [("node_ports_answer", "HTTP status 503", "logs")]),
     "a redirect is an answer": (sight(master=Answer(status=302)), []),
     "Services may not be listed": (
         sight(services={}, services_are_known=False, unknown=[FORBIDDEN], homelab=SLOW),
-        [("node_ports_answer", "homelab", "Look at that node"), ("services_can_be_read", "403", "Let the user")],
+        [("node_ports_answer", "homelab", "Check that node"), ("services_can_be_read", "403", "Let the user")],
     ),
     "endpoints may not be listed": (
         sight(endpoints={}, endpoints_are_known=False, unknown=[FORBIDDEN]),
@@ -102,11 +114,44 @@ def test_findings(case: str) -> None:
     for finding, (_rule, words, fix) in zip(found, wanted, strict=True):
         assert words in finding.found
         assert fix in finding.fix
+        # the nodes that gave no good answer
+        assert {*finding.hosts} == {name for name in ("masternode", "homelab") if f"{name} (" in finding.found}
+
+
+def loki(answer: Answer) -> Sight:
+    kind = service("loki", port=3100, nodePort=31100)
+    asked = [(Question(node, 31100, "/ready"), answer) for node in (MASTER, HOMELAB)]
+    return Sight({("monitoring", "loki"): kind}, {("monitoring", "loki"): Endpoints(ready=1)}, {LOKI: asked})
+
+
+@pytest.mark.parametrize(
+    ("answer", "rules"),
+    [
+        (replace(SLOW, silent_to=DESK), [("node_port_answers_are_known", "unknown")]),
+        (replace(SLOW, silent_to="192.168.4.62"), [("node_ports_answer", "error")]),
+        (SLOW, [("node_ports_answer", "error")]),
+        (REFUSED, [("node_ports_answer", "error")]),
+        (WELL, []),
+    ],
+)
+def test_a_service_that_keeps_this_computer_out_is_not_called_broken_or_well(answer: Answer, rules: list[tuple[str, str]]) -> None:
+    found = judge(replace(REQUEST, services=(LOKI,)), loki(answer))
+    assert [(finding.rule, finding.severity) for finding in found] == rules
+
+
+def test_the_next_step_names_what_to_add() -> None:
+    (finding,) = judge(replace(REQUEST, services=(LOKI,)), loki(replace(SLOW, silent_to=DESK)))
+    assert "192.168.4.20, the address of this computer" in finding.found
+    assert "Add 192.168.4.20/32 to network_plan.admin_sources, or to `sources` of loki in network_plan.services" in finding.fix
+    web = replace(LOKI, name="web")
+    sight = Sight({("monitoring", "web"): loki(WELL).services[("monitoring", "loki")]}, {("monitoring", "web"): Endpoints(ready=1)}, {})
+    (finding,) = judge(replace(REQUEST, services=(web,)), replace(sight, answers={web: loki(replace(SLOW, silent_to=DESK)).answers[LOKI]}))
+    assert "Add 192.168.4.20/32 to `sources` of web in network_plan.services, and run site.yml." in finding.fix
 
 
 def test_what_a_user_lacks_permission_for_is_unknown_and_no_error() -> None:
     found = judge(REQUEST, sight(services={}, services_are_known=False, endpoints={}, endpoints_are_known=False, unknown=[FORBIDDEN]))
-    assert [finding.severity for finding in found] == ["warning"]
+    assert [finding.severity for finding in found] == ["unknown"]
 
 
 def test_the_result_tells_what_each_node_answered() -> None:
@@ -117,6 +162,17 @@ def test_the_result_tells_what_each_node_answered() -> None:
         ("masternode", 200, ""),
         ("homelab", 0, "no answer within 5 s"),
     ]
+
+
+def test_each_service_is_looked_at_and_a_list_that_may_not_be_read_makes_it_unknown() -> None:
+    def items(seen: Sight) -> list[tuple[str, str, tuple[str, ...]]]:
+        return [(one.state, one.facts, one.hosts) for one in looked_at(REQUEST, seen, judge(REQUEST, seen))]
+
+    assert items(sight()) == [("ok", "answers at NodePort 30300 on masternode, homelab; 1 ready endpoints", ("masternode", "homelab"))]
+    assert items(sight(homelab=SLOW))[0][0] == "error"
+    assert items(sight(endpoints={}, endpoints_are_known=False, unknown=[FORBIDDEN]))[0][0] == "unknown"
+    (none,) = looked_at(replace(REQUEST, services=()), sight(), [])
+    assert (none.state, none.facts) == ("ok", "none in the plan")
 
 
 def slice_of(*points: dict, name: str = "grafana") -> dict:
@@ -143,8 +199,25 @@ PARAMETERS = {
     "nodes": [{"name": "a", "address": ["192.0.2.1", "2001:db8::1"]}, {"name": "b", "address": "192.0.2.2"}],
     "asleep": ["b"],
     "node_port_range": "30000-32767",
+    "ports": [],
     "timeout": 5,
 }
+
+
+def test_a_service_has_the_sources_of_its_port_range() -> None:
+    ports = [
+        {"port": "30000-30299", "protocol": "tcp", "sources": ["192.168.4.0/24"]},
+        {"port": 30300, "protocol": "tcp", "sources": ["192.168.4.63/32"]},
+        {"protocol": "4", "sources": ["192.168.4.0/24"]},
+    ]
+    planned = [
+        {**PLANNED, "name": "a", "node_port": 30300, "protocol": "tcp"},
+        {**PLANNED, "name": "b", "node_port": 30096, "protocol": "tcp"},
+        {**PLANNED, "name": "c", "node_port": 30300, "protocol": "udp"},
+        {**PLANNED, "name": "d", "node_port": None, "protocol": "tcp"},
+    ]
+    read = request({**PARAMETERS, "services": planned, "ports": ports})
+    assert [service.sources for service in read.services] == [("192.168.4.63/32",), ("192.168.4.0/24",), (), ()]
 
 
 def test_only_nodes_that_are_awake_are_asked_at_their_first_address() -> None:
@@ -161,6 +234,7 @@ def test_only_nodes_that_are_awake_are_asked_at_their_first_address() -> None:
         ("node_port_range", "30000/tcp"),
         ("node_port_range", "32767-30000"),
         ("node_port_range", "30000-70000"),
+        ("ports", [{"port": "x", "protocol": "tcp", "sources": []}]),
         ("node_port_range", "٣-5"),
         ("nodes", [{"name": "a", "address": []}]),
         ("nodes", [{"name": "a", "address": 7}]),
@@ -168,7 +242,7 @@ def test_only_nodes_that_are_awake_are_asked_at_their_first_address() -> None:
 )
 def test_bad_input_is_named(option: str, value: object) -> None:
     with pytest.raises(Refusal, match=option):
-        request({**PARAMETERS, option: value})
+        request({**PARAMETERS, "services": [{**PLANNED, "node_port": 30300, "protocol": "tcp"}], option: value})
 
 
 def test_an_ipv6_node_is_written_in_brackets() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
-from ansible_collections.vmstation.cluster.plugins.module_utils._site.inventory import inventory_errors
+from ansible_collections.vmstation.cluster.plugins.module_utils._site.hosts import inventory_errors
 
 CONTROL, FIRST, SECOND, STORE, HERE = "control", "first", "second", "store", "localhost"
 ALL = [CONTROL, FIRST, SECOND, STORE, HERE]
@@ -79,6 +79,65 @@ def test_variables(unset: dict[str, list[str]], playing: list[str], known: list[
     hostvars = {host: {name: value for name, value in values.items() if name not in unset.get(host, [])} for host in ALL}
     errors = inventory_errors(hostvars, GROUPS, playing, ["control_plane", "workers", "localhost"], variables=list(values), known=known)
     assert [error.partition(" required: ")[0] for error in errors] == found
+
+
+@pytest.mark.parametrize(
+    ("skip", "found"),
+    [
+        ([], []),
+        (["monitoring", "jellyfin"], []),
+        (["monitorng", "jellyfin"], ["site_skip: found 'monitorng'; required: only monitoring and jellyfin."]),
+        (["dns", 7], ["site_skip: found 'dns', 7; required: only monitoring and jellyfin."]),
+        ("jellyfin", ["site_skip: found 'jellyfin'; required: a list of monitoring and jellyfin."]),
+        ({"jellyfin": True}, ["site_skip: found {'jellyfin': True}; required: a list of monitoring and jellyfin."]),
+        (None, ["site_skip: found None; required: a list of monitoring and jellyfin."]),
+    ],
+)
+def test_stages_to_skip(skip: object, found: list[str]) -> None:
+    errors = inventory_errors(dict.fromkeys(ALL, PLAN), GROUPS, ALL, skip=skip)
+    assert [error[: len(start)] for error, start in zip(errors, found, strict=True)] == found
+
+
+def test_labels_and_taints_of_nodes_are_validated_before_any_host_is_reached() -> None:
+    wrong = {"node_labels": {"vmstation.cluster/sleeps": "true"}, "node_taints": [{"key": "gpu", "effect": "NoSchedul"}]}
+    hostvars = {CONTROL: {**PLAN, "node_labels": {"disk": "ssd"}}, FIRST: {**PLAN, **wrong}, SECOND: {**PLAN, **wrong}}
+    label, taint = inventory_errors(hostvars, GROUPS, ALL, variables=["network_plan"])
+    assert label.startswith(
+        "node_labels, key vmstation.cluster/sleeps, of first, second: found vmstation.cluster/sleeps, of the collection"
+    )
+    assert taint.startswith("node_taints[0].effect, of first, second: found 'NoSchedul'; required: one of NoSchedule, PreferNoSchedule, ")
+    assert inventory_errors(hostvars, GROUPS, [CONTROL], variables=["network_plan"]) == []
+
+
+def test_a_host_without_an_address_is_named() -> None:
+    hostvars = {CONTROL: {"ansible_host": "192.168.4.63"}, FIRST: {"address": ["192.168.4.61"]}, SECOND: {}, HERE: {}}
+    (error,) = inventory_errors(hostvars, GROUPS, ALL, ["control_plane", "workers", "localhost"], variables=["address"])
+    assert error.startswith("address: found no value for second; required: the IP address of every host. Set ansible_host ")
+
+
+TAINT = {"key": "gpu", "effect": "NoSchedule"}
+
+
+@pytest.mark.parametrize(
+    ("tainted", "taint", "values", "skip", "subjects"),
+    [
+        (CONTROL, TAINT, {}, [], ["monitoring_host control"]),
+        (FIRST, TAINT, {}, [], ["jellyfin_host first"]),
+        (SECOND, TAINT, {}, [], []),
+        (SECOND, TAINT, {"jellyfin_host": SECOND}, [], ["jellyfin_host second"]),
+        (FIRST, TAINT, {"jellyfin_host": SECOND}, [], []),
+        (FIRST, TAINT, {}, ["jellyfin"], []),
+        (FIRST, TAINT, {"jellyfin_state": "absent"}, [], []),
+        (FIRST, {**TAINT, "effect": "PreferNoSchedule"}, {}, [], []),
+        (FIRST, "gpu", {}, [], ["node_taints[0], of first"]),
+    ],
+)
+def test_a_taint_that_keeps_pods_away_is_found(
+    tainted: str, taint: object, values: dict[str, str], skip: list[str], subjects: list[str]
+) -> None:
+    hostvars = {host: {**PLAN, **values, "node_taints": [taint] if host == tainted else []} for host in ALL}
+    errors = inventory_errors(hostvars, GROUPS, ALL, variables=["network_plan"], skip=skip)
+    assert [error.partition(": found ")[0] for error in errors] == subjects
 
 
 def test_many_hosts_are_counted() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._nodes.judge import finding_of_stranger
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.nodes import finding_of_stranger
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 from ansible_collections.vmstation.cluster.plugins.module_utils._site.hosts import asleep_hosts, node_identities, sleeping_hosts
 from ansible_collections.vmstation.cluster.plugins.module_utils._site.verdict import finding_lines, site_verdict
@@ -76,62 +76,91 @@ ASLEEP = {
     "site_network": {"derived": {"ports": {"worker": FIREWALL["ports"]}}},
 }
 HEAD = "homelab (worker, 192.168.4.62): "
-STANDING = {"_node_preflight": {"findings": []}, "_node_firewall": {"backend": "none"}, "_node_runtime": {"stdout": VERSION}}
+UNPROTECTED = HEAD + "NO firewall is active, every device reaches 22/tcp, 9100/tcp; "
+STANDING = {
+    "_node_preflight": {"findings": []},
+    "_node_firewall": {"backend": "none", "exposed": ["22/tcp", "9100/tcp"]},
+    "_node_runtime": {"stdout": VERSION},
+}
 READY = {"nodes": {"homelab": {"ready": True, "reason": ""}}}
 VERDICTS = {
     "prepared": (
         {"_node_preflight": {"findings": []}, "_node_firewall": FIREWALL, "_node_runtime": {"stdout": VERSION}},
         [
-            HEAD + "nftables, 2 openings; containerd 1.6.20~ds1",
+            HEAD + "nftables, 2 open ports; containerd 1.6.20~ds1",
             "  22/tcp from anywhere",
             "  protocol 4 from 192.168.4.0/24",
             "  everything from and to 10.244.0.0/16",
         ],
     ),
-    "no firewall, no runtime yet": (
-        {"_node_preflight": {"findings": []}, "_node_firewall": {"backend": "none"}, "_node_runtime": {"skipped": True}},
-        [HEAD + "no firewall in force, nothing to open; containerd not running"],
+    "Pods do not reach all ports": (
+        {
+            "_node_preflight": {"findings": []},
+            "_node_firewall": {**FIREWALL, "trusted_ports": "listed"},
+            "_node_runtime": {"stdout": VERSION},
+        },
+        [
+            HEAD + "nftables, 2 open ports; containerd 1.6.20~ds1",
+            "  22/tcp from anywhere",
+            "  protocol 4 from 192.168.4.0/24",
+            "  everything forwarded from and to 10.244.0.0/16",
+        ],
     ),
-    "asleep": (ASLEEP, [HEAD + "asleep, left alone; awake it would open", "  22/tcp from anywhere", "  protocol 4 from 192.168.4.0/24"]),
+    "no firewall, no runtime yet": (
+        {
+            "_node_preflight": {"findings": []},
+            "_node_firewall": {"backend": "none", "exposed": ["22/tcp", "9100/tcp"]},
+            "_node_runtime": {"skipped": True},
+        },
+        [UNPROTECTED + "containerd not running"],
+    ),
+    "asleep": (
+        ASLEEP,
+        [
+            HEAD + "asleep, skipped. When awake, run site.yml for it: hosts added since do not reach its Pods. It opens",
+            "  22/tcp from anywhere",
+            "  protocol 4 from 192.168.4.0/24",
+        ],
+    ),
     "stopped by the preflight": (
         {"_node_preflight": {"failed": True, "findings": [SWAP]}, "site_failure": {"task": "Judge", "msg": "x"}},
         [HEAD + "NOT prepared, ended at: Judge", "  error: swap on /x: in use"],
     ),
     "failed after the firewall": (
-        {"_node_preflight": {"findings": []}, "_node_firewall": FIREWALL, "site_failure": {"task": "Read the ports back", "msg": "x"}},
-        [HEAD + "NOT prepared, ended at: Read the ports back"],
+        {"_node_preflight": {"findings": []}, "_node_firewall": FIREWALL, "site_failure": {"task": "Verify the open ports", "msg": "x"}},
+        [HEAD + "NOT prepared, ended at: Verify the open ports"],
     ),
     "failed before the preflight": ({"site_failure": {"task": "Gather", "msg": "x"}}, [HEAD + "NOT prepared, ended at: Gather"]),
     "accepted and audited": (
         {
             "_node_preflight": {"findings": [], "accepted": [SWAP]},
-            "_node_firewall": {"backend": "none"},
+            "_node_firewall": {"backend": "none", "exposed": ["22/tcp", "9100/tcp"]},
             "_node_nic": {"findings": [{**SWAP, "severity": "warning", "subject": "interface eth0"}]},
         },
         [
-            HEAD + "no firewall in force, nothing to open; containerd not running",
+            UNPROTECTED + "containerd not running",
             "  warning: interface eth0: in use",
             "  accepted: swap on /x: in use",
         ],
     ),
     "a node that is ready and resolves names": (
         {**STANDING, "site_nodes": READY, "site_dns": {"answers": [{}], "findings": []}},
-        [HEAD + "no firewall in force, nothing to open; containerd 1.6.20~ds1; node ready; DNS answers"],
+        [UNPROTECTED + "containerd 1.6.20~ds1; node ready; DNS answers"],
     ),
     "a node that is not ready": (
         {**STANDING, "site_nodes": {"nodes": {"homelab": {"ready": False, "reason": "no CNI"}}}, "site_dns": {"skipped": True}},
-        [HEAD + "no firewall in force, nothing to open; containerd 1.6.20~ds1; node NOT ready: no CNI"],
+        [UNPROTECTED + "containerd 1.6.20~ds1; node NOT ready: no CNI"],
     ),
     "a node without DNS": (
         {**STANDING, "site_nodes": READY, "site_dns": {"answers": [{}], "findings": [{**SWAP, "subject": "DNS 10.233.0.3"}]}},
         [
-            HEAD + "no firewall in force, nothing to open; containerd 1.6.20~ds1; node ready; DNS does NOT answer as it should",
+            UNPROTECTED + "containerd 1.6.20~ds1; node ready; DNS does NOT answer as it should",
             "  error: DNS 10.233.0.3: in use",
         ],
     ),
     "failed when it was to join": (
         {**STANDING, "site_failure": {"task": "Join", "msg": "x"}, "site_nodes": {"skipped": True}},
-        [HEAD + "no firewall in force, nothing to open; containerd 1.6.20~ds1; NOT in order, ended at: Join"],
+        [UNPROTECTED + "containerd 1.6.20~ds1; NOT in order, ended at: Join"],
     ),
     "never reached": ({}, [HEAD + "not reached"]),
 }
@@ -142,11 +171,31 @@ def test_the_verdict_on_a_host(seen: dict[str, object], lines: list[str]) -> Non
     assert site_verdict({"homelab": seen}, [HOMELAB]) == lines
 
 
+@pytest.mark.parametrize(
+    ("seen", "line"),
+    [
+        ({}, "not prepared in this run"),
+        ({"site_nodes": READY, "site_dns": {"answers": [{}]}}, "not prepared in this run; node ready; DNS answers"),
+    ],
+)
+def test_a_run_of_one_stage_does_not_report_a_host_as_unreachable(seen: dict[str, object], line: str) -> None:
+    assert site_verdict({"homelab": seen}, [HOMELAB], reached=["homelab"]) == [HEAD + line]
+    assert site_verdict({"homelab": seen}, [HOMELAB], reached=["masternode"]) == [HEAD + "not reached"]
+
+
 def test_a_check_run_tells_what_would_stand() -> None:
     seen = {"_node_preflight": {"findings": []}, "_node_firewall": FIREWALL}
     assert site_verdict({"masternode": seen}, [MASTER], True)[0] == (
-        "masternode (control_plane, 192.168.4.63, fd00::63): nftables, 2 openings as they would stand; containerd not running"
+        "masternode (control_plane, 192.168.4.63, fd00::63): nftables, 2 open ports, predicted; containerd not running"
     )
+
+
+def test_skipped_stages_are_reported() -> None:
+    lines = site_verdict({"homelab": STANDING}, [HOMELAB], skipped=["monitoring", "jellyfin"])
+    assert lines[1:] == [
+        "monitoring: skipped, as site_skip names it; what exists of it in the cluster was not changed",
+        "jellyfin: skipped, as site_skip names it; what exists of it in the cluster was not changed",
+    ]
 
 
 def test_a_node_that_the_inventory_does_not_name_is_told_once() -> None:

@@ -10,9 +10,18 @@ from typing import Any
 
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
-from ansible_collections.vmstation.cluster.plugins.module_utils._sleep.judge import MIRROR, as_data, judge
-from ansible_collections.vmstation.cluster.plugins.module_utils._sleep.model import MAY_STOP, Request, Sight, read_request
-from ansible_collections.vmstation.cluster.plugins.module_utils._sleep.selectors import label_selector_matches, node_selector_matches
+from ansible_collections.vmstation.cluster.plugins.module_utils._sleep.judge import (
+    MAY_STOP,
+    MIRROR,
+    Sight,
+    SleepRequest,
+    as_data,
+    judge,
+    label_selector_matches,
+    looked_at,
+    node_selector_matches,
+    read_request,
+)
 
 DEPLOYED = {"ownerReferences": [{"kind": "ReplicaSet", "name": "web-1", "controller": True}]}
 TAINT = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
@@ -39,7 +48,7 @@ def seen(*pods: dict[str, Any], other: Any = None, **more: Any) -> Sight:
 
 
 def rules(sight: Sight, nodes: tuple[str, ...] = ("sleeper",), may_stop: tuple[str, ...] = ()) -> list[str]:
-    return [finding.rule for finding in judge(Request(nodes, frozenset(may_stop)), sight)]
+    return [finding.rule for finding in judge(SleepRequest(nodes, frozenset(may_stop)), sight)]
 
 
 FREE = node("free", labels={"disk": "ssd"})
@@ -69,10 +78,12 @@ def test_a_pod_that_fits_elsewhere_is_no_finding(case: str) -> None:
 
 @pytest.mark.parametrize("case", NOWHERE)
 def test_a_pod_that_fits_nowhere_else_is_named(case: str) -> None:
-    (finding,) = judge(Request(("sleeper",)), seen(NOWHERE[case], other=FREE, **LOCAL))
+    (finding,) = judge(SleepRequest(("sleeper",)), seen(NOWHERE[case], other=FREE, **LOCAL))
     assert (finding.rule, finding.subject) == ("pods_have_somewhere_to_go", "Pod media/web-1-x")
     assert "free: " in finding.found
     assert "media/web in may_stop" in finding.fix
+    (item,) = looked_at(SleepRequest(("sleeper",)), seen(NOWHERE[case], other=FREE, **LOCAL), [finding])
+    assert (item.subject, item.facts, item.state, item.hosts) == ("node sleeper", "1 Pods to move", "error", ("sleeper",))
 
 
 @pytest.mark.parametrize(
@@ -114,7 +125,7 @@ def test_tolerations_open_the_control_plane(toleration: dict[str, str], fits: bo
 )
 def test_pods_that_stay_are_not_judged(stays: dict[str, Any]) -> None:
     assert rules(seen(stays)) == []
-    assert as_data(Request(("sleeper",)), seen(stays))["sleeper"]["pods"] == []
+    assert as_data(SleepRequest(("sleeper",)), seen(stays))["sleeper"]["pods"] == []
 
 
 def test_a_pod_without_a_controller_would_be_lost() -> None:
@@ -144,7 +155,9 @@ def test_control_planes_and_strangers_are_refused() -> None:
 def test_a_node_that_is_down_has_nothing_to_lose() -> None:
     sight = seen(pod({}, nodeName="down"), other=node("down", ready=False))
     assert rules(sight, ("down",)) == []
-    assert as_data(Request(("down",)), sight) == {"down": {"exists": True, "ready": False, "schedulable": True, "pods": [], "volumes": []}}
+    assert as_data(SleepRequest(("down",)), sight) == {
+        "down": {"exists": True, "ready": False, "schedulable": True, "pods": [], "volumes": []}
+    }
 
 
 DOWN = node("down", ready=False)
@@ -169,7 +182,7 @@ def test_a_node_that_leaves_for_good_takes_its_pods_with_it(case: str) -> None:
     standing, nodes, may_stop, wanted = FOR_GOOD[case]
     sight = seen(standing, other=FREE)
     sight = replace(sight, nodes={**sight.nodes, "down": DOWN})
-    found = judge(Request(nodes, frozenset(may_stop), for_good=True), sight)
+    found = judge(SleepRequest(nodes, frozenset(may_stop), for_good=True), sight)
     assert [finding.rule for finding in found] == wanted
     assert all(MAY_STOP not in finding.fix for finding in found)
 
@@ -179,7 +192,7 @@ def test_a_node_that_leaves_for_good_takes_its_pods_with_it(case: str) -> None:
 )
 def test_volumes_that_no_other_node_can_use_are_told(affinity: Any, volumes: list[str]) -> None:
     sight = seen(other=FREE, volumes={"disk": {"metadata": {"name": "disk"}, "spec": {"nodeAffinity": affinity}}})
-    told = as_data(Request(("sleeper", "free"), for_good=True), sight)
+    told = as_data(SleepRequest(("sleeper", "free"), for_good=True), sight)
     assert {name: entry["volumes"] for name, entry in told.items()} == {"sleeper": volumes, "free": []}
 
 

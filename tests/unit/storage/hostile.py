@@ -14,13 +14,14 @@ from typing import NamedTuple
 
 
 class Entry(NamedTuple):
-    """A member. kind: of tarfile. to: of a link."""
+    """A member. kind: of tarfile. to: of a link. path: what an extended header says that its name is."""
 
     name: str
     kind: bytes = tarfile.REGTYPE
     mode: int = 0o644
     data: bytes = b""
     to: str = ""
+    path: str = ""
 
 
 def write_archive(path: Path, entries: Sequence[Entry]) -> str:
@@ -29,6 +30,7 @@ def write_archive(path: Path, entries: Sequence[Entry]) -> str:
             header = tarfile.TarInfo(one.name)
             header.type, header.mode, header.linkname, header.size = one.kind, one.mode, one.to, len(one.data)
             header.uid = header.gid = 1000
+            header.pax_headers = {"path": one.path} if one.path else {}
             archive.addfile(header, io.BytesIO(one.data))
     return str(path)
 
@@ -41,6 +43,25 @@ def write_bomb(path: Path, size: int) -> str:
         file.write(header.tobuf(tarfile.USTAR_FORMAT))
         for _part in range(size >> 20):
             file.write(bytes(1 << 20))
+    return str(path)
+
+
+def write_tail(path: Path, entries: Sequence[Entry], size: int) -> str:
+    """An archive with zeros behind its end, which are nothing when they are compressed."""
+    write_archive(path, entries)
+    with gzip.open(path, "ab", 1) as file:
+        for _part in range(size >> 20):
+            file.write(bytes(1 << 20))
+    return str(path)
+
+
+def write_huge(path: Path, first: Entry, size: int) -> str:
+    """An archive whose second file is said to be so large; of its content there is nothing."""
+    headers = [tarfile.TarInfo(first.name), tarfile.TarInfo("huge")]
+    headers[0].size, headers[1].size = len(first.data), size
+    with gzip.open(path, "wb", 1) as file:
+        file.write(headers[0].tobuf(tarfile.GNU_FORMAT) + first.data.ljust(tarfile.BLOCKSIZE, b"\0"))
+        file.write(headers[1].tobuf(tarfile.GNU_FORMAT))
     return str(path)
 
 
@@ -62,6 +83,7 @@ def below(top: str, victim: Path) -> dict[str, tuple[list[Entry], str]]:
             "/su with mode 4755; required: files without setuid",
         ),
         "setgid": ([Entry(f"{top}/sg", mode=0o2755)], "/sg with mode 2755; required: files without setuid"),
+        "a NUL in a name": ([Entry("x", path=f"{top}/\0x")], "names below the archive"),
         "many directories in each other": ([Entry("/".join([top, *["d"] * 3000]), tarfile.DIRTYPE)], "3001 names deep"),
     }
     return {name: ([first, *entries], said) for name, (entries, said) in cases.items()}

@@ -15,10 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.archives import LocalArchives
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.directories import LocalArchives
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
-from ansible_collections.vmstation.cluster.plugins.module_utils._storage.archives import Order, file_name, no_longer_kept, order
-from ansible_collections.vmstation.cluster.plugins.module_utils._storage.archiving import archive
+from ansible_collections.vmstation.cluster.plugins.module_utils._storage.archiving import Order, archive, file_name, no_longer_kept, order
 
 ORDER = Order("/data/config", "/data/backups", "jellyfin", "10.11.10", 2)
 OPTIONS = {

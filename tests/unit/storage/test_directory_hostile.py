@@ -11,12 +11,9 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.archives import LocalArchives
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.directories import LocalDirectories
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.directories import LocalArchives, LocalDirectories
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
-from ansible_collections.vmstation.cluster.plugins.module_utils._storage.archives import Order
-from ansible_collections.vmstation.cluster.plugins.module_utils._storage.archiving import archive
-from ansible_collections.vmstation.cluster.plugins.module_utils._storage.restoring import Wish, restore
+from ansible_collections.vmstation.cluster.plugins.module_utils._storage.archiving import Order, Wish, archive, restore
 
 from tests.unit.storage.hostile import CASES, Entry, below, write_archive, write_bomb
 

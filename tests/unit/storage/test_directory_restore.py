@@ -11,13 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.archives import LocalArchives
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.directories import LocalDirectories
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.local_packing import sha256_of
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.archives import sha256_of
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.directories import LocalArchives, LocalDirectories
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
-from ansible_collections.vmstation.cluster.plugins.module_utils._storage.archives import Order
-from ansible_collections.vmstation.cluster.plugins.module_utils._storage.archiving import archive
-from ansible_collections.vmstation.cluster.plugins.module_utils._storage.restoring import Wish, read_wish, restore
+from ansible_collections.vmstation.cluster.plugins.module_utils._storage.archiving import Order, Wish, archive, read_wish, restore
 
 NOW = 1795649580.0
 STAMP = "20261125T233300Z"
@@ -167,7 +164,7 @@ def _linked(wish: Wish) -> Wish:
 UNFIT: dict[str, tuple[Callable[[Wish], Wish], str]] = {
     "no archive": (lambda wish: Wish("/nowhere", "", wish.destination, False, 1), "no file /nowhere"),
     "another checksum": (lambda wish: Wish(wish.archive, "0" * 64, wish.destination, False, 1), f"required: {'0' * 64}"),
-    "cut short": (_cut, "cut short or damaged"),
+    "cut short": (_cut, "truncated or damaged"),
     "a name that leads out": (_leading_out, "a member config/../../outside"),
     "a name through a link": (_through_a_link, "a member config/link/outside"),
     "a link in its place": (_linked, "a mount point or a link"),

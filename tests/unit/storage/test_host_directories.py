@@ -11,10 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.local_packing import LocalPacking
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.storage import LocalDirectoryMaker, LocalStorage
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.archives import LocalPacking
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
-from ansible_collections.vmstation.cluster.plugins.module_utils._storage.making import carry_out, plan, read_wishes
+from ansible_collections.vmstation.cluster.plugins.module_utils._storage.io import LocalDirectoryMaker, LocalStorage
+from ansible_collections.vmstation.cluster.plugins.module_utils._storage.judge import carry_out, plan, read_wishes
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="directories get owners, which takes root")
 USER = 472
@@ -95,9 +95,9 @@ def test_anothers_is_refused_with_all_others_before_one_is_made(tmp_path: Path) 
     (tmp_path / "file").write_text("")
     with pytest.raises(Refusal) as caught:
         steps(data(tmp_path / "first"), data(tmp_path / "grafana"))
-    assert "files in it, and user 0 as its owner; required: one that is missing, empty, or of user 472" in str(caught.value)
+    assert "files in it, and user 0 as its owner; required: a directory that is missing, empty, or owned by user 472" in str(caught.value)
     assert f"`chown --recursive 472:472 {tmp_path}/grafana`" in str(caught.value)
-    with pytest.raises(Refusal, match=r"2 directories: found directory .*grafana: .*; directory .*file: something that is no directory"):
+    with pytest.raises(Refusal, match=r"2 directories: found directory .*grafana: .*; directory .*file: not a directory"):
         steps(data(tmp_path / "first"), data(tmp_path / "grafana"), {"path": f"{tmp_path}/file"})
     assert not (tmp_path / "first").exists()
     assert standing(tmp_path / "grafana")[1] == 0

@@ -11,13 +11,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._io.storage import LocalStorage, Place
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal, Unavailable
-from ansible_collections.vmstation.cluster.plugins.module_utils._storage.judge import as_data, judge
-from ansible_collections.vmstation.cluster.plugins.module_utils._storage.look import look
-from ansible_collections.vmstation.cluster.plugins.module_utils._storage.model import Seen, Wanted, request, seconds
-from ansible_collections.vmstation.cluster.plugins.module_utils._storage.mounts import Mount, mount_of, read_mounts
-from ansible_collections.vmstation.cluster.plugins.module_utils._storage.sizes import read_size, show_size
+from ansible_collections.vmstation.cluster.plugins.module_utils._sizes import read_size, show_size
+from ansible_collections.vmstation.cluster.plugins.module_utils._storage.io import LocalStorage, Place
+from ansible_collections.vmstation.cluster.plugins.module_utils._storage.judge import (
+    Mount,
+    Seen,
+    Wanted,
+    as_data,
+    judge,
+    look,
+    looked_at,
+    mount_of,
+    read_mounts,
+    request,
+    seconds,
+)
 
 GIB = 1024**3
 MEDIA = Wanted("/srv/media", must_exist=True, mounted=True, not_empty=True)
@@ -31,7 +40,7 @@ HANGING = Unavailable("/srv/media", "no answer within 10 s", "a directory that a
 CASES = {
     "a library": (Seen(MEDIA, THERE, DISK), []),
     "below a mount point": (Seen(MEDIA, THERE, Mount("/srv", "xfs", "/dev/sdb1")), []),
-    "missing": (Seen(MEDIA, replace(NOT_YET, nearest="/srv"), ROOT), [("directories_exist", "there is /srv", "mount")]),
+    "missing": (Seen(MEDIA, replace(NOT_YET, nearest="/srv"), ROOT), [("directories_exist", "; /srv exists", "mount")]),
     "not mounted": (
         Seen(MEDIA, replace(THERE, is_empty=True), ROOT),
         [("directories_are_mounted", "a directory of /dev/sda1 (ext4, mounted at /)", "findmnt --target /srv/media")],
@@ -42,7 +51,7 @@ CASES = {
     ),
     "on a mount that nobody lists": (Seen(MEDIA, THERE, None), [("directories_are_mounted", "does not list", "fstab")]),
     "empty": (Seen(MEDIA, replace(THERE, is_empty=True), DISK), [("directories_are_not_empty", "an empty directory", "mount it")]),
-    "a file": (Seen(MEDIA, replace(THERE, is_directory=False), DISK), [("paths_are_directories", "no directory", "Move it away")]),
+    "a file": (Seen(MEDIA, replace(THERE, is_directory=False), DISK), [("paths_are_directories", "not a directory", "Move it away")]),
     "it hangs": (Seen(MEDIA, HANGING), [("directories_answer", "no answer within 10 s", "Look at its server.")]),
     "room, before it exists": (Seen(CONFIG, NOT_YET, ROOT), []),
     "exactly enough": (Seen(CONFIG, replace(NOT_YET, free=2 * GIB, free_inodes=1000), ROOT), []),
@@ -58,6 +67,12 @@ CASES = {
         [("file_systems_are_not_nearly_full", "76 % of 400 GiB in use on /dev/sda1", "du --one-file-system")],
     ),
     "a file system without a size": (Seen(LOGS, replace(NOT_YET, free=0, size=0), ROOT), []),
+    "read-only": (
+        Seen(replace(CONFIG, writable=True), replace(THERE, is_read_only=True), DISK),
+        [("directories_are_writable", "mounted read-only, on /dev/sdb1", "mount -o remount,rw /srv/media")],
+    ),
+    "media are only read": (Seen(MEDIA, replace(THERE, is_read_only=True), DISK), []),
+    "full, and watched by the check of the host": (Seen(LOGS, replace(NOT_YET, free=GIB), ROOT, is_watched=True), []),
     "both are short": (
         Seen(replace(MEDIA, minimum_free=GIB), replace(THERE, is_empty=True, free=0), DISK),
         [("directories_are_not_empty", "empty", ""), ("directories_have_room", "0 B free on /dev/sdb1", "/srv/media`")],
@@ -141,6 +156,7 @@ ENTRY = {
     "minimum_free": None,
     "minimum_free_inodes": None,
     "maximum_used": 100,
+    "writable": False,
 }
 
 
@@ -213,6 +229,21 @@ def test_on_this_machine_dev_shm_is_mounted() -> None:
     assert (judge([seen]), as_data([seen])[0]["mount_point"]) == ([], "/dev/shm")
 
 
+def test_on_this_machine_a_mount_is_read_only_where_the_kernel_lists_it_so() -> None:
+    lines = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    reading = [fields[4] for fields in lines if "ro" in fields[5].split(",") and os.path.isdir(fields[4])]
+    if not reading:
+        pytest.skip("no file system is mounted read-only here")
+    found = judge(on_this_machine(path=reading[-1], writable=True))
+    assert [one.rule for one in found] == ["directories_are_writable"]
+
+
+def test_a_disk_that_another_check_watches_is_told_by_that_one(tmp_path: Path) -> None:
+    wanted = [Wanted(str(tmp_path), maximum_used=1)]
+    assert [one.rule for one in judge(look(wanted, LocalStorage(10)))] == ["file_systems_are_not_nearly_full"]
+    assert judge(look(wanted, LocalStorage(10), [str(tmp_path)])) == []
+
+
 def test_a_file_system_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     released = threading.Event()
     monkeypatch.setattr(os.path, "realpath", lambda path: path if released.wait(60) else "")
@@ -236,3 +267,8 @@ def test_one_that_hangs_does_not_keep_the_others_from_being_judged() -> None:
     seen = look([MEDIA, replace(CONFIG, minimum_free=10**18)], Half())
     assert [finding.rule for finding in judge(seen)] == ["directories_answer", "directories_have_room"]
     assert [one["path"] for one in as_data(seen)] == ["/var/lib/jellyfin"]
+    # all of them are looked at, also the one that gave no answer
+    assert [(one.subject, one.state) for one in looked_at(seen)] == [
+        ("directory /srv/media", "error"),
+        ("directory /var/lib/jellyfin", "error"),
+    ]

@@ -11,10 +11,19 @@ from typing import Any
 
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
-from ansible_collections.vmstation.cluster.plugins.module_utils._upgrade.judge import judge
-from ansible_collections.vmstation.cluster.plugins.module_utils._upgrade.look import look
-from ansible_collections.vmstation.cluster.plugins.module_utils._upgrade.model import Host, Node, Request, Sight, read_request, tag_of
-from ansible_collections.vmstation.cluster.plugins.module_utils._upgrade.plan import as_data, plan
+from ansible_collections.vmstation.cluster.plugins.module_utils._upgrade.judge import (
+    Host,
+    Node,
+    Request,
+    Sight,
+    as_data,
+    judge,
+    look,
+    looked_at,
+    plan,
+    read_request,
+    tag_of,
+)
 
 HOSTS = (Host("homelab", False), Host("masternode", True), Host("storage", False))
 OLD = "v1.36.3"
@@ -39,6 +48,16 @@ def all_of(release: str) -> Sight:
 
 def rules(seen: Sight, request: Request = WANTED) -> list[tuple[str, str, str]]:
     return [(finding.severity, finding.rule, finding.subject) for finding in judge(request, seen)]
+
+
+def test_the_api_server_and_each_node_are_looked_at() -> None:
+    seen = of("homelab", kubelet="v1.30.0")
+    found = judge(WANTED, seen)
+    assert {finding.hosts for finding in found} == {("homelab",)}
+    states = {one.subject: (one.state, one.hosts) for one in looked_at(seen, found)}
+    assert states["node homelab"] == ("error", ("homelab",))
+    assert {state for subject, (state, _hosts) in states.items() if subject != "node homelab"} == {"ok"}
+    assert states["API server"] == ("ok", ())
 
 
 API = "API server"

@@ -7,7 +7,7 @@ import json
 
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
-from ansible_collections.vmstation.cluster.plugins.module_utils._wake.broadcast import (
+from ansible_collections.vmstation.cluster.plugins.module_utils._wake.wake import (
     LocalNetwork,
     device_to_bind,
     local_networks,
@@ -76,7 +76,7 @@ def test_the_network_of_a_broadcast_address(broadcast, interface, networks, leav
         ("192.168.4.0", "", (LAN,), "on no local network"),
         ("192.168.4.255", "eth1", (LAN, CABLE), "on no local network of eth1"),
         ("192.168.4.255", "eth9", (LAN,), "interface eth9: found no such interface"),
-        ("172.20.255.255", "", (LAN, DOWN), "interface eth2: found switched off"),
+        ("172.20.255.255", "", (LAN, DOWN), "interface eth2: found down"),
         ("255.255.255.255", "", (LAN, CABLE), "on several local networks"),
         ("255.255.255.255", "", (), "on no local network"),
     ],

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
-from ansible_collections.vmstation.cluster.plugins.module_utils._wake.mac import station_mac
-from ansible_collections.vmstation.cluster.plugins.module_utils._wake.packet import magic_packet, secure_on_password
+from ansible_collections.vmstation.cluster.plugins.module_utils._wake.wake import magic_packet, secure_on_password, station_mac
 
 HOMELAB = "d0:94:66:30:d6:63"
 
@@ -135,13 +134,13 @@ def test_a_bad_mac_is_refused_in_the_name_of_its_host(written):
 @pytest.mark.parametrize(
     ("written", "said"),
     [
-        ("", "an empty text"),
+        ("", "an empty string"),
         ("ff:ff:ff:ff:ff:ff", "broadcast"),
         ("01:00:5e:00:00:01", "multicast"),
         ("00:00:00:00:00:00", "all zeros"),
         ("41129895296", "quotes"),
         ("\u0660\u0661:94:66:30:d6:63", "other than ASCII"),
-        (41129895296, "no text"),
+        (41129895296, "not a string"),
     ],
 )
 def test_the_refusal_says_what_is_wrong(written, said):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
-from ansible_collections.vmstation.cluster.plugins.module_utils._wake.request import Target, read_request
+from ansible_collections.vmstation.cluster.plugins.module_utils._wake.wake import Target, read_request
 
 HOMELAB = {"name": "homelab", "mac": "D0-94-66-30-D6-63", "address": "192.168.4.62", "port": 22}
 STORAGE = {"name": "storagenodet3500", "mac": "b8:ac:6f:7e:6c:9d", "address": "192.168.4.61", "port": 22}
@@ -116,12 +116,12 @@ def test_a_bad_option_is_named(change, subject):
 @pytest.mark.parametrize(
     ("second", "said"),
     [
-        ({**STORAGE, "name": "homelab"}, "host homelab: name: found homelab, which host homelab has too"),
-        ({**STORAGE, "mac": "d094.6630.d663"}, "host storagenodet3500: mac: found d0:94:66:30:d6:63, which host homelab has too"),
-        ({**STORAGE, "address": "192.168.4.62"}, "host storagenodet3500: address: found 192.168.4.62, which host homelab has too"),
+        ({**STORAGE, "name": "homelab"}, "host homelab: name: found homelab, which host homelab uses too"),
+        ({**STORAGE, "mac": "d094.6630.d663"}, "host storagenodet3500: mac: found d0:94:66:30:d6:63, which host homelab uses too"),
+        ({**STORAGE, "address": "192.168.4.62"}, "host storagenodet3500: address: found 192.168.4.62, which host homelab uses too"),
         (
             {**STORAGE, "address": "192.168.4.62", "port": 23},
-            "host storagenodet3500: address: found 192.168.4.62, which host homelab has too",
+            "host storagenodet3500: address: found 192.168.4.62, which host homelab uses too",
         ),
     ],
 )
@@ -132,7 +132,7 @@ def test_what_two_hosts_share_is_refused(second, said):
 
 
 def test_one_address_in_two_notations_is_one_address():
-    with pytest.raises(Refusal, match="which host homelab has too"):
+    with pytest.raises(Refusal, match="which host homelab uses too"):
         read_request(options({**HOMELAB, "address": "fd00::62"}, {**STORAGE, "address": "FD00:0:0:0::62"}))
 
 

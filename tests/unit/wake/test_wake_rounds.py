@@ -9,9 +9,7 @@ from dataclasses import dataclass, field
 from typing import Optional
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._wake.request import Request, Target
-from ansible_collections.vmstation.cluster.plugins.module_utils._wake.vigil import Heard
-from ansible_collections.vmstation.cluster.plugins.module_utils._wake.wake import FIRST_PROBE, failure_message, wake
+from ansible_collections.vmstation.cluster.plugins.module_utils._wake.wake import FIRST_PROBE, Heard, Request, Target, failure_message, wake
 
 
 @dataclass

@@ -10,10 +10,20 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from ansible_collections.vmstation.cluster.plugins.module_utils._findings import state_of
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal, Unavailable
-from ansible_collections.vmstation.cluster.plugins.module_utils._workloads.judge import as_data, judge
-from ansible_collections.vmstation.cluster.plugins.module_utils._workloads.look import holders, look
-from ansible_collections.vmstation.cluster.plugins.module_utils._workloads.model import PlannedService, Request, Sight, request
+from ansible_collections.vmstation.cluster.plugins.module_utils._workloads.workloads import (
+    PlannedService,
+    Request,
+    Secret,
+    Sight,
+    as_data,
+    holders,
+    judge,
+    look,
+    looked_at,
+    request,
+)
 
 JELLYFIN = PlannedService("jellyfin", "jellyfin", 30096)
 REQUEST = Request((JELLYFIN,), ("storagenodet3500",), frozenset(), ("fast",))
@@ -53,6 +63,27 @@ CASES = {
         replace(WELL, nodes={"storagenodet3500": node(unschedulable=True)}),
         [("nodes_take_pods", "cordoned", "kubectl uncordon storagenodet3500")],
     ),
+    "tainted": (
+        REQUEST,
+        replace(WELL, nodes={"storagenodet3500": node(taints=[{"key": "gpu", "value": "yes", "effect": "NoSchedule"}])}),
+        [("nodes_take_pods", "the taint gpu:NoSchedule, so", "kubectl taint node storagenodet3500 gpu:NoSchedule-")],
+    ),
+    "tainted with what Pods tolerate, prefer to avoid, or Kubernetes removes": (
+        REQUEST,
+        replace(
+            WELL,
+            nodes={
+                "storagenodet3500": node(
+                    taints=[
+                        {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"},
+                        {"key": "gpu", "effect": "PreferNoSchedule"},
+                        {"key": "node.kubernetes.io/unreachable", "effect": "NoExecute"},
+                    ]
+                )
+            },
+        ),
+        [],
+    ),
     "not ready": (REQUEST, replace(WELL, nodes={"storagenodet3500": node(status="Unknown")}), [("nodes_take_pods", "silent", "kubelet")]),
     "asleep and cordoned": (ASLEEP, replace(WELL, nodes={"storagenodet3500": node(status="Unknown", unschedulable=True)}), []),
     "said to be asleep, ready and cordoned": (
@@ -85,16 +116,101 @@ def test_findings(case: str) -> None:
     found = judge(asked, seen)
     assert [finding.rule for finding in found] == [rule for rule, _found, _fix in wanted]
     for finding, (rule, words, fix) in zip(found, wanted, strict=True):
-        assert finding.severity == ("warning" if rule == "cluster_can_be_read" else "error")
+        assert finding.severity == ("unknown" if rule == "cluster_can_be_read" else "error")
         assert words in finding.found
         assert fix in finding.fix
+    (item,) = looked_at(asked, found)
+    assert item.state == state_of(found)
 
 
 def test_the_result_names_who_has_the_port_and_how_the_nodes_are() -> None:
     assert as_data(REQUEST, replace(WELL, holders={30096: ("default", "web")})) == {
         "services": [{"namespace": "jellyfin", "name": "jellyfin", "node_port": 30096, "taken_by": "default/web"}],
         "nodes": [{"name": "storagenodet3500", "exists": True, "ready": True, "schedulable": True, "asleep": False}],
+        "existing": None,
     }
+
+
+PASSWORD = Secret("grafana-admin", {"password": "c2VjcmV0"})
+EXISTS: dict[str, Any] = {
+    "Namespace": [{"metadata": {"name": "monitoring"}}],
+    "Secret": [{"metadata": {"name": "grafana-admin"}, "data": dict(PASSWORD.data)}],
+    "Deployment": [{"metadata": {"name": "loki"}, "spec": {"template": {"spec": {"containers": [{"image": "loki:3"}]}}}}],
+    "Job": [{"metadata": {"name": "check"}}],
+    "Pod": [
+        {"metadata": {"namespace": "monitoring", "name": "on", "uid": "1"}, "spec": {"nodeName": "masternode"}},
+        {"metadata": {"namespace": "monitoring", "name": "off", "uid": "2"}, "spec": {"nodeName": "homelab"}},
+        {"metadata": {"namespace": "monitoring", "name": "pending", "uid": "3"}, "spec": {}},
+    ],
+    "PersistentVolume": [
+        {"metadata": {"name": "kept"}, "status": {"phase": "Released"}},
+        {"metadata": {"name": "used"}, "status": {"phase": "Bound"}},
+        {"metadata": {"name": "new"}},
+    ],
+    "ClusterRole": [{"metadata": {"name": "reader"}}],
+    "ClusterRoleBinding": [],
+    "RoleBinding": [{"metadata": {"namespace": "apps", "name": "reader"}}, {"metadata": {"namespace": "monitoring", "name": "reader"}}],
+    "Role": [],
+    "Node": [node()],
+}
+# in the order in which they are asked for
+KINDS = ("PersistentVolume", "ClusterRole", "ClusterRoleBinding", "Node", "RoleBinding", "Role")
+WORKLOAD = Request((), (), frozenset({"homelab"}), (), "monitoring", "media", (PASSWORD,))
+
+
+def existing(asked: Request, **answers: object) -> dict[str, Any]:
+    return as_data(asked, look(asked, Cluster({**EXISTS, **answers})))["existing"]
+
+
+def test_one_look_returns_what_exists_of_the_workloads() -> None:
+    assert existing(WORKLOAD) == {
+        "anything": True,
+        "namespace": True,
+        "deployments": [{"name": "loki", "images": ["loki:3"]}],
+        "jobs": ["check"],
+        "asleep_pods": [{"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": "monitoring", "name": "off"}}],
+        "matching_secrets": ["grafana-admin"],
+        "cluster_objects": ["PersistentVolume kept", "PersistentVolume used", "PersistentVolume new", "ClusterRole reader"],
+        "released_volumes": ["kept"],
+        "labelled_nodes": ["storagenodet3500"],
+        "access": [
+            {
+                "apiVersion": "rbac.authorization.k8s.io/v1",
+                "kind": "RoleBinding",
+                "metadata": {"namespace": "apps", "name": "reader"},
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    "found",
+    [[], [{"metadata": {"name": "grafana-admin"}}], [{"metadata": {"name": "grafana-admin"}, "data": {**PASSWORD.data, "other": ""}}]],
+    ids=["missing", "without data", "with other data"],
+)
+def test_a_secret_that_differs_does_not_match_and_its_value_is_returned_nowhere(found: list[dict[str, Any]]) -> None:
+    result = existing(WORKLOAD, Secret=found)
+    assert result["matching_secrets"] == []
+    assert "c2VjcmV0" not in f"{result} {PASSWORD}"
+
+
+def test_without_the_namespace_nothing_in_it_is_asked_for() -> None:
+    nothing = dict.fromkeys(KINDS, ())
+    cluster = Cluster({"Namespace": [], **nothing})
+    assert not as_data(WORKLOAD, look(WORKLOAD, cluster))["existing"]["anything"]
+    assert cluster.asked == [*KINDS, "Namespace"]
+
+
+@pytest.mark.parametrize("kind", ["PersistentVolume", "ClusterRole", "RoleBinding"])
+def test_an_object_in_no_namespace_outlasts_it(kind: str) -> None:
+    nothing = dict.fromkeys(("Namespace", *KINDS), ())
+    assert existing(WORKLOAD, **{**nothing, kind: EXISTS[kind]})["anything"]
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "PersistentVolume", "Node", "Secret"])
+def test_a_fact_that_may_not_be_read_is_an_error(kind: str) -> None:
+    with pytest.raises(Refusal, match="403"):
+        existing(WORKLOAD, **{kind: FORBIDDEN})
 
 
 def test_ports_for_health_checks_are_taken_as_well() -> None:
@@ -106,6 +222,7 @@ def test_ports_for_health_checks_are_taken_as_well() -> None:
 
 ENTRY = {"namespace": "jellyfin", "name": "jellyfin", "node_port": 30096}
 OPTIONS: dict[str, Any] = {"services": [ENTRY], "nodes": ["StorageNodeT3500"], "asleep": ["Homelab"], "storage_classes": ["fast"]}
+OPTIONS |= {"tolerated_taints": ["node-role.kubernetes.io/control-plane:NoSchedule"]}
 
 
 def test_options_are_read() -> None:
@@ -136,6 +253,9 @@ class Cluster:
         if isinstance(answer, Refusal):
             raise answer
         yield from answer
+
+    def get(self, _api_version: str, kind: str, name: str, _namespace: str = "") -> dict[str, Any] | None:
+        return next((one for one in self.items(_api_version, kind) if one["metadata"]["name"] == name), None)
 
 
 def test_one_list_of_each_kind_and_none_that_nobody_needs() -> None:
