@@ -33,8 +33,9 @@ CYCLES = rounds(1, 25)
 # the cycles up to this one bring the workloads, too
 LAST_WITH_WORKLOADS = rounds(1, 5)
 WITHOUT_WORKLOADS = ("-e", '{"monitoring_state": "absent", "jellyfin_state": "absent"}')
-KILLS = rounds(2, 10)
+KILLS = rounds(1, 10)
 HEALTHY_CHECKS = rounds(1, 20)
+LINES_OF_A_WARNING = 3
 NIGHTS = rounds(1, 25)
 FIREWALL_IS_SHUT = {
     "masternode": (["ufw", "status", "verbose"], "Default: deny (incoming), allow (outgoing), deny (routed)"),
@@ -198,23 +199,24 @@ def test_every_target_of_prometheus_is_up(site: Site) -> None:
     assert Counter(target["job"] for target in prometheus.labels(site, "up")) == jobs
 
 
+# stand-ins have none; what timers of the owner's write; and what there is only while a Pod waits for something, or a host sleeps
+NOT_HERE = re.compile(
+    r"(loki|alloy|grafana|vmstation)_|kube_pod_container_status_waiting_reason|kube_pod_status_unschedulable"
+    r"|(node|pod):(asleep|silent)"
+)
+
+
 def test_every_panel_of_prometheus_has_data(site: Site) -> None:
     panels = dashboards.queries("prometheus")
 
     def without_data() -> list[str]:
         found = prometheus.query(site, [panel.expression for panel in panels])
-        return [f"{panel.dashboard}: {panel.panel}: {panel.expression}" for panel, data in zip(panels, found) if not data]
+        empty = [panel for panel, data in zip(panels, found) if not data and not NOT_HERE.match(panel.expression)]
+        return [f"{panel.dashboard}: {panel.panel}: {panel.expression}" for panel in empty]
 
     # a rate wants a few scrapes
     site.lab.wait_for(lambda: not without_data(), "data of every panel", 300)
     assert without_data() == []
-
-
-# stand-ins have none; and what there is only while a Pod waits for something, or a host sleeps
-NOT_HERE = re.compile(
-    r"(loki|alloy|grafana)_|kube_pod_container_status_waiting_reason|kube_pod_status_unschedulable"
-    r"|(node|pod):(asleep|silent)"
-)
 
 
 def test_every_metric_that_an_alert_asks_for_is_there(site: Site) -> None:
@@ -235,6 +237,11 @@ def test_the_check_of_a_site_that_is_well_is_no_alarm(site: Site, number: int) -
     # what the plan's owner declared is remarked upon, and what is of the machine under the containers: its clock and its disk
     told = [line for line in report["lines"] if line["mark"] != "ok" and line["group"] != "plan"]
     assert {line["rule"] for line in told} <= {"clock_is_synchronised", "disk_has_room"}, told
+    (shown,) = run.result("Show the report").values()
+    text = shown["msg"].splitlines()
+    full_disks = sum(line["rule"] == "disk_has_room" for line in told)
+    assert len(text) - full_disks * LINES_OF_A_WARNING <= 30, shown["msg"]
+    assert sum(line.startswith("warning") for line in text) - full_disks <= 2, shown["msg"]
     assert report["api_calls"] > 0
     say(f"check.yml, round {number}: {report['verdict']}; {report['api_calls']} requests to the API server, {run.seconds:.0f} s")
 
@@ -378,8 +385,9 @@ def test_the_check_names_each_damage_and_the_next_run_wakes_who_sleeps_and_repai
     say(f"after {', '.join(damages)}: {'; '.join(run.changed)}")
     assert len(run.changed) >= len(damages)
     assert site.ready_nodes() == NODES
-    again = site.play()
-    assert (again.status, again.changed) == (0, []), again.failed
+    if len(REPAIRED_TOGETHER) > 1:
+        again = site.play()
+        assert (again.status, again.changed) == (0, []), again.failed
 
 
 @pytest.mark.endurance  # one host alone, and its role: tests/integration/test_worker_role.py
@@ -461,6 +469,7 @@ def of_calico(site: Site, node: str) -> list[str]:
     return [one["metadata"]["name"] for one in [*found, *orphans]]
 
 
+@pytest.mark.endurance  # one host alone: tests/integration/test_backup_restore.py
 def test_a_wiped_control_plane_comes_back_and_no_worker_joins_anew(site: Site, tmp_path: Path) -> None:
     kept = ("-e", f"backup_directory={tmp_path}")
     site.kubectl("create", "configmap", "kept", "--from-literal=a=b")
@@ -507,6 +516,8 @@ def test_reset_and_site_again(site: Site, cycle: int) -> None:
     assert reset.status == 0, reset.failed
     for name, host in site.hosts.items():
         assert bare_host.differences(site.bare[name], bare_host.look(host)) == [], name
+    assert "/var/lib/vmstation/monitoring/prometheus" in bare_host.stored(bare_host.look(site.hosts["masternode"]))
+    assert "/var/lib/vmstation/jellyfin/config" in bare_host.stored(bare_host.look(site.hosts["storagenodet3500"]))
     run = site.play("site.yml", *(() if cycle <= LAST_WITH_WORKLOADS else WITHOUT_WORKLOADS))
     assert run.status == 0, run.failed
     assert site.ready_nodes() == NODES
@@ -522,14 +533,9 @@ def test_reset_and_site_again(site: Site, cycle: int) -> None:
 
 
 def test_a_reset_takes_what_applications_store_only_where_that_is_asked_for(site: Site) -> None:
-    confirmed = ("playbooks/reset.yml", "-e", "confirm=vmstation")
-    reset = site.play(*confirmed)
+    # this one is not killed, and comes after a reset; the one before it has kept what applications store
+    reset = site.play("playbooks/reset.yml", "-e", "confirm=vmstation", "-e", "reset_data=true")
     assert reset.status == 0, reset.failed
-    # this one was not killed, and comes after a reset
     for name, host in site.hosts.items():
         assert bare_host.differences(site.bare[name], bare_host.look(host)) == [], name
-    assert "/var/lib/vmstation/monitoring/prometheus" in bare_host.stored(bare_host.look(site.hosts["masternode"]))
-    assert "/var/lib/vmstation/jellyfin/config" in bare_host.stored(bare_host.look(site.hosts["storagenodet3500"]))
-    reset = site.play(*confirmed, "-e", "reset_data=true")
-    assert reset.status == 0, reset.failed
     assert [path for host in site.hosts.values() for path in bare_host.stored(bare_host.look(host))] == []
