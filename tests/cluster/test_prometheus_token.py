@@ -54,6 +54,8 @@ class Device:
         device = self
 
         class Handler(BaseHTTPRequestHandler):
+            timeout = 10
+
             def do_GET(self) -> None:
                 device.tokens.append(self.headers.get("Authorization", ""))
                 self.send_response(200)
@@ -65,7 +67,8 @@ class Device:
         self.server = ThreadingHTTPServer((address, port), Handler)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
-        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        # a handshake belongs to the thread of its connection: one that never ends must not keep the others waiting
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def close(self) -> None:
