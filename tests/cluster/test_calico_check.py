@@ -59,8 +59,8 @@ def _judged(kubeconfig: Path) -> tuple[Verdict, KubernetesApi]:
     return judge(node_rules.request(REQUEST), survey.look(api), NOW), api
 
 
-def _check(kubeconfig: Path, *flags: str, **options: object) -> dict[str, Any]:
-    return run_module("calico_check", kubeconfig, *flags, **{**REQUEST, **options})
+def _check(kubeconfig: Path, **options: object) -> dict[str, Any]:
+    return run_module("calico_check", kubeconfig, **{**REQUEST, **options})
 
 
 def test_a_healthy_cluster_brings_no_finding(cluster: Cluster, calico: Placing) -> None:
@@ -113,8 +113,8 @@ def test_statuses_are_made_once(cluster: Cluster, calico: Placing) -> None:
     world.drop("CalicoNodeStatus", HOMELAB)
     calico.place(world)
     seen = []
-    for flags in (["--check"], [], ["--check"], []):
-        result = _check(cluster.kubeconfig, *flags, create_status=True)
+    for check_mode in (True, False, True, False):
+        result = _check(cluster.kubeconfig, check_mode=check_mode, create_status=True)
         seen.append((result["changed"], result["created"], [finding["rule"] for finding in result["findings"]]))
     assert seen == [
         (True, [HOMELAB], ["bgp_sessions_are_known"]),

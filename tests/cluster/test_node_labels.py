@@ -46,8 +46,10 @@ def of_node(cluster: Cluster, name: str) -> dict[str, Any]:
 
 
 def test_what_the_inventory_names_is_set_changed_and_removed_and_what_others_set_stays(cluster: Cluster) -> None:
-    def run(*flags: str, labels: dict[str, str], taints: list[dict[str, str]]) -> dict[str, Any]:
-        return run_module("node_labels", cluster.kubeconfig, *flags, nodes=[{"name": NODE, "labels": labels, "taints": taints}])
+    def run(*, labels: dict[str, str], taints: list[dict[str, str]], check_mode: bool = False) -> dict[str, Any]:
+        return run_module(
+            "node_labels", cluster.kubeconfig, check_mode=check_mode, nodes=[{"name": NODE, "labels": labels, "taints": taints}]
+        )
 
     cluster.kubectl("label", "node", NODE, "theirs=kept", "zone=cellar")
     cluster.kubectl("taint", "node", NODE, "theirs=kept:PreferNoSchedule", "gpu=kept:PreferNoSchedule")
@@ -65,8 +67,8 @@ def test_what_the_inventory_names_is_set_changed_and_removed_and_what_others_set
         "taints": sorted([*before["taints"], "gpu=intel:NoSchedule", "example.com/owner=:PreferNoSchedule"]),
         "memory": {"labels": ["disk", "zone"], "taints": ["example.com/owner:PreferNoSchedule", "gpu:NoSchedule"]},
     }
-    for flags in ((), ("--check",)):
-        again = run(*flags, **wanted)
+    for check_mode in (False, True):
+        again = run(check_mode=check_mode, **wanted)
         # the list of nodes, and which kinds there are
         assert (again["changed"], again["api_calls"]) == (False, 2)
 

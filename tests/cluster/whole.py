@@ -10,21 +10,17 @@ written here.
 from __future__ import annotations
 
 import copy
-import importlib
-import io
 import json
 import os
 import subprocess
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import redirect_stdout, suppress
+from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import yaml
-from ansible.module_utils.testing import patch_module_args
 from ansible_collections.vmstation.cluster.plugins.module_utils._dns.model import corefile, dns_plan
 from ansible_collections.vmstation.cluster.plugins.module_utils._health.io import HealthApi
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.configuration import ControlPlane, as_text, init_documents
@@ -34,6 +30,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._report.model im
 
 from tests.cluster.build import binary
 from tests.cluster.calico_objects import PLURALS, Placing
+from tests.cluster.play import run_module
 from tests.cluster.programs import PROGRAMS, version
 from tests.cluster.server import Cluster
 from tests.unit.calico.clusters import CALICO, VERSIONS, World
@@ -43,7 +40,6 @@ from tests.unit.network_plan.plans import HOSTS, SERVICES, SPECIFICATION
 Object = dict[str, Any]
 
 MASTER, STORAGE, HOMELAB = NAMES = tuple(str(host["name"]) for host in HOSTS)
-MODULES = "ansible_collections.vmstation.cluster.plugins.modules"
 RELEASE = version(PROGRAMS["kubeadm"])
 MANAGER = "tests"
 PATIENCE = 60.0
@@ -64,14 +60,6 @@ CONFIG_MAPS = ("kubeadm-config", "kubelet-config", "kube-proxy")
 MADE_ANEW = {"PersistentVolumeClaim", "PersistentVolume", "Deployment", "DaemonSet"}
 # the API server writes them itself
 WITHOUT_STATUS = {"APIService", "Namespace"}
-
-
-def run_module(name: str, arguments: Mapping[str, object]) -> Object:
-    """A module in this process, which saves the start of another one."""
-    told = io.StringIO()
-    with patch_module_args(dict(arguments)), redirect_stdout(told), suppress(SystemExit):
-        importlib.import_module(f"{MODULES}.{name}").main()
-    return dict(json.loads(told.getvalue()))
 
 
 class Whole:
@@ -182,7 +170,7 @@ class Whole:
         results = []
         with mock.patch.object(HealthApi, "now", lambda _self: moment):
             for check, (groups, options) in CHECKS.items():
-                told = run_module(check, {"kubeconfig": str(self.cluster.kubeconfig), "fail_on": "never", **options})
+                told = run_module(check, self.cluster.kubeconfig, **{"fail_on": "never", **options})
                 for group in groups:
                     own = {key: [one for one in told.get(key, ()) if one.get("group", group) == group] for key in ("findings", "looked_at")}
                     results.append({"group": group, "check": check, "host": "", "result": {**told, **own} if "findings" in told else told})
