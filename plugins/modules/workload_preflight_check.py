@@ -116,6 +116,26 @@ options:
           - All values of the Secret by their keys, encoded in Base64, as in its manifest.
         type: dict
         required: true
+  certificates:
+    description:
+      - Whether RV(existing.certificates) is read. Only with O(namespace).
+    type: bool
+    default: false
+    version_added: 0.2.0
+  manifests:
+    description:
+      - Texts in YAML, each of one object or of several. Those objects that are still to be applied are returned in RV(pending). The API
+        server compares them with dry runs of server-side apply. These require the permission to patch the objects, and change nothing.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.2.0
+  field_manager:
+    description:
+      - The field manager for applying O(manifests).
+    type: str
+    default: vmstation.cluster
+    version_added: 0.2.0
 seealso:
   - module: vmstation.cluster.service_check
   - module: vmstation.cluster.node_ready_check
@@ -344,12 +364,27 @@ existing:
       elements: str
       returned: always
       sample: [storagenodet3500]
+    certificates:
+      description: >-
+        The components that have certificates of the cluster's CA, as ConfigMap kube-system/kubeadm-config configures them. V(kubelets), and
+        V(managers), which are the scheduler and the controller manager. Empty without O(certificates).
+      type: list
+      elements: str
+      returned: always
+      sample: [kubelets, managers]
+pending:
+  description: The objects of O(manifests) that do not exist or that differ, in the same order.
+  returned: when the module does not fail
+  type: list
+  elements: dict
+  sample: []
 """
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api import KubernetesApi
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api import PreviewingApi
 from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.kubeconfig import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
 from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.node_labels import TOLERATED_BY_ROLES
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.objects import objects_of, pending
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_result, failure_message, failures
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 from ansible_collections.vmstation.cluster.plugins.module_utils._workloads import workloads
@@ -383,6 +418,9 @@ ARGUMENTS = {
         "no_log": False,  # the values are, below
         "options": {"name": {"type": "str", "required": True}, "data": {"type": "dict", "required": True, "no_log": True}},
     },
+    "certificates": {"type": "bool", "default": False},
+    "manifests": {"type": "list", "elements": "str", "default": []},
+    "field_manager": {"type": "str", "default": "vmstation.cluster"},
     "fail_on": {"type": "str", "choices": ["error", "warning", "never"], "default": "error"},
 }
 
@@ -395,16 +433,19 @@ def main() -> None:
     )
     if KUBERNETES_IMPORT_ERROR:
         module.fail_json(msg=missing_required_lib("kubernetes"), exception=KUBERNETES_IMPORT_ERROR)
+    params = module.params
     try:
-        request = workloads.request(module.params)
-        seen = workloads.look(request, KubernetesApi(module.params["kubeconfig"], module.params["context"]))
+        request = workloads.request(params)
+        cluster = PreviewingApi(params["kubeconfig"], params["context"])
+        seen = workloads.look(request, cluster)
+        found = workloads.judge(request, seen)
+        result = {"changed": False, **as_result(found, workloads.looked_at(request, found)), **workloads.as_data(request, seen)}
+        failing = failures(found, params["fail_on"])
+        if failing:
+            module.fail_json(msg=failure_message(failing), **result)
+        result["pending"] = pending(objects_of(params["manifests"]), cluster, params["field_manager"])
     except Refusal as refusal:
         module.fail_json(**refusal.as_result())
-    found = workloads.judge(request, seen)
-    result = {"changed": False, **as_result(found, workloads.looked_at(request, found)), **workloads.as_data(request, seen)}
-    failing = failures(found, module.params["fail_on"])
-    if failing:
-        module.fail_json(msg=failure_message(failing), **result)
     module.exit_json(**result)
 
 

@@ -10,8 +10,6 @@ import tempfile
 from functools import cache as remembered
 from pathlib import Path
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.hardening import SERVING
-
 from tests.lab.cache import CHECKOUT
 from tests.lab.say import quietly
 from tests.lab.venv import ensure_venv
@@ -32,7 +30,6 @@ def manifests(name: str, *, verified: bool = False) -> str:
         arguments = {"src": str(ROLE / "templates" / f"{name}.j2"), "dest": f"{directory}/made"}
         argv = [str(ensure_venv() / "bin" / "ansible"), "localhost", "-m", "ansible.builtin.template", "-a", json.dumps(arguments)]
         variables = [word for part in ("defaults", "vars") for word in ("-e", f"@{ROLE / part / 'main.yml'}")]
-        kubeadm = {"ClusterConfiguration": json.dumps(SERVING)}
-        variables += ["-e", json.dumps({"_monitoring_kubeadm": {"resources": [{"data": kubeadm}] if verified else []}})]
+        variables += ["-e", json.dumps({"_monitoring_certificates": ["kubelets", "managers"] if verified else []})]
         quietly([*argv, "-c", "local", *variables], env={"HOME": directory, "LC_ALL": "C.UTF-8"})
         return (Path(directory) / "made").read_text()

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import unified_diff
@@ -12,6 +13,10 @@ from typing import Any
 
 from .._refusal import Refusal
 from .api import Preview, Previewer
+
+# kubeconfig.py says what is missing
+with contextlib.suppress(ImportError):
+    import yaml  # type: ignore[import-untyped]
 
 # What applying objects has changed in a cluster, in lines, from what kubernetes.core.k8s returns.
 
@@ -130,10 +135,23 @@ def _shown(value: object) -> str:
 Object = dict[str, Any]
 
 
+def objects_of(manifests: Sequence[str]) -> list[Object]:
+    """The documents of texts in YAML; a text that is none raises."""
+    found: list[Object] = []
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    for position, text in enumerate(manifests):
+        try:
+            found += [document for document in yaml.load_all(text, loader) if document is not None]
+        except yaml.YAMLError as error:
+            raise Refusal(f"manifests[{position}]", " ".join(str(error).split()), "a text in YAML", "Correct it.") from error
+    return found
+
+
 def pending(documents: Sequence[Object], cluster: Previewer, manager: str) -> list[Object]:
     """Those that do not exist, that applying as ``manager`` would change, or that the API server rejects; in their order."""
     for position, document in enumerate(documents):
-        if not all((document.get("apiVersion"), document.get("kind"), (document.get("metadata") or {}).get("name"))):
+        given = document if isinstance(document, Mapping) else {}
+        if not all((given.get("apiVersion"), given.get("kind"), (given.get("metadata") or {}).get("name"))):
             required = "an object with apiVersion, kind and metadata.name"
             raise Refusal(f"objects[{position}]", "no Kubernetes object", required, "Correct it, or remove it.")
     previews = cluster.preview(documents, manager)

@@ -44,7 +44,7 @@ class Secret:
 class Request:
     """What the module is asked. nodes, asleep: as Kubernetes writes names, in lower case. namespace, node_label: empty if not asked for.
 
-    tolerated: key and effect of the taints that the Pods tolerate.
+    tolerated: key and effect of the taints that the Pods tolerate. certificates: whether it matters which components have some.
     """
 
     services: tuple[PlannedService, ...]
@@ -55,13 +55,14 @@ class Request:
     node_label: str = ""
     secrets: tuple[Secret, ...] = ()
     tolerated: tuple[str, ...] = TOLERATED_BY_ROLES
+    certificates: bool = False
 
 
 @dataclass(frozen=True)
 class Existing:
     """What exists of the workloads. cluster_objects: kind and name of what is in no namespace. matching_secrets: those as wanted.
 
-    access: Roles and RoleBindings in other namespaces.
+    access: Roles and RoleBindings in other namespaces. certificates: components that have some of the cluster's CA.
     """
 
     namespace: bool
@@ -73,6 +74,7 @@ class Existing:
     released_volumes: tuple[str, ...] = ()
     labelled_nodes: tuple[str, ...] = ()
     access: tuple[Object, ...] = ()
+    certificates: tuple[str, ...] = ()
 
 
 @dataclass
@@ -106,6 +108,7 @@ def request(params: Mapping[str, Any]) -> Request:
         params.get("node_label") or "",
         tuple(Secret(one["name"], one["data"]) for one in params.get("secrets") or ()),
         tuple(params["tolerated_taints"]),
+        params.get("certificates") or False,
     )
 
 
@@ -117,6 +120,8 @@ RBAC = "rbac.authorization.k8s.io/v1"
 ROLES = [(RBAC, "ClusterRole"), (RBAC, "ClusterRoleBinding")]
 ACCESS = [(RBAC, "RoleBinding"), (RBAC, "Role")]
 PART_OF = "app.kubernetes.io/part-of"
+# by component, the argument of the control plane that comes with its certificates
+CERTIFIED = {"kubelets": "kubelet-certificate-authority", "managers": "tls-cert-file"}
 
 
 def look(request: Request, cluster: ClusterReader) -> Sight:
@@ -153,6 +158,7 @@ def _existing(request: Request, cluster: ClusterReader) -> Existing:
             for one in cluster.items(version, kind, label_selector=ours)
             if one["metadata"]["namespace"] != request.namespace
         ),
+        certificates=_certificates(cluster) if request.certificates else (),
     )
     namespace = request.namespace
     if cluster.get("v1", "Namespace", namespace) is None:
@@ -166,6 +172,12 @@ def _existing(request: Request, cluster: ClusterReader) -> Existing:
         asleep_pods=tuple(one for one in pods if one["spec"].get("nodeName") in request.asleep),
         matching_secrets=tuple(one.name for one in request.secrets if matches(one, cluster.get("v1", "Secret", one.name, namespace))),
     )
+
+
+def _certificates(cluster: ClusterReader) -> tuple[str, ...]:
+    """The components that a client can verify. The role control_plane sets both arguments; other installers may set only the first."""
+    data = (cluster.get("v1", "ConfigMap", "kubeadm-config", "kube-system") or {}).get("data") or {}
+    return tuple(component for component, argument in CERTIFIED.items() if any(argument in text for text in data.values()))
 
 
 def _reference(version: str, kind: str, one: Object) -> Object:
@@ -251,7 +263,7 @@ def _existing_data(found: Existing) -> dict[str, Any]:
         "access": list(found.access),
         **{
             name: list(getattr(found, name))
-            for name in ("jobs", "matching_secrets", "cluster_objects", "released_volumes", "labelled_nodes")
+            for name in ("jobs", "matching_secrets", "cluster_objects", "released_volumes", "labelled_nodes", "certificates")
         },
         "anything": found.namespace or bool(found.cluster_objects or found.labelled_nodes or found.access),
     }

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import json
 from copy import deepcopy
 from typing import Any
 
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api import Preview
-from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.objects import differs, pending
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.objects import differs, objects_of, pending
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 OURS, CONTROLLER = "vmstation", "kube-controller-manager"
@@ -80,7 +81,18 @@ def test_the_order_stays() -> None:
     assert pending(documents, Cluster(), OURS) == [documents[0], documents[2]]
 
 
-@pytest.mark.parametrize("document", [{}, {"kind": "ConfigMap"}, {**named("a"), "metadata": None}])
-def test_what_is_no_object_is_named(document: dict[str, Any]) -> None:
+@pytest.mark.parametrize("document", ["a text", {}, {"kind": "ConfigMap"}, {**named("a"), "metadata": None}])
+def test_what_is_no_object_is_named(document: Any) -> None:
     with pytest.raises(Refusal, match=r"objects\[1\]: found no Kubernetes object"):
         pending([named("a"), document], Cluster(), OURS)
+
+
+def test_texts_in_yaml_are_read_in_their_order() -> None:
+    one, two, three = ({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in "abc")
+    texts = [f"---\n{json.dumps(one)}\n---\n# nothing\n---\n{json.dumps(two)}\n", json.dumps(three), ""]
+    assert objects_of(texts) == [one, two, three]
+
+
+def test_a_text_that_is_no_yaml_is_named_by_its_position() -> None:
+    with pytest.raises(Refusal, match=r"manifests\[1\]: found .*line 1.*; required: a text in YAML"):
+        objects_of(["{}", "a: [b"])

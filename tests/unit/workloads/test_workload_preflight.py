@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import state_of
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.hardening import SERVING
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal, Unavailable
 from ansible_collections.vmstation.cluster.plugins.module_utils._workloads.workloads import (
     PlannedService,
@@ -180,7 +182,29 @@ def test_one_look_returns_what_exists_of_the_workloads() -> None:
                 "metadata": {"namespace": "apps", "name": "reader"},
             }
         ],
+        "certificates": [],
     }
+
+
+@pytest.mark.parametrize(
+    ("configuration", "certified"),
+    [
+        ({}, []),
+        (SERVING, ["kubelets", "managers"]),
+        # kubespray with rotated kubelet certificates: the two others keep their self-signed certificates
+        ({"apiServer": SERVING["apiServer"]}, ["kubelets"]),
+        ({"scheduler": SERVING["scheduler"], "controllerManager": SERVING["controllerManager"]}, ["managers"]),
+    ],
+)
+def test_what_has_certificates_of_the_cluster_is_read_of_kubeadms_configuration(configuration: object, certified: list[str]) -> None:
+    kubeadm = [{"metadata": {"name": "kubeadm-config"}, "data": {"ClusterConfiguration": json.dumps(configuration)}}]
+    asked = replace(WORKLOAD, certificates=True)
+    assert existing(asked, ConfigMap=kubeadm)["certificates"] == certified
+    assert existing(asked, ConfigMap=kubeadm, Namespace=[])["certificates"] == certified
+    # a cluster that kubeadm did not make
+    assert existing(asked, ConfigMap=[])["certificates"] == []
+    with pytest.raises(Refusal, match="403"):
+        existing(asked, ConfigMap=FORBIDDEN)
 
 
 @pytest.mark.parametrize(
