@@ -264,7 +264,6 @@ CHECKS = [
         "5.1.7",
         "super-admin.conf, of the group system:masters, is not on the host",
         lambda host: not (host.root / "etc/kubernetes/super-admin.conf").exists(),
-        "kubeadm leaves it. Move it to the place where you keep the passphrase of your backups: nothing here needs it after the first run.",
     ),
 ]
 
