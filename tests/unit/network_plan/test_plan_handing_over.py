@@ -9,8 +9,8 @@ import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import Opening, parse
 from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.reading import (
     hosts_of,
-    ports_for,
     outside_networks,
+    ports_for,
     protected_networks,
     trusted_networks,
 )
