@@ -252,7 +252,6 @@ CHECKS = [
         "earlier",
         "Kubelet: protectKernelDefaults is true",
         lambda host: host.kubelet.get("protectKernelDefaults") is True,
-        "Release 1.12 does not have it. It would stop kubelets on hosts whose kernel settings differ, instead of setting them.",
     ),
     Check(
         "4.3.1",
@@ -264,7 +263,6 @@ CHECKS = [
         "5.1.7",
         "super-admin.conf, of the group system:masters, is not on the host",
         lambda host: not (host.root / "etc/kubernetes/super-admin.conf").exists(),
-        "kubeadm leaves it. Move it to the place where you keep the passphrase of your backups: nothing here needs it after the first run.",
     ),
 ]
 

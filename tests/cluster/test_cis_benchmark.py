@@ -5,8 +5,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.configuration import as_text, init_documents
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.files import LocalFiles
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.configuration import as_text, document_of, init_documents
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.hardening import unneeded_files
 
 from tests.cluster.build import build
 from tests.cluster.cis import CHECKS, PAGE, Check, HostFiles, renewed
@@ -16,6 +20,19 @@ from tests.unit.kubeadm.test_configuration import MASTER, PLAN
 PHASES = ("certs all", "kubeconfig all", "etcd local", "control-plane all", "kubelet-start")
 
 
+class Below(LocalFiles):
+    """The host's files below a directory."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def path(self, path: str) -> Path:
+        return self._root / path.lstrip("/")
+
+    def exists(self, path: str) -> bool:
+        return self.path(path).exists()
+
+
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> HostFiles:
     root = tmp_path_factory.mktemp("host")
@@ -23,6 +40,10 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> HostFiles:
     (kubeadm,) = build(["kubeadm"])
     for phase in PHASES:
         quietly([str(kubeadm), "init", "phase", *phase.split(), "--config=/kubeadm.yaml", f"--rootfs={root}"])
+    # the role's module does this after init
+    files = Below(root)
+    for path in unneeded_files(document_of(init_documents(PLAN, MASTER), "ClusterConfiguration"), files):
+        files.path(path).unlink()
     return HostFiles(root)
 
 

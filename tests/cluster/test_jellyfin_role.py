@@ -216,6 +216,16 @@ def test_it_reads_the_media_and_writes_only_what_is_its_own(site: Site) -> None:
         assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (USER, 1000, 0o750)
 
 
+def test_it_connects_to_the_cluster_for_dns_only(site: Site) -> None:
+    dns, world = site.get("networkpolicy/jellyfin")["spec"]["egress"]
+    assert {(port["port"], port["protocol"]) for port in dns["ports"]} == {(53, "UDP"), (53, "TCP")}
+    (block,) = [target["ipBlock"] for target in world["to"]]
+    assert block["cidr"] == "0.0.0.0/0"
+    assert {"10.244.0.0/16", "10.96.0.0/12", "10.233.0.0/24"} < set(block["except"])
+    # the hosts of the inventory, or the node network
+    assert any(network.startswith("192.168.4.") for network in block["except"])
+
+
 def test_the_node_may_have_another_name_than_its_host(site: Site) -> None:
     run = site.play(jellyfin_host="homelab", jellyfin_node_name=STORAGE)
     assert (run.status, run.changed) == (0, 0), run.text

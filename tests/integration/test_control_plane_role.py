@@ -340,7 +340,7 @@ def test_what_is_lost_is_made_again_and_said(site: Site) -> None:
 
 RENEWED = (
     "admin.conf", "apiserver", "apiserver-etcd-client", "apiserver-kubelet-client", "controller-manager.conf", "etcd-healthcheck-client",
-    "etcd-peer", "etcd-server", "front-proxy-client", "scheduler.conf", "super-admin.conf",
+    "etcd-peer", "etcd-server", "front-proxy-client", "scheduler.conf",
 )  # fmt: skip
 SHORT = "/run/short.yaml"
 KUBELET_CERTIFICATE = "/var/lib/kubelet/pki/kubelet-client-current.pem"

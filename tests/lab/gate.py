@@ -93,11 +93,13 @@ def kubernetes() -> int:
 
 
 def thorough() -> int:
-    """More faults of a cluster, integration tests on another release of Debian, and firewall changes that are killed at random times."""
+    """Damaged inputs of all readers, more faults of a cluster, another release of Debian, and firewall changes killed at random times."""
+    # half a minute for each reader
+    damaged = _pytest(["tests/fuzz"], "-n", WORKERS, "-v")
     faults = _cluster("thorough")
     # each backend's kills have a host of their own
     kills = _with_hosts("thorough", workers="4", dist="load", paths=("tests/integration/test_firewall_kill.py",))
-    return max(faults, kills, _with_hosts("thorough", "--deselect=tests/integration/test_firewall_kill.py", workers="3"))
+    return max(damaged, faults, kills, _with_hosts("thorough", "--deselect=tests/integration/test_firewall_kill.py", workers="3"))
 
 
 def _with_hosts(marks: str, *options: str, workers: str, dist: str = "loadfile", paths: Sequence[str] = ("tests/integration",)) -> int:

@@ -20,7 +20,8 @@ def read_documents(text: str, subject: str) -> list[object]:
     try:
         # the C parser is ten times as fast
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        return [document for document in yaml.load_all(text, Loader=loader) if document is not None]
+        # it takes str only, and a lookup of Ansible returns a subclass
+        return [document for document in yaml.load_all(str(text), Loader=loader) if document is not None]
     except yaml.YAMLError as error:
         raise Refusal(subject, str(error), "YAML", "Download it again from its release.") from None
 

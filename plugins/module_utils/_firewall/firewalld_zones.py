@@ -108,9 +108,9 @@ def plain(value: Json) -> Json:
 
 MARKS = range(10001, 30001)
 RULE = re.compile(
-    r'rule(?: priority="(?P<priority>-?\d+)")?(?: family="(?P<family>ipv4|ipv6)")?'
+    r'rule(?: priority="(?P<priority>-?[0-9]{1,5})")?(?: family="(?P<family>ipv4|ipv6)")?'
     r'(?: source address="(?P<source>[^"]+)")?(?: destination address="(?P<destination>[^"]+)")?'
-    r'(?: port port="(?P<ports>[0-9-]+)" protocol="(?P<transport>\w+)"| protocol value="(?P<protocol>[0-9]+)")? accept'
+    r'(?: port port="(?P<ports>[0-9]{1,5}(?:-[0-9]{1,5})?)" protocol="(?P<transport>\w+)"| protocol value="(?P<protocol>[0-9]+)")? accept'
 )
 
 
@@ -329,7 +329,10 @@ def parse_service(path: str, text: str) -> tuple[list[Opening], bool]:
     plain = True
     for part in _root(path, text, "service"):
         if part.tag == "port":
-            openings.append(port_opening(part.get("port", ""), part.get("protocol", "")))
+            try:
+                openings.append(port_opening(part.get("port", ""), part.get("protocol", "")))
+            except ValueError as error:
+                raise _malformed(path, f"a port {part.get('port', '')[:80]}") from error
         elif part.tag == "protocol" and (value := part.get("value", "")).isdigit():
             openings.append(Opening(value))
         else:
@@ -427,7 +430,7 @@ def _spans(path: str, text: str, chosen: Callable[[int, str, dict[str, str]], bo
     parser.EndElementHandler = end
     try:
         parser.Parse(data, True)
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError, ValueError) as error:
         raise _malformed(path, str(error)) from error
     return [tuple(len(data[:index].decode("utf-8", "surrogateescape")) for index in span) for span in found]  # type: ignore[misc]
 
@@ -435,7 +438,8 @@ def _spans(path: str, text: str, chosen: Callable[[int, str, dict[str, str]], bo
 def _root(path: str, text: str, tag: str) -> ElementTree.Element:
     try:
         root = ElementTree.fromstring(text.encode("utf-8", "surrogateescape"))
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
+        # the last two: an encoding that Python does not know
         raise _malformed(path, str(error)) from error
     if root.tag != tag:
         raise _malformed(path, f"a <{root.tag}> where <{tag}> must be")

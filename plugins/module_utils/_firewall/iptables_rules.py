@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from typing import Optional
 
+from .._refusal import Refusal
 from .model import EVERYONE, Opening, canonical_networks, networks
 from .packets import ACCEPTS, DENIES, EVERY_PORT, LIMITS, RESTRICTS, Chains, Effect, Rule, Ways, can_deny, with_limits
 
@@ -132,16 +133,17 @@ class Tables:
         self.rules: dict[ChainKey, list[str]] = {}
         table = ""
         for line in map(without_counters, text.splitlines()):
+            words = line.split()
             if line.startswith("*"):
                 table = line[1:].strip()
+            elif line.startswith((":", "-A ", "-I ")) and len(words) < 2:
+                raise Refusal("rules of iptables", repr(line), "lines as iptables-save writes them", "Correct the rule, then run again.")
             elif line.startswith(":"):
-                name, policy = line[1:].split()[:2]
-                self.policies[table, name] = policy
+                self.policies[table, words[0][1:]] = words[1]
             elif line.startswith("-A "):
-                self.rules.setdefault((table, line.split()[1]), []).append(line)
+                self.rules.setdefault((table, words[1]), []).append(line)
             elif line.startswith("-I "):
-                words = line.split()
-                place = words[2:3] if words[2].isdigit() else []
+                place = [word for word in words[2:3] if word.isdigit()]
                 rule = " ".join(["-A", words[1], *words[2 + len(place) :]])
                 self.rules.setdefault((table, words[1]), []).insert(0, rule)
 
@@ -386,7 +388,7 @@ def _ranges(text: str) -> list[tuple[int, int]]:
     for item in text.split(","):
         first, _colon, last = item.partition(":")
         ends = (first or "0", last or ("65535" if _colon else first))
-        found.append((int(ends[0]), int(ends[1])) if all(end.isdigit() for end in ends) else (0, 65535))
+        found.append((int(ends[0]), int(ends[1])) if all(re.fullmatch("[0-9]{1,5}", end) for end in ends) else (0, 65535))
     return found
 
 

@@ -51,7 +51,7 @@ def read_rule(expressions: list[Expression], comment: str) -> Optional[Rule]:
     """Read the rule that ``rule_text`` wrote, as nft shows it; None for any other rule."""
     try:
         return _read(expressions, comment)
-    except (KeyError, TypeError, ValueError, IndexError):
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, StopIteration):
         return None
 
 
@@ -155,15 +155,23 @@ class Ruleset:
             objects = json.loads(text)["nftables"]
         except (ValueError, KeyError, TypeError) as error:
             raise Refusal("`nft -j list ruleset`", "no JSON", "JSON", "Install nftables with JSON support.") from error
+        try:
+            self._read(objects)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            found, step = f"JSON of another form ({type(error).__name__}: {error})", "Report this to the authors of vmstation.cluster."
+            raise Refusal("`nft -j list ruleset`", found, "chains, maps and rules", step) from error
+
+    def _read(self, objects: Iterable[Mapping[str, Any]]) -> None:
         for entry in objects:
             ((kind, item),) = entry.items()
             if kind == "chain":
-                self.chains[item["family"], item["table"], item["name"]] = item
+                self.chains[str(item["family"]), str(item["table"]), str(item["name"])] = item
             elif kind == "map":
-                self._maps.setdefault((item["family"], item["table"]), {})[item["name"]] = item.get("elem", [])
+                self._maps.setdefault((str(item["family"]), str(item["table"])), {})[str(item["name"])] = item.get("elem", [])
             elif kind == "rule":
-                held = Held(item["handle"], item.get("expr", []), item.get("comment", ""))
-                self.rules.setdefault((item["family"], item["table"], item["chain"]), []).append(held)
+                held = Held(item["handle"], [dict(expression) for expression in item.get("expr", [])], str(item.get("comment", "")))
+                held.is_our_jump()  # fails for a jump of another form
+                self.rules.setdefault((str(item["family"]), str(item["table"]), str(item["chain"])), []).append(held)
 
     def refusing(self, hook: str, main_text: str) -> list[ChainKey]:
         """Return a hook's base chains that can deny packets from any source, in tables written by the administrator."""
@@ -188,23 +196,24 @@ class Ruleset:
         tables = {key[:2] for key in bases}
         return {
             key: with_limits(
-                [
-                    effects(
-                        held.expressions,
-                        key[:2],
-                        self._maps.get(key[:2], {}),
-                        needed,
-                        name=f"{' '.join(key)} handle {held.handle}",
-                        ways=ways,
-                    )
-                    for held in rules
-                ],
+                [self._effects(key, held, needed, ways) for held in rules],
                 is_base="hook" in self.chains[key],
             )
             for key in self.chains
             if key[:2] in tables and not key[2].startswith(OURS)
             for rules in [self.rules_of_others(key)]
         }
+
+    def _effects(self, key: ChainKey, held: Held, needed: Optional[list[Opening]], ways: Ways) -> list[Effect]:
+        name = f"{' '.join(key)} handle {held.handle}"
+        try:
+            known = effects(held.expressions, key[:2], self._maps.get(key[:2], {}), needed, name=name, ways=ways)
+            hash(tuple((effect.target, effect.ports) for effect in known))  # fails for a target or a port of another form
+            return known
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            found = f"an expression of an unknown form ({type(error).__name__}: {error})"
+            step = "Report this to the authors of vmstation.cluster, with `nft -j list ruleset`."
+            raise Refusal(f"nftables rule {name}", found, "expressions as nft shows them", step) from error
 
     def rules_of_others(self, key: ChainKey) -> list[Held]:
         """Return the rules of a chain, without the jumps of our sets."""

@@ -16,6 +16,7 @@ from .model import EVERYONE, Opening, of_family
 
 # Parsing of the iptables rules in ufw's files and in `iptables-save`
 
+PORTS = re.compile(r"[0-9]{1,5}(:[0-9]{1,5})?(,[0-9]{1,5}(:[0-9]{1,5})?)*")
 PORTS_PER_RULE = 15  # the limit of one multiport match; a range counts as two
 DENIALS = frozenset({"DROP", "REJECT"})
 IMPLIED_MATCHES = frozenset({"tcp", "udp", "sctp", "multiport", "comment"})
@@ -101,7 +102,7 @@ def parse_rule(line: str) -> Rule:
         elif option == "--comment":
             # once loaded, ufw's own quotes are part of the comment, and iptables-save escapes them
             found[option] = value.replace("\\", "").strip("'")
-        elif option in ("--dport", "--dports") and value.replace(",", "").replace(":", "").isdigit():
+        elif option in ("--dport", "--dports") and PORTS.fullmatch(value):
             ports = parse_ports(value)
         elif option != "-m" or value not in IMPLIED_MATCHES:
             conditions.append(option)
@@ -111,7 +112,7 @@ def parse_rule(line: str) -> Rule:
                 conditions.append(value)
     return Rule(
         line,
-        words[1],
+        "".join(words[1:2]),
         found.get("-p", ""),
         _network(found.get("-s", "")),
         _network(found.get("-d", "")),

@@ -10,11 +10,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, TypeVar
 
 from .._host.commands import Commands
 from .._network_plan.ports import PORT_FACTS
 from .._refusal import Refusal
+
+T = TypeVar("T")
 
 # Reads what a host's own tools report about those who use it. Addresses are canonical, IPv4 in IPv6's notation as IPv4.
 
@@ -64,11 +66,12 @@ def flows(conntrack: str) -> Iterator[Flow]:
         words = line.split()
         pairs = [word.partition("=")[::2] for word in words if "=" in word]
         sources = [value for name, value in pairs if name == "src"]
-        ports = [int(value) for name, value in pairs if name == "sport"]
-        if "ESTABLISHED" not in words or len(sources) != 2 or len(ports) != 2:
-            raise _unread("conntrack", line)
-        left = words[words.index("ESTABLISHED") - 1]
-        yield Flow(address_of(sources[0]), ports[0], address_of(sources[1]), ports[1], int(left))
+        try:
+            (source, destination), (source_port, port) = sources, [int(value) for name, value in pairs if name == "sport"]
+            left = int(words[words.index("ESTABLISHED") - 1])
+        except ValueError:
+            raise _unread("conntrack", line) from None
+        yield Flow(address_of(source), source_port, address_of(destination), port, left)
 
 
 def ssh_peers(ss: str) -> list[tuple[str, int]]:
@@ -77,9 +80,11 @@ def ssh_peers(ss: str) -> list[tuple[str, int]]:
     for line in ss.splitlines():
         if not _SSHD.search(line):
             continue
-        words = line.split()
-        host, _colon, port = words[3].rpartition(":")
-        peers.append((address_of(host), int(port)))
+        try:
+            host, _colon, port = line.split()[3].rpartition(":")
+            peers.append((address_of(host), int(port)))
+        except (IndexError, ValueError):
+            raise _unread("ss", line) from None
     return peers
 
 
@@ -89,23 +94,25 @@ def local_sessions(who: str) -> list[str]:
 
 
 def own_addresses(ip_json_address: str) -> frozenset[str]:
-    return frozenset(
-        address_of(entry["local"]) for link in _json(ip_json_address) for entry in link.get("addr_info", ()) if "local" in entry
-    )
+    found = _json(ip_json_address, lambda link: [entry["local"] for entry in link.get("addr_info", ()) if "local" in entry])
+    return frozenset(address_of(local) for locals_ in found for local in locals_)
 
 
 def own_pods(*ip_json_routes: str) -> frozenset[str]:
     """The addresses of this node's Pods: those with a route to an interface of theirs."""
-    return frozenset(
-        address_of(route["dst"].partition("/")[0])
-        for routes in ip_json_routes
-        for route in _json(routes)
-        if route.get("dev", "").startswith(POD_INTERFACE)
-    )
+
+    def destination(route: dict[str, Any]) -> str:
+        return str(route["dst"].partition("/")[0]) if route.get("dev", "").startswith(POD_INTERFACE) else ""
+
+    return frozenset(address_of(found) for routes in ip_json_routes for found in _json(routes, destination) if found)
 
 
-def _json(text: str) -> list[dict[str, Any]]:
-    return list(json.loads(text or "[]"))
+def _json(text: str, read: Callable[[dict[str, Any]], T]) -> list[T]:
+    """What is read of each entry that ``ip -json`` printed."""
+    try:
+        return [read(entry) for entry in json.loads(text or "[]")]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise _unread("ip -json", text[:200]) from None
 
 
 def _unread(tool: str, line: str) -> Refusal:
@@ -191,8 +198,16 @@ def answer(knock: Knock, unit: str, commands: Commands, read_text: Callable[[str
 
 def read_status(data: Mapping[str, Any]) -> Status:
     """A worker's answer. It goes into this host's journal: what is not printable is quoted, and of what is long a part is left out."""
-    lists = {name: tuple(_printable(str(one)) for one in data[name][:MOST_VISITORS]) for name in ("sessions", "ssh", "clients")}
-    return Status(float(data["uptime"]), float(data["load"]), **lists)
+    try:
+        lists = {name: tuple(_printable(str(one)) for one in data[name][:MOST_VISITORS]) for name in ("sessions", "ssh", "clients")}
+        return Status(float(data["uptime"]), float(data["load"]), **lists)
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise Refusal(
+            "the guard's answer",
+            f"not what a guard answers ({type(error).__name__})",
+            "uptime, load, sessions, ssh and clients",
+            "Run site.yml, which installs the guard again.",
+        ) from error
 
 
 def _printable(text: str) -> str:

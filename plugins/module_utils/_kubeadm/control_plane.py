@@ -18,7 +18,7 @@ from .._refusal import Refusal
 from .._waiting import look_until
 from .certificates import SECONDS_A_DAY, Certificate, due, findings, read_expirations, renew_and_restart, renewals
 from .configuration import CRI_SOCKET, document_of
-from .hardening import in_one
+from .hardening import in_one, unneeded
 from .host import NodeHost
 from .init import LOG, Repair, Wanted, begin_anew, foreign, initialise, refuse_another_identity
 from .state import COMPONENTS, CONFIGURATION, ETCD_DATA, RESTORING, Api, Kubeadm, Kubelet, Situation, read_node_files, verifies_kubelets
@@ -401,6 +401,7 @@ def _complete(request: Request, host: NodeHost, outcome: Outcome) -> Outcome:
     outcome.changed = outcome.changed or bool(repair.done or outcome.service_cidrs)
     outcome.findings += _drift(request, api)
     outcome.findings += findings(outcome.certificates, request.certificate_days)
+    outcome.findings += unneeded(request.wanted.cluster, host.files)
     return outcome
 
 

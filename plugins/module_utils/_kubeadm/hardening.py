@@ -15,7 +15,7 @@ from typing import Any, Optional
 from .._findings import Finding
 from .._host.files import HostFiles
 from .._refusal import Refusal
-from .state import AUDIT_POLICY, CA, ENCRYPTION, MANIFESTS, PKI, VERIFICATION, encrypts
+from .state import AUDIT_POLICY, CA, CA_KEY, ENCRYPTION, MANIFESTS, PKI, SUPER_ADMIN_CONF, VERIFICATION, encrypts
 
 AUDIT_LOGS = "/var/log/kubernetes/audit"
 # the numbers bound the log to 300 MB and 30 days
@@ -30,7 +30,8 @@ APISERVER = {
 }
 # of the controller manager and the scheduler
 OTHERS = {"profiling": "false"}
-KUBELET = {"podPidsLimit": 4096, "seccompDefault": True}
+# the role node sets the kernel settings that protectKernelDefaults requires
+KUBELET = {"podPidsLimit": 4096, "protectKernelDefaults": True, "seccompDefault": True}
 # /etc/kubernetes/pki is mounted by kubeadm
 VOLUMES = ({"name": "audit-logs", "hostPath": AUDIT_LOGS, "mountPath": AUDIT_LOGS, "pathType": "DirectoryOrCreate"},)
 
@@ -69,6 +70,33 @@ def missing_files(cluster: Mapping[str, Any], files: HostFiles) -> dict[str, str
     wanted = {argument["value"] for argument in cluster["apiServer"].get("extraArgs", ())}
     made = {AUDIT_POLICY: lambda: _POLICY, ENCRYPTION: _encryption}
     return {path: json.dumps(make(), indent=2) + "\n" for path, make in made.items() if path in wanted and not files.exists(path)}
+
+
+def is_hardened(cluster: Mapping[str, Any]) -> bool:
+    """Return whether a ClusterConfiguration has the settings of `control_plane_hardened`."""
+    return any(argument["value"] == ENCRYPTION for argument in cluster["apiServer"].get("extraArgs", ()))
+
+
+def unneeded_files(cluster: Mapping[str, Any], files: HostFiles) -> list[str]:
+    """Return the kubeconfig with which init grants admin.conf its rights, if the host can issue another one.
+
+    It is of the group system:masters, which RBAC cannot limit, and kubeadm needs it only for that (EnsureAdminClusterRoleBinding in
+    cmd/kubeadm/app/phases/kubeconfig/kubeconfig.go); certs renew and upgrade do without it.
+    """
+    return [SUPER_ADMIN_CONF] if is_hardened(cluster) and files.exists(CA_KEY) and files.exists(SUPER_ADMIN_CONF) else []
+
+
+def unneeded(cluster: Mapping[str, Any], files: HostFiles) -> list[Finding]:
+    """Return a finding for each of these files, on a control plane that this run did not create."""
+    expected = "none after init, as it bypasses RBAC"
+    fix = (
+        "Remove it, or move it to where you keep the passphrase of your backups. If you need it again, run "
+        "`kubeadm init phase kubeconfig super-admin` on this host."
+    )
+    return [
+        Finding("no_kubeconfig_bypasses_rbac", "warning", path, "a kubeconfig of the group system:masters", expected, fix)
+        for path in unneeded_files(cluster, files)
+    ]
 
 
 def refuse_unreadable_secrets(cluster: Mapping[str, Any], files: HostFiles) -> None:

@@ -17,10 +17,11 @@ from .._refusal import Refusal
 from .._waiting import look_until
 from .._x509 import KUBELET_CERTIFICATE, first_certificate, not_after
 from .configuration import CONTROL_PLANE_TAINT, as_text, document_of
-from .hardening import missing_files, refuse_unreadable_secrets
+from .hardening import missing_files, refuse_unreadable_secrets, unneeded_files
 from .host import NodeHost
 from .state import (
     CA,
+    CA_KEY,
     COMPONENTS,
     CONFIGURATION,
     ENCRYPTION,
@@ -108,6 +109,7 @@ def initialise(wanted: Wanted, host: NodeHost, timeout: float) -> None:
             "to finish without errors",
             "Correct what it names, then run again: the next run continues from there.",
         )
+    host.write(dict.fromkeys(unneeded_files(wanted.cluster, files)))
     host.write({MARKER: replace(mark, installed=True, ca=digest(files.read(CA))).as_text()})
 
 
@@ -177,7 +179,6 @@ LABEL = str(CONTROL_PLANE_TAINT["key"])
 RUNS = {"ActiveState": "active", "UnitFileState": "enabled"}
 NODE_WAIT = 60.0
 KUBELET_START = 20.0
-CA_KEY = f"{PKI}/ca.key"
 REPAIR_POLL = 1.0
 # what kubeadm writes on a host with systemd-resolved (`mutateResolverConfig` in cmd/kubeadm/app/componentconfigs/kubelet_unix.go)
 RESOLVED = "resolvConf: /run/systemd/resolve/resolv.conf"

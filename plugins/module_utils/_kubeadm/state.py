@@ -214,12 +214,14 @@ PKI = f"{KUBERNETES}/pki"
 MANIFESTS = f"{KUBERNETES}/manifests"
 ETCD_DATA = "/var/lib/etcd"
 CA = f"{PKI}/ca.crt"
+CA_KEY = f"{PKI}/ca.key"
 # what a hardened API server reads: in a directory that kubeadm mounts and a backup contains. A backup keeps *.conf for root alone
 AUDIT_POLICY = f"{PKI}/vmstation-audit-policy.json"
 ENCRYPTION = f"{PKI}/vmstation-encryption.conf"
 # the argument with which the API server verifies kubelets
 VERIFICATION = "kubelet-certificate-authority"
 ADMIN_CONF = f"{KUBERNETES}/admin.conf"
+SUPER_ADMIN_CONF = f"{KUBERNETES}/super-admin.conf"
 KUBELET_CONF = f"{KUBERNETES}/kubelet.conf"
 # exists while a restore replaces the state of the control plane
 RESTORING = f"{KUBERNETES}/vmstation-restore.json"
@@ -305,7 +307,7 @@ _CONTROLLERS = {
     "kube-controller-manager": "controller-manager",
     "kube-scheduler": "scheduler",
 }
-# without super-admin.conf: kubeadm's documentation recommends moving it elsewhere
+# without super-admin.conf, which nothing needs after init
 REPAIRABLE = (
     *(Piece(_pair(name), ("certs", name.replace("/", "-"))) for name in LEAVES),
     *(Piece((f"{KUBERNETES}/{name}.conf",), ("kubeconfig", name)) for name in ("admin", "kubelet", "controller-manager", "scheduler")),

@@ -535,6 +535,18 @@ def protected_networks(plan: object, hosts: object = None) -> list[dict[str, obj
     return [{"network": str(net), "sources": sources} for net in networks]
 
 
+def outside_networks(plan: object, hosts: object = None) -> list[dict[str, object]]:
+    """Return all addresses but those of the cluster's hosts, Pods and Services, each IP version as an `ipBlock` of a NetworkPolicy."""
+    needed = ("node_cidr", "pod_cidr", "service_cidr", "dns_service_ip", "host_sources")
+    cluster = read_needed(plan, needed, "network_plan_outside", [] if hosts is None else hosts)
+    known = cluster.plan
+    networks = (*(known.pod_cidr or ()), *(known.service_cidr or ()), *extra_service_ranges(known))
+    inside = list(dict.fromkeys([*host_sources(known, cluster.hosts), *(str(net) for net in networks)]))
+    worlds = {":" in world: world for world in ("0.0.0.0/0", "::/0")}
+    families = [is_ipv6 for is_ipv6 in worlds if any((":" in net) is is_ipv6 for net in inside)]
+    return [{"cidr": worlds[is_ipv6], "except": [net for net in inside if (":" in net) is is_ipv6]} for is_ipv6 in families]
+
+
 def _is_number(value: str) -> bool:
     return value.isascii() and value.isdigit() and len(value) <= len(str(LAST_PORT))
 

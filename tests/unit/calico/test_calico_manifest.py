@@ -15,6 +15,7 @@ import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.vmstation.cluster.plugins.filter.calico_manifest import calico_manifest
 from ansible_collections.vmstation.cluster.plugins.module_utils._calico.documents import read_plan
+from ansible_collections.vmstation.cluster.plugins.module_utils._calico.io import read_documents
 from ansible_collections.vmstation.cluster.plugins.module_utils._calico.manifest import Parts, Wishes, as_planned
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
@@ -324,3 +325,12 @@ def test_a_text_that_is_no_yaml_is_refused() -> None:
 
 def test_the_text_of_the_test_is_what_the_documents_are() -> None:
     assert list(yaml.safe_load_all(TEXT)) == documents()
+
+
+def test_a_manifest_from_a_lookup_is_read() -> None:
+    """ansible-core 2.19 and newer return a subclass of str, which the C parser of PyYAML rejects."""
+
+    class Tagged(str):
+        __slots__ = ()
+
+    assert read_documents(Tagged("kind: List\n---\n"), "manifest") == [{"kind": "List"}]

@@ -217,6 +217,10 @@ NFT = [
 
 
 def ruleset(on_input, own=(), policy="drop", routes=""):
+    return Ruleset(ruleset_text(on_input, own, policy), routes)
+
+
+def ruleset_text(on_input, own=(), policy="drop"):
     chains = [
         {"chain": {"family": "inet", "table": "filter", "name": "input", "type": "filter", "hook": "input", "prio": 0, "policy": policy}}
     ]
@@ -227,7 +231,7 @@ def ruleset(on_input, own=(), policy="drop", routes=""):
         for chain, of in (("input", on_input), ("own", own))
         for number, expressions in enumerate(of)
     ]
-    return Ruleset(json.dumps({"nftables": [*chains, *rules]}), routes)
+    return json.dumps({"nftables": [*chains, *rules]})
 
 
 @pytest.mark.parametrize(("on_input", "own", "expected"), NFT)

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._idle import guard
 from ansible_collections.vmstation.cluster.plugins.module_utils._idle.guard import Flow
@@ -101,3 +103,34 @@ def test_pods_of_this_node_are_told_by_their_routes() -> None:
 def test_addresses_of_this_host() -> None:
     links = '[{"ifname":"eth0","addr_info":[{"local":"192.168.4.62","prefixlen":24},{"local":"fd00::62"},{}]},{"ifname":"cali123"}]'
     assert guard.own_addresses(links) == {"192.168.4.62", "fd00::62"}
+
+
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [
+        (lambda text: list(guard.flows(text)), CONNTRACK.replace("49964", "4x")),
+        (lambda text: list(guard.flows(text)), CONNTRACK.replace("431998", "soon")),
+        (guard.ssh_peers, '0 0 users:(("sshd",pid=1,fd=4))'),
+        (guard.ssh_peers, '0 0 1.2.3.4:22 1.2.3.4:ssh users:(("sshd",pid=1,fd=4))'),
+        (guard.own_addresses, '[{"addr_info":[{"local":"127.0.0.1"}'),
+        (guard.own_addresses, '[{"addr_info":7}]'),
+        (guard.own_pods, '{"dst":"10.244.1.5"}'),
+        (guard.own_pods, '[{"dev":"cali1"}]'),
+        (guard.own_pods, "[" * 5000),
+    ],
+)
+def test_damaged_output_is_refused_with_the_tool_that_printed_it(read: Callable[[str], object], text: str) -> None:
+    with pytest.raises(Refusal, match=r"output of (conntrack|ss|ip -json): found"):
+        read(text)
+
+
+WELL = {"uptime": 9.0, "load": 0.1, "sessions": [], "ssh": [], "clients": []}
+
+
+@pytest.mark.parametrize("change", [{"uptime": None}, {"load": "much"}, {"ssh": 7}, {"clients": {"a": 1}}, {"sessions": None}])
+def test_an_answer_that_no_guard_gives_is_refused(change: dict[str, object]) -> None:
+    assert guard.read_status(WELL).uptime == 9.0
+    with pytest.raises(Refusal, match="the guard's answer: found not what a guard answers"):
+        guard.read_status({**WELL, **change})
+    with pytest.raises(Refusal, match=r"Run site\.yml"):
+        guard.read_status({name: value for name, value in WELL.items() if name not in change})

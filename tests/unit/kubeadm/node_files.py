@@ -49,4 +49,4 @@ def control_plane() -> Files:
     paths = [path for piece in REPAIRABLE for path in piece.paths] + list(IRREPLACEABLE)
     keys = [path.replace(".crt", ".key") for path in IRREPLACEABLE if path.endswith(".crt")]
     ours = [AUDIT_POLICY, ENCRYPTION]
-    return Files({path: whole(path) for path in [*paths, *keys, *ours, "/etc/kubernetes/super-admin.conf", "/var/lib/etcd/member/snap/db"]})
+    return Files({path: whole(path) for path in [*paths, *keys, *ours, "/var/lib/etcd/member/snap/db"]})

@@ -17,10 +17,16 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.control
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.hardening import AUDIT_LOGS, in_one
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.init import Wanted, initialise
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.reset import DIRECTORIES, PATHS
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.state import AUDIT_POLICY, ENCRYPTION, lost
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.state import (
+    AUDIT_POLICY,
+    CA_KEY,
+    ENCRYPTION,
+    SUPER_ADMIN_CONF,
+    lost,
+)
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
-from tests.unit.kubeadm.node_files import Files
+from tests.unit.kubeadm.node_files import KUBECONFIG, PEM, Files
 from tests.unit.kubeadm.test_configuration import MASTER, PLAN, at, documents
 from tests.unit.kubeadm.test_init import WANTED, Kubeadm
 from tests.unit.kubeadm.test_repair import SYSTEM, StandingHost, lose
@@ -40,6 +46,7 @@ SOFT = Wanted(tuple(init_documents(PLAN, replace(MASTER, cluster_name="home", ha
             for component in ("apiServer", "controllerManager", "scheduler")
         ),
         ("KubeletConfiguration.podPidsLimit", 4096),
+        ("KubeletConfiguration.protectKernelDefaults", True),
         ("KubeletConfiguration.seccompDefault", True),
     ],
 )
@@ -71,6 +78,36 @@ def test_init_makes_a_key_before_kubeadm_runs_and_keeps_the_one_that_is_there() 
     other = Files()
     initialise(WANTED, Kubeadm(other).host(), 600)
     assert other[ENCRYPTION] != seen[0]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "ca_key", "kept"), [(WANTED, True, False), (SOFT, True, True), (WANTED, False, True)], ids=["hardened", "not", "external CA"]
+)
+def test_a_new_cluster_does_not_keep_the_kubeconfig_that_bypasses_rbac(wanted: Wanted, ca_key: bool, kept: bool) -> None:
+    files = Files()
+    made = {SUPER_ADMIN_CONF: KUBECONFIG, **({CA_KEY: PEM} if ca_key else {})}
+    initialise(wanted, Kubeadm(files, does=lambda: files.write(made)).host(), 600)
+    assert (SUPER_ADMIN_CONF in files) is kept
+
+
+def test_a_failed_init_keeps_it_for_the_next_run() -> None:
+    files = Files()
+    kubeadm = Kubeadm(files, 1, "error", does=lambda: files.write({SUPER_ADMIN_CONF: KUBECONFIG, CA_KEY: PEM}))
+    with pytest.raises(Refusal):
+        initialise(WANTED, kubeadm.host(), 600)
+    assert SUPER_ADMIN_CONF in files
+
+
+def test_an_existing_cluster_keeps_it_and_gets_a_warning() -> None:
+    standing = StandingHost()
+    standing.files[SUPER_ADMIN_CONF] = KUBECONFIG
+    outcome = standing.ensure()
+    (warning,) = [one for one in outcome.findings if one.rule == "no_kubeconfig_bypasses_rbac"]
+    assert (warning.severity, warning.subject, outcome.changed) == ("warning", SUPER_ADMIN_CONF, False)
+    assert "kubeadm init phase kubeconfig super-admin" in warning.fix
+    assert SUPER_ADMIN_CONF in standing.files
+    lose(standing, SUPER_ADMIN_CONF)
+    assert not [one for one in standing.ensure().findings if one.rule == "no_kubeconfig_bypasses_rbac"]
 
 
 def test_without_hardening_there_is_no_file_for_it() -> None:

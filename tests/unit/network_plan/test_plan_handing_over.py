@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import Opening, parse
 from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.reading import (
     hosts_of,
+    outside_networks,
     ports_for,
     protected_networks,
     trusted_networks,
@@ -178,3 +179,19 @@ def test_other_shapes_are_refused(hostvars, groups, said):
     with pytest.raises(Refusal) as refusal:
         hosts_of(hostvars, groups)
     assert str(refusal.value).startswith(said)
+
+
+def test_outside_is_everything_but_hosts_pods_and_services() -> None:
+    hosts = ["192.168.4.61/32", "192.168.4.62/32", "192.168.4.63/32"]
+    (outside,) = outside_networks(SPECIFICATION, HOSTS)
+    assert (outside["cidr"], sorted(outside["except"])) == ("0.0.0.0/0", sorted([*hosts, "10.244.0.0/16", "10.96.0.0/12", "10.233.0.0/24"]))
+    (outside,) = outside_networks(SPECIFICATION)
+    assert "192.168.4.0/24" in outside["except"]
+    assert [block["cidr"] for block in outside_networks(DUAL)] == ["0.0.0.0/0", "::/0"]
+    assert all((":" in net) is (block["cidr"] == "::/0") for block in outside_networks(DUAL) for net in block["except"])
+
+
+@pytest.mark.parametrize("key", ["node_cidr", "pod_cidr", "service_cidr", "dns_service_ip"])
+def test_outside_needs_the_networks_of_the_plan(key: str) -> None:
+    with pytest.raises(Refusal, match=rf"network_plan_outside: network_plan\.{key}: found"):
+        outside_networks({name: value for name, value in SPECIFICATION.items() if name != key})

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-TASKS = Path(__file__).resolve().parents[3] / "playbooks" / "tasks"
+CHECKOUT = Path(__file__).resolve().parents[3]
+TASKS = CHECKOUT / "playbooks" / "tasks"
 
 
 def noted(directory: Path, tasks: Path, variables: dict[str, Any], **environment: str) -> str:
@@ -49,13 +50,31 @@ def test_a_failure_is_recorded_with_the_packages_that_dnf_names(tmp_path: Path, 
     assert noted(tmp_path, TASKS / "note_failure.yml", failure) == f"Install packages: {words}"
 
 
+def recorded_of_role(directory: Path, **parts: list[dict[str, Any]]) -> str:
+    """What tasks/stage.yml records of a role."""
+    collection = directory / "ansible_collections/vmstation/cluster"
+    collection.mkdir(parents=True)
+    (collection / "plugins").symlink_to(CHECKOUT / "plugins")
+    for part, tasks in parts.items():
+        (collection / "roles/failing" / part).mkdir(parents=True)
+        (collection / "roles/failing" / part / "main.yml").write_text(json.dumps(tasks))
+    return noted(directory, TASKS / "stage.yml", {"stage_role": "failing", "yes": True}, ANSIBLE_COLLECTIONS_PATH=str(directory))
+
+
 def test_the_failure_of_a_handler_is_recorded(tmp_path: Path) -> None:
-    role = tmp_path / "ansible_collections/vmstation/cluster/roles/restarting"
-    for part, tasks in {
-        "tasks": [{"name": "Configure", "ansible.builtin.command": "true", "notify": "Restart kubelet"}],
-        "handlers": [{"name": "Restart kubelet", "ansible.builtin.fail": {"msg": "kubelet.service failed"}}],
-    }.items():
-        (role / part).mkdir(parents=True)
-        (role / part / "main.yml").write_text(json.dumps(tasks))
-    recorded = noted(tmp_path, TASKS / "stage.yml", {"stage_role": "restarting"}, ANSIBLE_COLLECTIONS_PATH=str(tmp_path))
+    recorded = recorded_of_role(
+        tmp_path,
+        tasks=[{"name": "Configure", "ansible.builtin.command": "true", "notify": "Restart kubelet"}],
+        handlers=[{"name": "Restart kubelet", "ansible.builtin.fail": {"msg": "kubelet.service failed"}}],
+    )
     assert recorded == "Restart kubelet: kubelet.service failed"
+
+
+@pytest.mark.parametrize("no_log", [True, "{{ yes }}"])
+@pytest.mark.parametrize("in_block", [False, True])
+def test_the_message_of_a_task_with_no_log_stays_hidden(tmp_path: Path, no_log: object, in_block: bool) -> None:
+    task: dict[str, Any] = {"name": "Set the password", "ansible.builtin.fail": {"msg": "rejected: hunter2"}}
+    tasks = [{"block": [task], "no_log": no_log}] if in_block else [{**task, "no_log": no_log}]
+    recorded = recorded_of_role(tmp_path, tasks=tasks)
+    assert recorded.startswith("Set the password: the message is hidden")
+    assert "hunter2" not in recorded
