@@ -13,6 +13,7 @@ author: the vmstation.cluster contributors (@vmstation)
 description:
   - Removes the members of the given hosts, through the member on the host that it runs on. A host that is new, or was installed again,
     cannot join while etcd has a member of its name or address.
+  - Then it deletes the Nodes of these hosts. kubeadm joins no host whose Node is still ready.
   - Nothing is removed if then no healthy majority is left.
 options:
   nodes:
@@ -74,10 +75,16 @@ removed:
   type: list
   elements: str
   sample: [masternode]
+nodes_deleted:
+  description: The names of the deleted Nodes.
+  returned: success
+  type: list
+  elements: str
+  sample: [masternode]
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vmstation.cluster.plugins.module_utils._etcd.host import this_host
+from ansible_collections.vmstation.cluster.plugins.module_utils._etcd.host import api_of_this_host, this_host
 from ansible_collections.vmstation.cluster.plugins.module_utils._etcd.members import control_planes, ensure_removed
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
@@ -91,7 +98,8 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
         hosts = control_planes(module.params["nodes"])
-        result = ensure_removed(this_host(module.params["containerd_socket"]), hosts, check_mode=module.check_mode)
+        etcd = this_host(module.params["containerd_socket"])
+        result = ensure_removed(etcd, api_of_this_host(), hosts, check_mode=module.check_mode)
     except Refusal as refusal:
         module.fail_json(msg=str(refusal))
     module.exit_json(**result)

@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Optional, Protocol
 from urllib.parse import urlsplit
 
 from .._findings import Finding, LookedAt, state_of
 from .._refusal import Refusal
 
 SUBJECT = "etcd"
+_NODES = "/api/v1/nodes"
 SITE = "Run `ansible-playbook site.yml`"
 
 
@@ -104,19 +105,38 @@ def to_remove(members: Sequence[Member], hosts: Mapping[str, Sequence[str]]) -> 
     return going
 
 
-def ensure_removed(etcd: Etcd, hosts: Mapping[str, Sequence[str]], *, check_mode: bool) -> dict[str, Any]:
-    """The module's result. Members are removed one after the other, those that are not healthy first."""
+class Nodes(Protocol):
+    """What the core is given of the Kubernetes API; tests pass a fake."""
+
+    def get(self, path: str) -> Optional[dict[str, Any]]:
+        """An object; None if there is none of this name."""
+
+    def delete(self, path: str) -> bool:
+        """Delete an object."""
+
+
+def ensure_removed(etcd: Etcd, nodes: Nodes, hosts: Mapping[str, Sequence[str]], *, check_mode: bool) -> dict[str, Any]:
+    """The module's result. Members are removed one after the other, those that are not healthy first; then the Nodes."""
     members = read_members(etcd.members(), etcd.health())
     going = to_remove(members, hosts)
     if not check_mode:
         for member in sorted(going, key=lambda one: one.is_healthy):
             etcd.remove(member.id)
+    # kubeadm joins no host whose Node is still ready
+    deleted = [name for name in hosts if nodes.get(f"{_NODES}/{name}") is not None]
+    if not check_mode:
+        for name in deleted:
+            nodes.delete(f"{_NODES}/{name}")
     kept = [member for member in members if member not in going]
     return {
-        "changed": bool(going),
+        "changed": bool(going or deleted),
         "members": [member.as_data() for member in kept],
         "removed": [member.label for member in going],
-        "diff": {"before": "".join(f"{one.label}\n" for one in members), "after": "".join(f"{one.label}\n" for one in kept)},
+        "nodes_deleted": deleted,
+        "diff": {
+            "before": "".join([*(f"member {one.label}\n" for one in members), *(f"node {name}\n" for name in deleted)]),
+            "after": "".join(f"member {one.label}\n" for one in kept),
+        },
     }
 
 

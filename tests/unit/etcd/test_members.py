@@ -47,6 +47,21 @@ class Etcd:
         self.removed.append(self.names[int(member, 16) - 2**63])
 
 
+class Nodes:
+    """The Nodes of all hosts but those that are missing."""
+
+    def __init__(self, *missing: str) -> None:
+        self.missing, self.deleted = missing, list[str]()
+
+    def get(self, path: str) -> dict[str, str] | None:
+        return None if path.rpartition("/")[2] in (*self.missing, *self.deleted) else {}
+
+    def delete(self, path: str) -> bool:
+        assert path.startswith("/api/v1/nodes/")
+        self.deleted.append(path.rpartition("/")[2])
+        return True
+
+
 def seen(*names: str, sick: str = "") -> list[str]:
     etcd = Etcd(*names, sick=sick)
     return [f"{one.rule}: {one.found}" for one in judge(read_members(etcd.members(), etcd.health()), HOSTS).findings]
@@ -92,9 +107,15 @@ def test_a_member_that_never_started_is_named_by_its_address() -> None:
 def test_a_member_goes_by_its_name_or_its_address(names: tuple[str, ...], sick: str, hosts: list[str], removed: list[str]) -> None:
     predicted, etcd = Etcd(*names, sick=sick), Etcd(*names, sick=sick)
     wanted = {name: HOSTS[name] for name in hosts}
-    result = ensure_removed(etcd, wanted, check_mode=False)
-    assert (etcd.removed, result["changed"]) == (removed, bool(removed))
-    assert ensure_removed(predicted, wanted, check_mode=True) == result and not predicted.removed
+    result = ensure_removed(etcd, Nodes("third"), wanted, check_mode=False)
+    nodes = [name for name in hosts if name != "third"]
+    assert (etcd.removed, result["nodes_deleted"], result["changed"]) == (removed, nodes, bool(removed or nodes))
+    assert ensure_removed(predicted, Nodes("third"), wanted, check_mode=True) == result and not predicted.removed
+
+
+def test_a_node_goes_after_its_member() -> None:
+    etcd, nodes = Etcd("masternode", "second"), Nodes()
+    assert ensure_removed(etcd, nodes, {"third": HOSTS["third"]}, check_mode=False)["nodes_deleted"] == nodes.deleted == ["third"]
 
 
 @pytest.mark.parametrize(
@@ -108,8 +129,8 @@ def test_a_member_goes_by_its_name_or_its_address(names: tuple[str, ...], sick: 
 def test_the_majority_is_never_lost(names: tuple[str, ...], sick: str, hosts: list[str]) -> None:
     etcd = Etcd(*names, sick=sick)
     with pytest.raises(Refusal, match="required: more than half of the remaining members healthy"):
-        ensure_removed(etcd, {name: HOSTS[name] for name in hosts}, check_mode=False)
-    assert etcd.removed == []
+        ensure_removed(etcd, nodes := Nodes(), {name: HOSTS[name] for name in hosts}, check_mode=False)
+    assert etcd.removed == nodes.deleted == []
 
 
 def test_a_learner_has_no_vote() -> None:
