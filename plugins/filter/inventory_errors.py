@@ -53,6 +53,10 @@ options:
     description: The variable C(site_skip), a list of V(monitoring) and V(jellyfin). Any other value is an error.
     type: raw
     default: []
+  alone:
+    description: The name of the playbook if it works with one control plane host only. Several hosts are then an error.
+    type: str
+    default: ""
 """
 
 EXAMPLES = r"""

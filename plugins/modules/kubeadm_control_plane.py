@@ -18,6 +18,8 @@ description:
   - Certificates of kubeadm are renewed before they expire, and the static Pods that read them only when they start are restarted one after
     the other. If the kubelet's client certificate has expired, because the host was off, it is created again.
   - Leftovers of another cluster are reported and rejected. So is a control plane that lost something that cannot be recreated.
+  - With O(join), a host without a control plane joins the cluster of another control plane host instead, with an etcd member of its own. If
+    that join was killed, the next run removes what it left and joins again.
   - Service ranges beyond those of the API server are created as ServiceCIDR objects, and the module waits for them.
   - A difference between the configuration and the running cluster is reported as a finding, and nothing is changed.
 extends_documentation_fragment:
@@ -72,11 +74,43 @@ options:
       - If C(certificateValidityPeriod) of the C(ClusterConfiguration) is short, certificates are renewed only in its last third.
     type: int
     default: 30
+  join:
+    description:
+      - How this host joins an existing cluster as a further control plane. Without it, C(kubeadm init) creates a cluster.
+      - On a host that has a control plane, this changes nothing. In check mode it may be empty, V({}).
+    type: dict
+    version_added: 0.2.0
+    suboptions:
+      endpoint:
+        description: Host and port of the API, as M(vmstation.cluster.kubeadm_join_token) returns it.
+        type: str
+        default: ""
+      token:
+        description: A bootstrap token of the cluster. It is passed to kubeadm through a pipe, and written to no file.
+        type: str
+        default: ""
+      ca_cert_hashes:
+        description: Hashes of the cluster's CA, as M(vmstation.cluster.kubeadm_join_token) returns them.
+        type: list
+        elements: str
+        default: []
+      files:
+        description: RV(vmstation.cluster.kubeadm_control_plane_info#module:files) of a control plane host.
+        type: dict
+        default: {}
+  peers:
+    description:
+      - The addresses of the other control plane hosts. If an API server answers at one of them, no cluster is created here.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.2.0
 notes:
   - Run it as root. kubeadm, kubelet, kubectl and a container runtime must be installed.
-  - The output of C(kubeadm init) is written to C(/var/log/vmstation-kubeadm-init.log), the configuration to
+  - The output of C(kubeadm init) or C(kubeadm join) is written to C(/var/log/vmstation-kubeadm-init.log), the configuration to
     C(/etc/kubernetes/vmstation-kubeadm.yaml), and the mark of this collection to C(/etc/kubernetes/vmstation-cluster.json).
 seealso:
+  - module: vmstation.cluster.kubeadm_control_plane_info
   - plugin: vmstation.cluster.kubeadm_init_configuration
     plugin_type: filter
   - module: vmstation.cluster.kubelet_certificates
@@ -101,7 +135,7 @@ EXAMPLES = r"""
 RETURN = r"""
 situation:
   description:
-    - The state of the host before this run. V(absent) means no control plane, V(interrupted) an unfinished init, V(complete) a control
+    - The state of the host before this run. V(absent) means no control plane, V(interrupted) an unfinished init or join, V(complete) a
       plane.
   returned: success
   type: str
@@ -191,6 +225,16 @@ OPTIONS = {
     "service_cidrs": {"type": "list", "elements": "str", "default": []},
     "timeout": {"type": "int", "default": 600},
     "certificate_days": {"type": "int", "default": 30},
+    "join": {
+        "type": "dict",
+        "options": {
+            "endpoint": {"type": "str", "default": ""},
+            "token": {"type": "str", "default": "", "no_log": True},
+            "ca_cert_hashes": {"type": "list", "elements": "str", "default": []},
+            "files": {"type": "dict", "default": {}, "no_log": True},
+        },
+    },
+    "peers": {"type": "list", "elements": "str", "default": []},
 }
 
 

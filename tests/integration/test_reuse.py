@@ -198,12 +198,13 @@ PLAYBOOK = """
 # these are used with a real one in tests/cluster and tests/site
 NEED_A_CLUSTER = {
     "modules": {
-        "alert_delivery_check", "backup_receiver", "backup_timer", "backup_timer_check", "calico_check", "calico_info",
-        "calico_preflight_check", "cluster_backup", "cluster_diagnosis_info", "cluster_dns_check", "cluster_drift_check",
-        "cluster_health_check", "cluster_restore", "coredns_check", "idle_guard", "idle_watch", "kubeadm_control_plane",
-        "kubeadm_join_token", "kubeadm_reset", "kubeadm_upgrade", "kubeadm_worker", "kubelet_approver", "kubelet_certificates",
-        "kubelet_tls_bootstrap", "node_labels", "node_leftovers_check", "node_ready_check", "node_sleep_check", "pod_network_check",
-        "rollout_check", "service_check", "upgrade_plan_check", "workload_preflight_check",
+        "alert_delivery_check", "api_address", "api_address_check", "backup_receiver", "backup_timer", "backup_timer_check",
+        "calico_check", "calico_info", "calico_preflight_check", "cluster_backup", "cluster_diagnosis_info", "cluster_dns_check",
+        "cluster_drift_check", "cluster_health_check", "cluster_restore", "coredns_check", "etcd_members", "etcd_members_check",
+        "idle_guard", "idle_watch", "kubeadm_control_plane", "kubeadm_control_plane_info", "kubeadm_join_token", "kubeadm_reset",
+        "kubeadm_upgrade", "kubeadm_worker", "kubelet_approver", "kubelet_certificates", "kubelet_tls_bootstrap", "node_labels",
+        "node_leftovers_check", "node_ready_check", "node_sleep_check", "pod_network_check", "rollout_check", "service_check",
+        "upgrade_plan_check", "workload_preflight_check",
     },
     "filter": {"backup_receivers", "object_changes", "calico_manifest", "idle_workers", "kubeadm_init_configuration"},
 }  # fmt: skip

@@ -24,7 +24,7 @@ PACKAGES = [
 # what roles install on hosts that have no network: each with its dependencies, in a repository inside the image
 OFFERED = [
     "containerd", "runc", "containernetworking-plugins", "cri-tools", "socat", "ebtables", "chrony", "nfs-common",
-    "iptables-persistent", "netfilter-persistent", "fail2ban", "sshguard", "gnupg",
+    "iptables-persistent", "netfilter-persistent", "fail2ban", "sshguard", "gnupg", "keepalived",
 ]  # fmt: skip
 
 _SLIM = r"""

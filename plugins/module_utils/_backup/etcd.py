@@ -30,6 +30,12 @@ from .manifest import Snapshot
 CONTAINER = "vmstation-etcd"
 PKI = "/etc/kubernetes/pki/etcd"
 TIMEOUT = 600.0
+_CONNECTION = (
+    "--endpoints=https://127.0.0.1:2379",
+    f"--cacert={PKI}/ca.crt",
+    f"--cert={PKI}/healthcheck-client.crt",
+    f"--key={PKI}/healthcheck-client.key",
+)
 BUMP = 1_000_000_000
 WRITES_A_SECOND = 1000
 _IMAGE = re.compile(r"^\s*(?:- )?image:\s*\"?([^\s\"]+)", re.MULTILINE)
@@ -46,8 +52,19 @@ class EtcdTools:
 
     def save(self, path: str, directory: str) -> None:
         """A snapshot of the running member."""
-        credentials = [f"--cacert={PKI}/ca.crt", f"--cert={PKI}/healthcheck-client.crt", f"--key={PKI}/healthcheck-client.key"]
-        self._run("etcdctl", ["--endpoints=https://127.0.0.1:2379", *credentials, "snapshot", "save", path], directory, (PKI,))
+        self._run("etcdctl", [*_CONNECTION, "snapshot", "save", path], directory, (PKI,))
+
+    def members(self) -> str:
+        """All members, as JSON."""
+        return self._run("etcdctl", [*_CONNECTION, "--write-out=json", "member", "list"], "", (PKI,))
+
+    def health(self) -> str:
+        """The health of each member's endpoint, as JSON; also if one is not healthy."""
+        return self._run("etcdctl", [*_CONNECTION, "--write-out=json", "endpoint", "health", "--cluster"], "", (PKI,), check=False)
+
+    def remove(self, member: str) -> None:
+        """Remove a member by its ID."""
+        self._run("etcdctl", [*_CONNECTION, "member", "remove", member], "", (PKI,))
 
     def status(self, path: str, directory: str) -> Snapshot:
         """What is in a snapshot. etcdutl walks its whole tree for that, and fails if the tree is damaged."""
@@ -60,18 +77,19 @@ class EtcdTools:
         argv += [f"--initial-advertise-peer-urls={peer}", f"--bump-revision={ahead}", "--mark-compacted"]
         self._run("etcdutl", argv, directory)
 
-    def _run(self, program: str, argv: Sequence[str], directory: str, readable: Sequence[str] = ()) -> str:
+    def _run(self, program: str, argv: Sequence[str], directory: str, readable: Sequence[str] = (), *, check: bool = True) -> str:
         if self.commands.has(program):
-            return self.commands.run([program, *argv], timeout=TIMEOUT).stdout
+            return self.commands.run([program, *argv], timeout=TIMEOUT, check=check).stdout
         self._sweep()
         # a name of its own: a task that a killed run was about to make may come up after the sweep, and ctr has no task of its name twice
         container = f"{CONTAINER}-{secrets.token_hex(4)}"
-        mounts = [_mount(directory, "rw"), *(_mount(path, "ro") for path in readable)]
+        mounts = [*([_mount(directory, "rw")] if directory else []), *(_mount(path, "ro") for path in readable)]
         words = [word for mount in mounts for word in ("--mount", mount)]
         try:
             return self.commands.run(
                 ctr(self.socket, "run", "--rm", "--net-host", *words, self.image, container, f"/usr/local/bin/{program}", *argv),
                 timeout=TIMEOUT,
+                check=check,
             ).stdout
         except Refusal:
             self._sweep()

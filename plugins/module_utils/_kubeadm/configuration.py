@@ -104,7 +104,7 @@ KUBE_PROXY_MODES = ("iptables", "nftables")
 EXTEND_TOKENS = "service-account-extend-token-expiration"
 
 _RELEASE = re.compile(r"(\d+)\.(\d+)\.\d+")
-_FIELDS = ("pod_cidr", "service_cidr", "dns_service_ip", "dns_domain", "node_port_range", "kubernetes_version")
+_FIELDS = ("pod_cidr", "service_cidr", "dns_service_ip", "dns_domain", "node_port_range", "kubernetes_version", "api_vip")
 _CHECK = "Run vmstation.cluster.network_plan_check and follow its findings."
 
 
@@ -125,7 +125,7 @@ class Extras:
 class ControlPlane:
     """The host that becomes the control plane.
 
-    endpoint: a name or address of the API, with or without a port; empty: the host's address.
+    endpoint: a name or address of the API, with or without a port; empty: the plan's api_vip, or else the host's address.
     schedulable: whether ordinary Pods may run on it. timeout: seconds for init. hardened: with audit log, encrypted Secrets and limits.
     kubelet_certificates: whether kubelets have certificates of the cluster's CA, which are verified.
     """
@@ -150,7 +150,7 @@ def init_documents(plan: object, host: ControlPlane) -> list[dict[str, Any]]:
     known = read_needed(plan, _FIELDS).plan
     _refuse_release(host.release, known)
     addresses = node_addresses(plan, host.addresses, host.name)
-    endpoint = control_plane_endpoint(host.endpoint, addresses[0])
+    endpoint = control_plane_endpoint(host.endpoint, str(known.api_vip or addresses[0]))
     scraped = _scraped_ports(known)
     return [
         _init(host, addresses),
@@ -247,13 +247,16 @@ def _init(host: ControlPlane, addresses: list[str]) -> dict[str, Any]:
 
 
 def _cluster(plan: Plan, host: ControlPlane, addresses: list[str], endpoint: str, scraped: frozenset[int]) -> dict[str, Any]:
-    address = addresses[0]
+    # with an api_vip, all control plane hosts have the same document: what is said of one host must hold for each
+    is_one_host = plan.api_vip is None
+    address = addresses[0] if is_one_host else ("::" if ":" in addresses[0] else "0.0.0.0")
+    sans = [*addresses, host.name.lower()] if is_one_host else [str(plan.api_vip)]
     services, pods, node_ports = _texts(plan.service_cidr), _texts(plan.pod_cidr), str(plan.node_port_range)
     of_services = {"service-cluster-ip-range": Owned(services, "network_plan.service_cidr")}
     apiserver = {
         **of_services,
         "service-node-port-range": Owned(node_ports, "network_plan.node_port_range"),
-        "advertise-address": Owned(address, "the host's address in the inventory"),
+        "advertise-address": Owned(addresses[0], "the host's address in the inventory"),
         "secure-port": Owned(str(API_PORT), ""),
     }
     others = hardening.OTHERS if host.hardened else {}
@@ -266,9 +269,8 @@ def _cluster(plan: Plan, host: ControlPlane, addresses: list[str], endpoint: str
         "controlPlaneEndpoint": endpoint,
         "networking": {"podSubnet": pods, "serviceSubnet": services, "dnsDomain": plan.dns_domain},
         "apiServer": {
-            "certSANs": list(
-                dict.fromkeys(["127.0.0.1", "localhost", *addresses, host.name.lower(), _host_of(endpoint), *host.extras.cert_sans])
-            ),
+            # kubeadm adds the name and the address of each host
+            "certSANs": list(dict.fromkeys(["127.0.0.1", "localhost", *sans, _host_of(endpoint), *host.extras.cert_sans])),
             "extraArgs": arguments(
                 {"service-node-port-range": node_ports, EXTEND_TOKENS: "false", **(hardening.APISERVER if host.hardened else {})},
                 host.extras.apiserver,
@@ -293,7 +295,8 @@ def _cluster(plan: Plan, host: ControlPlane, addresses: list[str], endpoint: str
     if host.kubelet_certificates:
         document = hardening.with_verification(document, is_on=True)
     if ETCD_METRICS_PORT in scraped:
-        urls = ",".join(f"http://{_bracketed(one)}:{ETCD_METRICS_PORT}" for one in (_loopback(address), address))
+        listened = (_loopback(address), address) if is_one_host else (address,)
+        urls = ",".join(f"http://{_bracketed(one)}:{ETCD_METRICS_PORT}" for one in listened)
         document["etcd"] = {"local": {"dataDir": "/var/lib/etcd", "extraArgs": [{"name": "listen-metrics-urls", "value": urls}]}}
     return document
 

@@ -20,7 +20,8 @@ from .certificates import SECONDS_A_DAY, Certificate, due, findings, read_expira
 from .configuration import CRI_SOCKET, document_of
 from .hardening import in_one, unneeded
 from .host import NodeHost
-from .init import LOG, Repair, Wanted, begin_anew, foreign, initialise, refuse_another_identity
+from .init import LOG, Repair, Wanted, begin_anew, foreign, initialise, refuse_another_identity, refuse_second_cluster
+from .join_control_plane import Joining, join, read_joining
 from .state import COMPONENTS, CONFIGURATION, ETCD_DATA, RESTORING, Api, Kubeadm, Kubelet, Situation, read_node_files, verifies_kubelets
 
 # a certificate of kubeadm that is just issued is valid for 364 whole days
@@ -261,7 +262,8 @@ _SYSTEM = "/api/v1/namespaces/kube-system/configmaps"
 class Request:
     """What a task asks for. timeout: seconds for init, and again until the API server is ready.
 
-    unverified: as wanted, of a control plane that exists and does not verify kubelets.
+    unverified: as wanted, of a control plane that exists and does not verify kubelets. joins: whether the cluster exists on other hosts;
+    joining: how to join it, not needed to predict. peers: addresses of the other control plane hosts.
     """
 
     wanted: Wanted
@@ -270,6 +272,9 @@ class Request:
     certificate_days: int = 30
     check: bool = False
     unverified: Optional[Wanted] = None
+    joins: bool = False
+    joining: Optional[Joining] = None
+    peers: tuple[str, ...] = ()
 
 
 @dataclass
@@ -322,7 +327,19 @@ def read_request(options: Mapping[str, Any], *, check: bool) -> Request:
                     "Create it with the filter vmstation.cluster.kubeadm_init_configuration.",
                 )
     unverified = Wanted(tuple(options["unverified_configuration"])) if options["unverified_configuration"] else None
-    return Request(wanted, tuple(options["service_cidrs"]), float(options["timeout"]), options["certificate_days"], check, unverified)
+    joins = options["join"] is not None
+    given = joins and (options["join"]["token"] or options["join"]["files"])
+    return Request(
+        wanted,
+        tuple(options["service_cidrs"]),
+        float(options["timeout"]),
+        options["certificate_days"],
+        check,
+        unverified,
+        joins,
+        read_joining(options["join"]) if given else None,
+        tuple(options["peers"]),
+    )
 
 
 _CLUSTER_KEYS = ("clusterName", "kubernetesVersion", "controlPlaneEndpoint", "networking")
@@ -359,7 +376,13 @@ def _ensure(request: Request, host: NodeHost) -> Outcome:
         outcome.changed = True
         outcome.before, outcome.after = host.files.read(CONFIGURATION) or "", request.wanted.text
         outcome.service_cidrs = list(request.service_cidrs)
-        is_anew = situation == "interrupted" and refuse_another_identity(standing, request.wanted, host.files.entries(ETCD_DATA))
+        is_anew = (
+            situation == "interrupted"
+            and not request.joins
+            and refuse_another_identity(standing, request.wanted, host.files.entries(ETCD_DATA))
+        )
+        if not request.joins:
+            refuse_second_cluster(request.peers, host)
         if request.check:
             return outcome
         if is_anew:
@@ -369,10 +392,17 @@ def _ensure(request: Request, host: NodeHost) -> Outcome:
 
 
 def _initialise(request: Request, host: NodeHost) -> None:
+    joining = request.joining
+    if request.joins and joining is None:
+        step = "Pass what vmstation.cluster.kubeadm_join_token and vmstation.cluster.kubeadm_control_plane_info returned for another host."
+        raise Refusal("join.token", "none", "a token, to join this host to the cluster", step)
     try:
-        host.detached(lambda: initialise(request.wanted, host, request.timeout))
+        if joining is not None:
+            host.detached(lambda: join(request.wanted, joining, host, request.timeout))
+        else:
+            host.detached(lambda: initialise(request.wanted, host, request.timeout))
     except Refusal as refusal:
-        output = (host.files.read(LOG) or "").splitlines() if refusal.subject == "kubeadm init" else []
+        output = (host.files.read(LOG) or "").splitlines() if refusal.subject in ("kubeadm init", "kubeadm join") else []
         # failed preflight checks explain themselves; after the kubelet has started, the host may show more
         started = not output or any("[kubelet-start]" in line for line in output)
         raise Stuck(refusal, {"kubeadm_output": output, "diagnosis": diagnose(host.commands, host.files) if started else []}) from refusal

@@ -13,8 +13,10 @@ from typing import Callable
 from .._host.commands import Commands, HostCommands
 from .._host.files import HostFiles, LocalFiles, Write, replace_all
 from .._host.processes import exclusive, run_detached
+from .._host.web import HostWebClient
 from .._preflight.io import LocalMachine, look_at_host
 from .._preflight.model import Expectations, HostState
+from .configuration import API_PORT
 
 LOCK = "/run/vmstation-kubeadm.lock"
 
@@ -25,6 +27,7 @@ class NodeHost:
 
     look: reads processes and listeners. lock: waits up to this many seconds.
     detached: runs work that continues if we are killed. now: seconds of a clock that never goes back. unix_time: seconds since 1970.
+    answers: whether an API server answers at an address.
     """
 
     commands: Commands
@@ -36,6 +39,7 @@ class NodeHost:
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     unix_time: Callable[[], float] = time.time
+    answers: Callable[[str], bool] = lambda address: False
 
 
 def this_host() -> NodeHost:
@@ -49,4 +53,9 @@ def this_host() -> NodeHost:
         look=lambda: look_at_host(expected, files, commands, LocalMachine()),
         lock=lambda wait: exclusive(LOCK, wait),
         detached=run_detached,
+        answers=_answers,
     )
+
+
+def _answers(address: str) -> bool:
+    return HostWebClient().get(f"https://{f'[{address}]' if ':' in address else address}:{API_PORT}/version").status != 0

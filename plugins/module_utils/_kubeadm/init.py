@@ -95,7 +95,7 @@ def initialise(wanted: Wanted, host: NodeHost, timeout: float) -> None:
     until = host.now() + timeout
     files = host.files
     mark = Mark(wanted.cluster_name, "control_plane", wanted.name, installed=False, identity=wanted.identity)
-    _wait_for_another_kubeadm(host, until)
+    wait_for_another_kubeadm(host, until)
     is_new_text = files.read(CONFIGURATION) not in (None, wanted.text)
     host.write({MARKER: mark.as_text()})
     host.write({CONFIGURATION: wanted.text, **missing_files(wanted.cluster, files)}, new_mode=0o600)
@@ -143,6 +143,18 @@ def refuse_another_identity(standing: NodeFiles, wanted: Wanted, etcd_entries: C
     return bool(changed)
 
 
+def refuse_second_cluster(peers: Sequence[str], host: NodeHost) -> None:
+    """Reject init if the API server of another control plane host answers: it would create a second cluster with the same address."""
+    answering = [address for address in peers if host.answers(address)]
+    if answering:
+        raise Refusal(
+            "this control plane host",
+            f"no control plane here, and an API server at {', '.join(answering)}",
+            "to join the cluster of the other control plane hosts",
+            "Run again without --limit, or with one of those hosts in it, so that this host joins them.",
+        )
+
+
 def begin_anew(standing: NodeFiles, host: NodeHost) -> None:
     """Remove what an interrupted attempt under another plan created, before etcd held data."""
     host.write({path: None for path in standing.evidence if not path.startswith(ETCD_DATA)})
@@ -167,7 +179,8 @@ def _server_certificate(files: HostFiles) -> Sequence[str]:
     return [path for path in (f"{PKI}/apiserver.crt", f"{PKI}/apiserver.key") if files.exists(path)]
 
 
-def _wait_for_another_kubeadm(host: NodeHost, until: float) -> None:
+def wait_for_another_kubeadm(host: NodeHost, until: float) -> None:
+    """Wait for a kubeadm that runs already, as one whose run was killed. Raises Refusal if it runs on."""
     seen = look_until(host.look, lambda state: "kubeadm" not in state.processes, host, until - host.now(), POLL)
     if "kubeadm" in seen.processes:
         raise Refusal("process kubeadm", "still running", "no other kubeadm", "Wait for it or stop it, then run again.")

@@ -145,6 +145,13 @@ class Api:
             raise _unavailable(f"PUT {path}", answer)
         return answer.status == 0
 
+    def delete(self, path: str) -> bool:
+        """Delete an object; False if there is none of this name."""
+        answer = self._persistently(["delete", f"--raw={path}"], "(NotFound)")
+        if answer.status and "(NotFound)" not in answer.stderr:
+            raise _unavailable(f"DELETE {path}", answer)
+        return answer.status == 0
+
     def set_data(self, config_map: str, data: Mapping[str, str]) -> None:
         """Set keys of a ConfigMap of kube-system."""
         argv = ["patch", "configmap", config_map, "--namespace=kube-system", "--type=merge", "--patch-file=/dev/stdin"]

@@ -46,6 +46,20 @@ class PortRange:
         return self.first <= other.last and other.first <= self.last
 
 
+@dataclass(frozen=True)
+class AddressRange:
+    """Addresses ``first`` to ``last`` of one family, both included."""
+
+    first: Address
+    last: Address
+
+    def __str__(self) -> str:
+        return f"{self.first}-{self.last}"
+
+    def __contains__(self, single: Address) -> bool:
+        return single.version == self.first.version and int(self.first) <= int(single) <= int(self.last)
+
+
 @dataclass(frozen=True, order=True)
 class DeclaredPort:
     """A port that the plan declares open. ``ports`` is None for an IP protocol; ``protocol`` is then its number as text."""
@@ -120,6 +134,8 @@ class Plan:
     node_cidr: Optional[tuple[Network, ...]] = None
     gateway: Optional[tuple[Address, ...]] = None
     upstream_dns: Optional[tuple[Address, ...]] = None
+    dhcp_range: Optional[AddressRange] = None
+    api_vip: Optional[Address] = None
     pod_cidr: Optional[tuple[Network, ...]] = None
     service_cidr: Optional[tuple[Network, ...]] = None
     dns_service_ip: Optional[tuple[Address, ...]] = None

@@ -21,6 +21,7 @@ ETCD_METRICS = "https://etcd.io/docs/latest/op-guide/monitoring/"
 KUBE_PROXY = "https://kubernetes.io/docs/reference/config-api/kube-proxy-config.v1alpha1/"
 NODE_PORTS = "https://kubernetes.io/docs/concepts/services-networking/service/#type-nodeport"
 NODE_EXPORTER = "https://github.com/prometheus/node_exporter"
+VRRP = "https://www.rfc-editor.org/rfc/rfc9568"
 OPENSSH = "https://man.openbsd.org/sshd_config#Port"
 
 SSH_PORT = 22
@@ -92,6 +93,17 @@ PORT_FACTS = (
         "control_plane",
         "API servers and etcd members, only of the control plane",
         KUBERNETES_PORTS,
+    ),
+    PortFact(
+        "VRRP",
+        "112",
+        None,
+        _CONTROL_PLANE,
+        "control_plane",
+        "keepalived agrees on the host that has the address of the API",
+        VRRP,
+        lambda plan: plan.api_vip is not None,
+        "api_vip",
     ),
     PortFact(
         "etcd metrics",

@@ -36,8 +36,10 @@ from .ports import SSH_PORT, host_sources, open_ports, port_entry
 from .ranges import extra_service_ranges, is_ipv6_link_local
 from .scalars import (
     LAST_PORT,
+    LONGEST_SHOWN,
     Misread,
     address,
+    address_range,
     choice,
     comment,
     declared_port,
@@ -83,6 +85,11 @@ SYNTAX_RULES = (
     SyntaxRule("networks_are_written_as_cidr", "A network is an address and a prefix length.", "Write the network like 10.244.0.0/16."),
     SyntaxRule("networks_have_no_host_bits", "A network has no host bits set.", "Write the network's first address."),
     SyntaxRule("addresses_are_well_formed", "An address is IPv4 or IPv6, without prefix or zone.", "Write the address like 192.168.4.1."),
+    SyntaxRule(
+        "address_ranges_are_well_formed",
+        "A range of addresses is first-last, both of one family.",
+        "Write the range like 192.168.4.100-192.168.4.199.",
+    ),
     SyntaxRule(
         "two_entries_are_one_of_each_family",
         "Of two networks or addresses, one is IPv4 and one IPv6.",
@@ -208,6 +215,8 @@ PLAN_KEYS: dict[str, str] = {
     "node_cidr": "",
     "gateway": "",
     "upstream_dns": "the gateway",
+    "dhcp_range": "none",
+    "api_vip": "none",
     "pod_cidr": "",
     "service_cidr": "",
     "dns_service_ip": "",
@@ -277,6 +286,8 @@ def _plan(reader: Reader, value: object) -> Plan:
         node_cidr=reader.networks(at("node_cidr"), given["node_cidr"]) if "node_cidr" in given else None,
         gateway=gateway,
         upstream_dns=_upstream_dns(reader, at("upstream_dns"), given["upstream_dns"]) if "upstream_dns" in given else _askable(gateway),
+        dhcp_range=reader.value(at("dhcp_range"), address_range, given["dhcp_range"]) if "dhcp_range" in given else None,
+        api_vip=reader.value(at("api_vip"), address, given["api_vip"]) if "api_vip" in given else None,
         pod_cidr=reader.networks(at("pod_cidr"), given["pod_cidr"]) if "pod_cidr" in given else None,
         service_cidr=reader.networks(at("service_cidr"), given["service_cidr"]) if "service_cidr" in given else None,
         dns_service_ip=reader.addresses(at("dns_service_ip"), given["dns_service_ip"]) if "dns_service_ip" in given else None,
@@ -502,7 +513,7 @@ def read_needed(plan: object, fields: tuple[str, ...], who: str = "", hosts: obj
 
 # what the derived ports depend on; the check reports other problems of a plan
 _NODE_PORT_FIELDS = ("node_port_range", "services", "admin_sources", "host_sources", "unlisted_node_ports")
-_FIELDS_OF_PORTS = ("node_cidr", "pod_cidr", "encapsulation", *_NODE_PORT_FIELDS, "extra_ports")
+_FIELDS_OF_PORTS = ("node_cidr", "pod_cidr", "api_vip", "encapsulation", *_NODE_PORT_FIELDS, "extra_ports")
 GROUPS: dict[str, Role] = {"control_plane": "control_plane", "workers": "worker"}
 
 
@@ -578,7 +589,12 @@ def hosts_of(hostvars: object, groups: object) -> list[dict[str, object]]:
 def _host_entry(hostvars: Mapping[str, object], name: str, role: Role) -> dict[str, object]:
     variables = hostvars.get(name)
     if not isinstance(variables, Mapping):
-        raise Refusal(f"cluster_hosts: host {name}", "no variables", "the host in hostvars", "Pass hostvars and groups of the same play.")
+        raise Refusal(
+            f"cluster_hosts: host {name[:LONGEST_SHOWN]}",
+            "no variables",
+            "the host in hostvars",
+            "Pass hostvars and groups of the same play.",
+        )
     host: dict[str, object] = {"name": name, "role": role, "sleeps": variables.get("sleeps", False)}
     address = variables.get("address", variables.get("ansible_host"))
     if address is not None:

@@ -283,11 +283,62 @@ def the_control_plane_never_sleeps(cluster: Cluster) -> Iterator[Violation]:
             yield Violation(host.label, "role control_plane with sleeps: true", "a control plane host that never sleeps")
 
 
+# etcd loses its majority with half of its members: a second host, or a fourth, makes that more likely, not less
+CONTROL_PLANES = (1, 3, 5)
+
+
 def there_is_only_one_control_plane(cluster: Cluster) -> Iterator[Violation]:
-    """Only one host has the role control_plane: this collection sets up no replicated control plane."""
-    names = [host.name or host.label for host in cluster.hosts or () if host.role == "control_plane"]
-    if len(names) > 1:
+    """Only one host has the role control_plane, unless the plan has an `api_vip`, the address at which one of several answers."""
+    names = _control_planes(cluster)
+    if len(names) > 1 and cluster.plan.api_vip is None:
         yield Violation("hosts", f"{len(names)} control plane hosts: {', '.join(names)}", "one control plane host")
+
+
+def control_planes_have_a_majority(cluster: Cluster) -> Iterator[Violation]:
+    """With `api_vip`, one, three or five hosts have the role control_plane: etcd works while most of its members do."""
+    names = _control_planes(cluster)
+    if cluster.plan.api_vip is not None and names and len(names) not in CONTROL_PLANES:
+        yield Violation("hosts", f"{len(names)} control plane hosts: {', '.join(names)}", "one, three or five control plane hosts")
+
+
+def api_vip_is_a_free_address_of_the_node_network(cluster: Cluster) -> Iterator[Violation]:
+    """The `api_vip` lies in the node network, and neither a host nor the router, a DNS server, DHCP, Pods or Services use it."""
+    plan, vip = cluster.plan, cluster.plan.api_vip
+    if vip is None:
+        return
+    home = home_of(vip, plan.node_cidr)
+    users = [f"the address of {host.label}" for host in cluster.hosts or () if vip in (host.addresses or ())]
+    users += ["the gateway"] if vip in (plan.gateway or ()) else []
+    users += ["a server of upstream_dns"] if vip in (plan.upstream_dns or ()) and vip not in (plan.gateway or ()) else []
+    users += [f"in dhcp_range {plan.dhcp_range}"] if plan.dhcp_range is not None and vip in plan.dhcp_range else []
+    users += [f"in pod_cidr {net}" for net in plan.pod_cidr or () if vip in net]
+    users += [f"in service_cidr {net}" for net in (*(plan.service_cidr or ()), *extra_service_ranges(plan)) if vip in net]
+    kind = is_network_or_broadcast(vip, home) if home else None
+    if plan.node_cidr is not None and home is None:
+        users.append("outside node_cidr")
+    if kind:
+        users.append(f"the {kind} address of {home}")
+    if users:
+        expected = "a free address in " + ", ".join(map(str, plan.node_cidr or ("node_cidr",)))
+        yield Violation("network_plan.api_vip", f"{vip}, {' and '.join(users)}", expected)
+
+
+def api_vip_has_the_family_of_the_api(cluster: Cluster) -> Iterator[Violation]:
+    """The `api_vip` is of the family of the primary service network, as are the addresses of API servers."""
+    vip, services = cluster.plan.api_vip, cluster.plan.service_cidr
+    if vip is not None and services and vip.version != services[0].version:
+        yield Violation("network_plan.api_vip", f"{vip}, an IPv{vip.version} address", f"an IPv{services[0].version} address")
+
+
+def dhcp_range_is_of_the_node_network(cluster: Cluster) -> Iterator[Violation]:
+    """The `dhcp_range` lies in the node network."""
+    found, nodes = cluster.plan.dhcp_range, cluster.plan.node_cidr
+    if found is not None and nodes and not any(found.first in net and found.last in net for net in nodes):
+        yield Violation("network_plan.dhcp_range", str(found), "addresses in " + ", ".join(map(str, nodes)))
+
+
+def _control_planes(cluster: Cluster) -> list[str]:
+    return [host.name or host.label for host in cluster.hosts or () if host.role == "control_plane"]
 
 
 HOST_RULES = (
@@ -299,5 +350,14 @@ HOST_RULES = (
     Rule(sleeping_hosts_have_a_mac, "error", "Add its mac (`ip link show` on that host), or set sleeps: false."),
     Rule(there_is_a_control_plane, "error", "Put a host into the group control_plane."),
     Rule(the_control_plane_never_sleeps, "error", "Set sleeps: false for it, or make another host the control plane."),
-    Rule(there_is_only_one_control_plane, "error", "Keep one host in the group control_plane, and move the others to the group workers."),
+    Rule(
+        there_is_only_one_control_plane,
+        "error",
+        "Keep one host in the group control_plane, and move the others to the group workers; or, for three or five, set `api_vip` in the "
+        "network plan to a free address, as docs/several-control-planes.md describes.",
+    ),
+    Rule(control_planes_have_a_majority, "error", "Move hosts between the groups control_plane and workers."),
+    Rule(api_vip_is_a_free_address_of_the_node_network, "error", "Choose an address that no device has, and that DHCP never gives away."),
+    Rule(api_vip_has_the_family_of_the_api, "error", "Choose an address of that family."),
+    Rule(dhcp_range_is_of_the_node_network, "error", "Write the range of your router's DHCP server, or correct node_cidr."),
 )

@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_netw
 from typing import Optional
 
 from .._wake.wake import six_octets
-from .model import TRANSPORTS, Address, DeclaredPort, Network, PortRange
+from .model import TRANSPORTS, Address, AddressRange, DeclaredPort, Network, PortRange
 
 LONGEST_SHOWN = 80
 LAST_PORT = 65535
@@ -77,6 +77,21 @@ def address(value: object) -> Address:
         return ip_address(written)
     except ValueError:
         raise Misread(rule, shown(value), expected) from None
+
+
+def address_range(value: object) -> AddressRange:
+    """Parse ``192.168.4.100-192.168.4.199``, two addresses of one family in ascending order."""
+    rule, expected = "address_ranges_are_well_formed", "a range of addresses like 192.168.4.100-192.168.4.199"
+    first, dash, last = text(value, rule, expected).partition("-")
+    try:
+        found = AddressRange(address(first), address(last if dash else first))
+    except Misread:
+        raise Misread(rule, shown(value), expected) from None
+    if found.first.version != found.last.version:
+        raise Misread(rule, shown(value), "two addresses of the same family")
+    if int(found.first) > int(found.last):
+        raise Misread(rule, shown(value), expected, f"Write {found.last}-{found.first}.")
+    return found
 
 
 def network(value: object) -> Network:

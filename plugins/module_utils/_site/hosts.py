@@ -155,12 +155,13 @@ def inventory_errors(
     variables: Sequence[str] = (),
     known: Collection[str] = (),
     skip: object = (),
+    alone: str = "",
 ) -> list[str]:
     """All that keeps a playbook from working on its hosts.
 
     playing: the hosts that --limit has left. acts_on: the groups whose hosts the playbook works on, and ``localhost`` if it goes on there
     without them. variables: those it needs, for each of these hosts; ``address`` stands for ``ansible_host``, too. known: those that its
-    plays set themselves. skip: the variable site_skip.
+    plays set themselves. skip: the variable site_skip. alone: the playbook's name, if it works with one control plane only.
     """
     if not isinstance(hostvars, Mapping) or not isinstance(groups, Mapping):
         found = f"{type(hostvars).__name__} and {type(groups).__name__}"
@@ -177,6 +178,7 @@ def inventory_errors(
     errors += _without_address(seen) if ADDRESS in variables else ()
     errors += [*_unfit_labels(seen), *_tainted_places(seen, groups, skip)]
     errors += _unknown_stages(skip)
+    errors += _too_many_control_planes(groups, alone) if alone else ()
     return [str(error) for error in errors]
 
 
@@ -252,6 +254,13 @@ def _tainted_places(seen: Mapping[str, Mapping[str, Any]], groups: Mapping[str, 
         for taint in () if is_left_out else node_labels.repelling(seen.get(host, {}).get("node_taints"), node_labels.TOLERATED_BY_ROLES):
             step = f"Set {stage}_host to another host, or remove the taint from node_taints of {host}."
             yield Refusal(f"{stage}_host {host}", f"{taint} in its node_taints", "only taints that the Pods tolerate", step)
+
+
+def _too_many_control_planes(groups: Mapping[str, Sequence[str]], playbook: str) -> Iterator[Refusal]:
+    hosts = groups[CONTROL_PLANE]
+    if len(hosts) > 1:
+        step = f"Nothing was touched. docs/several-control-planes.md describes under `Without {playbook}` what to do instead."
+        yield Refusal("group control_plane", _few(hosts), f"one host, because {playbook} does not support several control planes yet", step)
 
 
 def _unknown_stages(skip: object) -> Iterator[Refusal]:

@@ -27,6 +27,8 @@ MEANINGS = {
     "node_cidr": "the network of the hosts",
     "gateway": "the router of that network",
     "upstream_dns": "a list of the DNS servers that the cluster's DNS queries for names outside the cluster",
+    "dhcp_range": "the addresses that the router's DHCP server gives away, like `192.168.4.100-192.168.4.199`: none of them is ours",
+    "api_vip": "a free address of the node network at which the API answers, on one of [several control plane hosts](several-control-planes.md)",
     "pod_cidr": "the addresses of pods",
     "service_cidr": "the addresses of Services",
     "dns_service_ip": "the address of the cluster's DNS",

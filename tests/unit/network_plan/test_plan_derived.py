@@ -40,6 +40,15 @@ def opened(role, one_plan, some_hosts=HOSTS):
     return {f"{port['port']}/{port['protocol']}" if "port" in port else f"protocol {port['protocol']}": port["sources"] for port in ports}
 
 
+def test_control_planes_reach_one_another_for_etcd_and_vrrp():
+    three = [{**host, "role": role, "sleeps": False} for host, role in zip(HOSTS, ("control_plane", "control_plane", "worker"))]
+    others = ["192.168.4.61/32", "192.168.4.63/32"]
+    before, with_vip = opened("control_plane", plan(), three), opened("control_plane", plan(api_vip="192.168.4.60"), three)
+    assert with_vip["2379-2380/tcp"] == others
+    assert with_vip == {**before, "protocol 112": others}
+    assert opened("worker", plan(api_vip="192.168.4.60"), three) == opened("worker", plan(), three)
+
+
 @pytest.mark.parametrize(
     ("encapsulation", "calico"),
     [

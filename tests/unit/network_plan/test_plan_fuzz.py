@@ -85,6 +85,8 @@ KEYS = [
     "admin_sources",
     "host_sources",
     "unlisted_node_ports",
+    "api_vip",
+    "dhcp_range",
     "port",
     "protocol",
     "type",

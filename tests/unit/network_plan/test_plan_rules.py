@@ -30,6 +30,8 @@ from tests.unit.network_plan.plans import (
     service,
 )
 
+VIP = "192.168.4.60"
+THREE_CONTROL_PLANES = [{**host, "role": "control_plane", "sleeps": False} for host in HOSTS]
 TWO_SERVICES = [SERVICES[0], {**SERVICES[1], "node_port": 30300}]
 DECLARED = {"workers": ["22/tcp", "179/tcp", "protocol 4", "10250/tcp", "30000-32767/tcp", "9091/tcp", "9100/tcp", "10249/tcp"]}
 
@@ -41,6 +43,10 @@ def declared(*more, without=()):
 def many(count, **changes):
     workers = [{"name": f"worker{at}", "address": f"192.168.4.{at + 70}", "role": "worker"} for at in range(count - 1)]
     return [{**HOSTS[0], **changes}, *workers]
+
+
+def test_a_plan_for_three_control_planes_has_no_findings():
+    assert judge(plan(api_vip=VIP, dhcp_range="192.168.4.100-192.168.4.199"), THREE_CONTROL_PLANES).findings == []
 
 
 # rule, broken plan, broken hosts, mended plan, mended hosts
@@ -193,9 +199,26 @@ CASES = [
     ("there_is_a_control_plane", plan(), hosts(of="masternode", role="worker"), plan(), HOSTS),
     ("there_is_a_control_plane", plan(), [], plan(), HOSTS),
     ("the_control_plane_never_sleeps", plan(), hosts(of="masternode", sleeps=True, mac="52:54:00:00:00:01"), plan(), HOSTS),
-    # also three, of which etcd could lose one: the roles set up one
     ("there_is_only_one_control_plane", plan(), hosts(role="control_plane", sleeps=False), plan(), HOSTS),
-    ("there_is_only_one_control_plane", plan(), [{**host, "role": "control_plane", "sleeps": False} for host in HOSTS], plan(), HOSTS),
+    ("there_is_only_one_control_plane", plan(), THREE_CONTROL_PLANES, plan(api_vip=VIP), THREE_CONTROL_PLANES),
+    ("control_planes_have_a_majority", plan(api_vip=VIP), hosts(role="control_plane", sleeps=False), plan(api_vip=VIP), HOSTS),
+    ("control_planes_have_a_majority", plan(api_vip=VIP), hosts(role="control_plane", sleeps=False), plan(), HOSTS),
+    *[
+        ("api_vip_is_a_free_address_of_the_node_network", plan(**broken), HOSTS, plan(**{**broken, "api_vip": VIP}), HOSTS)
+        for broken in (
+            {"api_vip": "192.168.5.60"},
+            {"api_vip": "192.168.4.0"},
+            {"api_vip": "192.168.4.255"},
+            {"api_vip": "192.168.4.1"},
+            {"api_vip": "192.168.4.62"},
+            {"api_vip": "192.168.4.2", "upstream_dns": ["192.168.4.2"]},
+            {"api_vip": "192.168.4.150", "dhcp_range": "192.168.4.100-192.168.4.199"},
+            {"api_vip": "10.244.7.1"},
+            {"api_vip": "10.96.0.1"},
+        )
+    ],
+    ("api_vip_has_the_family_of_the_api", plan(DUAL, api_vip="fd00:4::60"), HOSTS, plan(DUAL, api_vip=VIP), HOSTS),
+    ("dhcp_range_is_of_the_node_network", plan(dhcp_range="192.168.5.1-192.168.5.9"), HOSTS, plan(dhcp_range="192.168.4.9"), HOSTS),
     # Calico
     ("block_sizes_are_calicos", plan(block_size=19), HOSTS, plan(block_size=20), HOSTS),
     ("block_sizes_are_calicos", plan(block_size=33), HOSTS, plan(block_size=32), HOSTS),

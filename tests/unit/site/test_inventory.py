@@ -51,6 +51,15 @@ def test_hosts(groups: dict[str, list[str]], playing: list[str], acts_on: list[s
     assert [error.partition(": found ")[2].partition("; required: ")[0] for error in errors] == ([found] if found else [])
 
 
+def test_a_playbook_for_one_control_plane_rejects_several_by_name() -> None:
+    three = {**GROUPS, "control_plane": [CONTROL, FIRST, SECOND], "workers": [STORE]}
+    seen = dict.fromkeys(ALL, PLAN)
+    assert inventory_errors(seen, three, ALL) == inventory_errors(seen, GROUPS, ALL, alone="upgrade.yml") == []
+    (error,) = inventory_errors(seen, three, ALL, alone="upgrade.yml")
+    assert error.startswith("group control_plane: found control, first, second; required: one host, because upgrade.yml does not support")
+    assert "`Without upgrade.yml`" in error
+
+
 @pytest.mark.parametrize(
     ("unset", "playing", "known", "found"),
     [
