@@ -49,7 +49,7 @@ _value:
 
 from collections.abc import Callable
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._site.failures import failure_message
+from ansible_collections.vmstation.cluster.plugins.module_utils._site.verdict import failure_message
 
 
 class FilterModule:

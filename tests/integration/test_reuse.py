@@ -59,6 +59,8 @@ PLAYBOOK = """
         that:
           - my_plan | vmstation.cluster.network_plan_trusted == plan.derived.trusted
           - my_plan | vmstation.cluster.network_plan_protected(my_hosts) | map(attribute='network') | list is superset(plan.derived.trusted)
+          - my_plan | vmstation.cluster.network_plan_outside(my_hosts) | map(attribute='cidr') | list == ['0.0.0.0/0']
+          - "{'msg': 'full'} | vmstation.cluster.failure_message({}) == 'full'"
           - my_plan | vmstation.cluster.network_plan_ports('worker', hosts=my_hosts) | length == plan.derived.ports.worker | length
           - hostvars | vmstation.cluster.cluster_hosts(dict(workers=groups.kube_workers)) | map(attribute='name') == ['reused']
           - plan.findings | vmstation.cluster.finding_lines | length == plan.findings | length

@@ -40,7 +40,7 @@ global_defs {{
     router_id {name}
     vrrp_version 3
     enable_script_security
-    script_user nobody
+    script_user {user}
 }}
 
 vrrp_script api_server {{
@@ -148,6 +148,7 @@ def contents(wish: Wish, interface: str, python: str) -> dict[str, Optional[str]
     """Return the files by their paths."""
     single = ipaddress.ip_address(wish.address)
     configuration = _CONFIGURATION.format(
+        user="nobody",
         name=wish.name,
         python=python,
         health=HEALTH,

@@ -589,12 +589,8 @@ def hosts_of(hostvars: object, groups: object) -> list[dict[str, object]]:
 def _host_entry(hostvars: Mapping[str, object], name: str, role: Role) -> dict[str, object]:
     variables = hostvars.get(name)
     if not isinstance(variables, Mapping):
-        raise Refusal(
-            f"cluster_hosts: host {name[:LONGEST_SHOWN]}",
-            "no variables",
-            "the host in hostvars",
-            "Pass hostvars and groups of the same play.",
-        )
+        who = f"cluster_hosts: host {name[:LONGEST_SHOWN]}"
+        raise Refusal(who, "no variables", "the host in hostvars", "Pass hostvars and groups of the same play.")
     host: dict[str, object] = {"name": name, "role": role, "sleeps": variables.get("sleeps", False)}
     address = variables.get("address", variables.get("ansible_host"))
     if address is not None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Optional
 
 from .._cluster.nodes import IN_INVENTORY
 from .._findings import Finding
@@ -17,6 +17,7 @@ NETWORK, WAKE, FAILURE, NODES, DNS = "site_network", "site_wake", "site_failure"
 PREFLIGHT, FIREWALL, NIC, RUNTIME = "_node_preflight", "_node_firewall", "_node_nic", "_node_runtime"
 """The variables in which the plays before have registered what they saw."""
 SHOWN = 8  # sources of an open port
+HIDDEN = "the message is hidden, because the task has no_log; to read it, set no_log to false in this task and run again"
 
 
 def site_verdict(
@@ -123,3 +124,16 @@ def _trusted(firewall: Mapping[str, Any]) -> list[str]:
 def _joined(address: object) -> str:
     parts: Iterable[object] = address if isinstance(address, (list, tuple)) else [address]
     return ", ".join(str(part) for part in parts)
+
+
+def failure_message(result: Optional[Mapping[str, Any]], task: Optional[Mapping[str, Any]], otherwise: str = "") -> str:
+    """Return a failure's message and the packages that dnf names, or HIDDEN.
+
+    Ansible hides the output of a task with no_log in its callbacks, but not in ansible_failed_result. A no_log that is a template is not
+    evaluated in ansible_failed_task, so it hides the message.
+    """
+    if (task or {}).get("no_log") not in (None, False):
+        return HIDDEN
+    failed = result or {}
+    words = [failed.get("msg", otherwise), *(failed.get("failures") or [])]
+    return " ".join(dict.fromkeys(str(word) for word in words if word))
