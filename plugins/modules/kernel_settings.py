@@ -27,12 +27,6 @@ options:
       - The value of each setting by its name, as in sysctl(8).
       - Required with O(state=present). A setting that the kernel does not have is an error, because its kernel module is not loaded.
     type: dict
-  optional_settings:
-    description:
-      - As O(settings). A setting that the kernel does not have, or that this host may not change, as in a container, is not an error. It is
-        left as it is, and a warning names it.
-    type: dict
-    version_added: 0.2.0
   state:
     description:
       - V(present) applies the settings. V(absent) restores the recorded former values and removes both files.
@@ -75,12 +69,6 @@ files:
   type: list
   elements: str
   sample: [/etc/sysctl.d/99-vmstation-kubernetes.conf, /etc/sysctl.d/99-vmstation-kubernetes.conf.former]
-left:
-  description: The names in O(optional_settings) that have another value, which this host may not change.
-  returned: success
-  type: list
-  elements: str
-  sample: [kernel.panic]
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -92,7 +80,6 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import 
 ARGUMENTS = {
     "path": {"type": "path", "required": True},
     "settings": {"type": "dict"},
-    "optional_settings": {"type": "dict"},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
 }
 
@@ -108,8 +95,6 @@ def main() -> None:
             carry_out(wish, change, kernel, replace_all)
     except Refusal as refusal:
         module.fail_json(msg=str(refusal))
-    if change.left:
-        module.warn(f"{', '.join(change.left)}: this host may not change these kernel settings; they are left as they are.")
     module.exit_json(**change.as_result())
 
 

@@ -252,6 +252,7 @@ CHECKS = [
         "earlier",
         "Kubelet: protectKernelDefaults is true",
         lambda host: host.kubelet.get("protectKernelDefaults") is True,
+        "Release 1.12 does not have it. It would stop kubelets on hosts whose kernel settings differ, instead of setting them.",
     ),
     Check(
         "4.3.1",

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Optional, Protocol
 
 from .._host.files import LocalFiles
@@ -21,9 +20,6 @@ class Kernel(Protocol):
     def read(self, name: str) -> Optional[str]:
         """A setting's value, its words parted by one space; None if the kernel has no such setting now."""
 
-    def may_write(self, name: str) -> bool:
-        """Return whether this host may change a setting. A container may not change those that it shares with its host."""
-
     def write(self, name: str, value: str) -> None:
         """Put a value in force. Raises Refusal if the kernel does not take it."""
 
@@ -34,9 +30,6 @@ class LocalKernel:
     def read(self, name: str) -> Optional[str]:
         text = LocalFiles().read(_path(name))
         return None if text is None else " ".join(text.split())
-
-    def may_write(self, name: str) -> bool:
-        return os.access(_path(name), os.W_OK)
 
     def write(self, name: str, value: str) -> None:
         try:

@@ -42,51 +42,39 @@ ReplaceAll = Callable[[Mapping[str, Optional[str]]], None]
 
 @dataclass(frozen=True)
 class Wish:
-    """path: the file of sysctl.d. settings: name -> value; none: everything goes back. optional: those that are set where the host can."""
+    """path: the file of sysctl.d. settings: name -> value; none: everything goes back."""
 
     path: str
     settings: Mapping[str, str]
-    optional: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Change:
-    """wanted: all settings. before, after: of those that differ. files: new contents in the order to write them; None: it goes.
-
-    left: optional settings that the host cannot set.
-    """
+    """wanted: all settings. before, after: of those that differ. files: new contents in the order to write them; None: it goes."""
 
     wanted: Mapping[str, str] = field(default_factory=dict)
     before: Mapping[str, str] = field(default_factory=dict)
     after: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, Optional[str]] = field(default_factory=dict)
-    left: tuple[str, ...] = ()
 
     def as_result(self) -> dict[str, Any]:
         return {
             "changed": bool(self.after or self.files),
             "changes": [f"{name}: {self.before[name]} -> {value}" for name, value in self.after.items()],
             "files": sorted(self.files),
-            "left": list(self.left),
             "diff": {"before": _text(self.before), "after": _text(self.after)},
         }
 
 
 def read_wish(params: Mapping[str, Any]) -> Wish:
     """The module's options, checked."""
-    is_absent = params["state"] == "absent"
-    settings, optional = ({} if is_absent else _read_settings(params, option) for option in ("settings", "optional_settings"))
-    if not params["path"].startswith("/") or not params["path"].endswith(".conf"):
-        raise Refusal("path", repr(params["path"]), "a path in full that ends in .conf", "Use a file of /etc/sysctl.d.")
-    return Wish(params["path"], settings, optional)
-
-
-def _read_settings(params: Mapping[str, Any], option: str) -> dict[str, str]:
-    settings = {name: " ".join(str(value).split()) for name, value in (params[option] or {}).items()}
+    settings = {} if params["state"] == "absent" else {name: " ".join(str(value).split()) for name, value in params["settings"].items()}
     for name, value in settings.items():
         if not _NAME.fullmatch(name) or not value:
-            raise Refusal(option, f"{name}: {value!r}", "a name such as net.ipv4.ip_forward, and a value", "Correct it.")
-    return settings
+            raise Refusal("settings", f"{name}: {value!r}", "a name such as net.ipv4.ip_forward, and a value", "Correct it.")
+    if not params["path"].startswith("/") or not params["path"].endswith(".conf"):
+        raise Refusal("path", repr(params["path"]), "a path in full that ends in .conf", "Use a file of /etc/sysctl.d.")
+    return Wish(params["path"], settings)
 
 
 def plan(wish: Wish, kernel: Kernel, read_text: ReadText) -> Change:
@@ -110,25 +98,18 @@ def carry_out(wish: Wish, change: Change, kernel: Kernel, replace_all: ReplaceAl
 
 
 def _plan_settings(wish: Wish, kernel: Kernel, read_text: ReadText) -> Change:
-    left = tuple(name for name, value in wish.optional.items() if not _can_be(kernel, name, value))
-    wanted = {**wish.settings, **{name: value for name, value in wish.optional.items() if name not in left}}
-    now = {name: kernel.read(name) for name in wanted}
+    now = {name: kernel.read(name) for name in wish.settings}
     for name, value in now.items():
         if value is None:
             step = "Load the kernel module that it belongs to; for net.bridge it is br_netfilter."
-            raise Refusal(f"kernel setting {name}", "not there", f"to be {wanted[name]}", step)
-    differing = [name for name, value in now.items() if value != wanted[name]]
+            raise Refusal(f"kernel setting {name}", "not there", f"to be {wish.settings[name]}", step)
+    differing = [name for name, value in now.items() if value != wish.settings[name]]
     files: dict[str, Optional[str]] = {}
     if read_text(wish.path + RECORD) is None:
-        files[wish.path + RECORD] = _text(_present(kernel, (*wanted, *OF_OTHERS)))
-    if read_text(wish.path) != _text(wanted):
-        files[wish.path] = _text(wanted)
-    return Change(wanted, {name: str(now[name]) for name in differing}, {name: wanted[name] for name in differing}, files, left)
-
-
-def _can_be(kernel: Kernel, name: str, value: str) -> bool:
-    now = kernel.read(name)
-    return now == value or (now is not None and kernel.may_write(name))
+        files[wish.path + RECORD] = _text(_present(kernel, (*wish.settings, *OF_OTHERS)))
+    if read_text(wish.path) != _text(wish.settings):
+        files[wish.path] = _text(wish.settings)
+    return Change(wish.settings, {name: str(now[name]) for name in differing}, {name: wish.settings[name] for name in differing}, files)
 
 
 def _plan_return(wish: Wish, kernel: Kernel, read_text: ReadText) -> Change:

@@ -30,8 +30,7 @@ APISERVER = {
 }
 # of the controller manager and the scheduler
 OTHERS = {"profiling": "false"}
-# the role node sets the kernel settings that protectKernelDefaults requires
-KUBELET = {"podPidsLimit": 4096, "protectKernelDefaults": True, "seccompDefault": True}
+KUBELET = {"podPidsLimit": 4096, "seccompDefault": True}
 # /etc/kubernetes/pki is mounted by kubeadm
 VOLUMES = ({"name": "audit-logs", "hostPath": AUDIT_LOGS, "mountPath": AUDIT_LOGS, "pathType": "DirectoryOrCreate"},)
 

@@ -25,16 +25,11 @@ class Host:
     def __init__(self) -> None:
         self.settings, self.files = dict(BARE), {}
         self.stubborn = ""
-        self.shared: set[str] = set()
 
     def read(self, name: str) -> str | None:
         return self.settings.get(name)
 
-    def may_write(self, name: str) -> bool:
-        return name not in self.shared
-
     def write(self, name: str, value: str) -> None:
-        assert self.may_write(name)
         if name == self.stubborn:
             return
         if name == "net.ipv4.ip_forward" and self.settings[name] != value:
@@ -44,15 +39,8 @@ class Host:
     def replace_all(self, contents: Mapping[str, str | None]) -> None:
         self.files = {path: text for path, text in {**self.files, **contents}.items() if text is not None}
 
-    def ensure(
-        self,
-        state: str = "present",
-        settings: Mapping[str, object] | None = None,
-        *,
-        optional: Mapping[str, object] | None = None,
-        predict: bool = False,
-    ) -> Change:
-        wish = read_wish({"path": PATH, "settings": settings or SETTINGS, "optional_settings": optional, "state": state})
+    def ensure(self, state: str = "present", settings: Mapping[str, object] | None = None, *, predict: bool = False) -> Change:
+        wish = read_wish({"path": PATH, "settings": settings or SETTINGS, "state": state})
         change = plan(wish, self, self.files.get)
         if not predict:
             carry_out(wish, change, self, self.replace_all)
@@ -114,52 +102,13 @@ def test_a_setting_that_does_not_hold_is_no_success() -> None:
         host.ensure()
 
 
-KUBELETS = {"kernel.panic": 10, "net.core.somaxconn": 9000, "kernel.keys.root_maxkeys": 1000000}
-
-
-def test_optional_settings_are_applied_where_the_host_can_and_go_back() -> None:
-    host = Host()
-    told = host.ensure(optional=KUBELETS).as_result()
-    assert told["left"] == ["kernel.keys.root_maxkeys"]
-    assert host.settings["kernel.panic"] == "10"
-    assert host.files[PATH] == "net.ipv4.ip_forward=1\nkernel.panic=10\nnet.core.somaxconn=9000\n"
-    assert not host.ensure(optional=KUBELETS).as_result()["changed"]
-    host.ensure("absent")
-    assert (host.settings, host.files) == (BARE, {})
-
-
-def test_a_container_leaves_what_it_may_not_change_and_that_is_no_change_in_the_next_run() -> None:
-    host = Host()
-    host.shared = {"kernel.panic", "net.core.somaxconn"}
-    told = host.ensure(optional={**KUBELETS, "net.core.somaxconn": 4096}, predict=True).as_result()
-    assert told == host.ensure(optional={**KUBELETS, "net.core.somaxconn": 4096}).as_result()
-    # a value that is right needs no change
-    assert told["left"] == ["kernel.panic", "kernel.keys.root_maxkeys"]
-    assert host.files[PATH] == "net.ipv4.ip_forward=1\nnet.core.somaxconn=4096\n"
-    assert not host.ensure(optional={**KUBELETS, "net.core.somaxconn": 4096}).as_result()["changed"]
-
-
-def test_an_existing_record_has_what_an_upgrade_of_the_collection_adds() -> None:
-    host = Host()
-    host.ensure()
-    host.ensure(optional={"kernel.panic": 10})
-    host.ensure("absent")
-    assert host.settings == BARE
-
-
 @pytest.mark.parametrize(
     ("option", "value"),
-    [
-        ("optional_settings", {"ip_forward": 1}),
-        ("settings", {"ip_forward": 1}),
-        ("settings", {"net.ipv4/../../etc": 1}),
-        ("settings", {"a.b": ""}),
-        ("path", "x"),
-    ],
+    [("settings", {"ip_forward": 1}), ("settings", {"net.ipv4/../../etc": 1}), ("settings", {"a.b": ""}), ("path", "x")],
 )
 def test_bad_options_are_refused(option: str, value: object) -> None:
     with pytest.raises(Refusal, match=option):
-        read_wish({"path": PATH, "settings": SETTINGS, "optional_settings": None, "state": "present", option: value})
+        read_wish({"path": PATH, "settings": SETTINGS, "state": "present", option: value})
 
 
 @pytest.mark.parametrize(
@@ -176,7 +125,7 @@ def test_a_name_means_what_it_means_to_sysctl(name: str, path: str, tmp_path: Pa
     monkeypatch.setattr(io, "ROOT", str(tmp_path))
     (tmp_path / path).parent.mkdir(parents=True)
     (tmp_path / path).write_text("2\n")
-    assert read_wish({"path": PATH, "state": "present", "settings": {name: 1}, "optional_settings": None}).settings == {name: "1"}
+    assert read_wish({"path": PATH, "state": "present", "settings": {name: 1}}).settings == {name: "1"}
     assert io.LocalKernel().read(name) == "2"
     io.LocalKernel().write(name, "1")
     assert (tmp_path / path).read_text() == "1"

@@ -46,7 +46,6 @@ SOFT = Wanted(tuple(init_documents(PLAN, replace(MASTER, cluster_name="home", ha
             for component in ("apiServer", "controllerManager", "scheduler")
         ),
         ("KubeletConfiguration.podPidsLimit", 4096),
-        ("KubeletConfiguration.protectKernelDefaults", True),
         ("KubeletConfiguration.seccompDefault", True),
     ],
 )
