@@ -26,6 +26,9 @@ from tests.lab.cache import CHECKOUT
 from tests.lab.machine import PUBLISHED, has, path
 from tests.lab.say import LabError
 
+# it takes minutes to publish all programs
+pytestmark = pytest.mark.thorough
+
 PROGRAMS = f"dl.k8s.io/release/v{wish().release}/bin/linux/{wish().arch}"
 MANIFEST = f"raw.githubusercontent.com/projectcalico/calico/v{wish().calico}/manifests/calico.yaml"
 COMPILERS = ("go", "gcc", "cc")

@@ -15,6 +15,9 @@ from tests.integration.firewall_managed import GONE, OTHER, POD_NETWORK, SET
 from tests.integration.firewall_wire import listening, pods_on, reached
 from tests.integration.firewalld_hosts import HAND_WRITTEN, ZONE, OnFirewalld, hosts
 
+# the gate has firewalld with one zone
+pytestmark = pytest.mark.thorough
+
 __all__ = ["hosts"]
 
 

@@ -63,7 +63,7 @@ WantedBy=sysinit.target
 """
 
 
-@pytest.fixture(scope="module", params=["nft", "legacy"])
+@pytest.fixture(scope="module", params=["nft", pytest.param("legacy", marks=pytest.mark.thorough)])
 def booted(lab, request):
     last = {"nft": 95, "legacy": 96}[request.param]
     host = lab.start(f"ipt-{last}", address=f"192.168.4.{last}", mac=f"02:00:c0:a8:04:{last:02x}")

@@ -14,6 +14,9 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.softw
 from tests.lab import Lab
 from tests.lab.hosts import Host
 
+# the gate has the tables of others in the tests of each backend
+pytestmark = pytest.mark.thorough
+
 INCOMPATIBLE = "is incompatible, use 'nft' tool."
 CHAIN = "nft 'add table ip filter; add chain ip filter INPUT { type filter hook input priority 0; }'"
 CASES = {

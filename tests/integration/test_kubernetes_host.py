@@ -17,7 +17,8 @@ from tests.cluster.images import archive, wanted
 from tests.integration.lab_traces import machine_state, traces
 from tests.lab import Host, Lab
 
-pytestmark = pytest.mark.kubernetes
+# the gate has Pods on such hosts in tests/site
+pytestmark = [pytest.mark.kubernetes, pytest.mark.thorough]
 
 CONTAINERD = """
 version = 2

@@ -167,6 +167,9 @@ def test_a_bare_host_lets_in_ssh_and_nothing_else(lab: Lab, firewall: str, relea
 
 CONNECT = """
 import socket, sys
+
+# the gate uses the lab everywhere
+pytestmark = pytest.mark.thorough
 try:
     socket.create_connection((sys.argv[1], int(sys.argv[2])), 2)
 except OSError:

@@ -22,7 +22,8 @@ from tests.lab import Host, Lab
 from tests.lab.lab import SSH_OPTIONS
 from tests.rounds import rounds
 
-pytestmark = pytest.mark.kubernetes
+# the gate has its joins, repairs, kills and resets in tests/site
+pytestmark = [pytest.mark.kubernetes, pytest.mark.thorough]
 
 PLAN = {
     "node_cidr": "192.168.4.0/24",

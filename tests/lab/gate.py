@@ -93,13 +93,17 @@ def kubernetes() -> int:
 
 
 def thorough() -> int:
-    """Damaged inputs of all readers, more faults of a cluster, another release of Debian, and firewall changes killed at random times."""
+    """What the gate has no time for: damaged inputs, more faults, published programs, workers, other firewalls and releases, kills."""
+    machine.install_missing(hosts=True, cluster=True, published=True)
     # half a minute for each reader
     damaged = _pytest(["tests/fuzz"], "-n", WORKERS, "-v")
     faults = _cluster("thorough")
     # each backend's kills have a host of their own
     kills = _with_hosts("thorough", workers="4", dist="load", paths=("tests/integration/test_firewall_kill.py",))
-    return max(damaged, faults, kills, _with_hosts("thorough", "--deselect=tests/integration/test_firewall_kill.py", workers="3"))
+    rest = "--deselect=tests/integration/test_firewall_kill.py"
+    hosts = _with_hosts("thorough and not kubernetes", rest, workers="3")
+    with locked(CLUSTERS):
+        return max(damaged, faults, kills, hosts, _with_hosts("thorough and kubernetes", workers="1"))
 
 
 def _with_hosts(marks: str, *options: str, workers: str, dist: str = "loadfile", paths: Sequence[str] = ("tests/integration",)) -> int:
@@ -162,8 +166,8 @@ def bench(names: Sequence[str]) -> int:
 
 
 def cluster() -> int:
-    """Manifests, roles and checks of the cluster against a real API server, and the recipe for published programs; without hosts."""
-    machine.install_missing(hosts=False, cluster=True, published=True)
+    """Manifests, roles and checks of the cluster against a real API server; without hosts."""
+    machine.install_missing(hosts=False, cluster=True)
     return _cluster("not thorough")
 
 

@@ -209,11 +209,11 @@ class Ruleset:
         try:
             known = effects(held.expressions, key[:2], self._maps.get(key[:2], {}), needed, name=name, ways=ways)
             hash(tuple((effect.target, effect.ports) for effect in known))  # fails for a target or a port of another form
-            return known
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             found = f"an expression of an unknown form ({type(error).__name__}: {error})"
             step = "Report this to the authors of vmstation.cluster, with `nft -j list ruleset`."
             raise Refusal(f"nftables rule {name}", found, "expressions as nft shows them", step) from error
+        return known
 
     def rules_of_others(self, key: ChainKey) -> list[Held]:
         """Return the rules of a chain, without the jumps of our sets."""
