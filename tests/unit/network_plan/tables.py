@@ -28,7 +28,7 @@ MEANINGS = {
     "gateway": "the router of that network",
     "upstream_dns": "a list of the DNS servers that the cluster's DNS queries for names outside the cluster",
     "dhcp_range": "the addresses that the router's DHCP server gives away, like `192.168.4.100-192.168.4.199`: none of them is ours",
-    "api_vip": "a free address of the node network at which the API answers, on one of [several control plane hosts](several-control-planes.md)",
+    "api_vip": "a free address of the node network at which the API answers, for [several control plane hosts](several-control-planes.md)",
     "pod_cidr": "the addresses of pods",
     "service_cidr": "the addresses of Services",
     "dns_service_ip": "the address of the cluster's DNS",
