@@ -209,7 +209,7 @@ def test_reset_leaves_nothing(site: Site) -> None:
         found = leftovers(host)
         assert found == [0] * len(found), (name, found)
         assert VIP not in host.run(["ip", "address"]).stdout
-        assert host.run(["sh", "-c", "ls -d /etc/vmstation /usr/local/lib/vmstation /run/vmstation*"], check=False).stdout == ""
+        assert host.run(["sh", "-c", "ls -d /etc/vmstation /usr/local/lib/vmstation /run/vmstation-api-address"], check=False).stdout == ""
         assert "vmstation" not in host.run(["systemctl", "list-unit-files"]).stdout
         assert "VRRP" not in host.run(["sh", "-c", "nft list ruleset; iptables-save"]).stdout
     assert not site.kubeconfig.exists()
