@@ -12,6 +12,7 @@ import ast
 import importlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -55,12 +56,18 @@ def _below(directory: Path) -> list[Path]:
     return sorted(directory.rglob("*.py"))
 
 
+@cache
 def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(), str(path))
 
 
-def _imports(path: Path) -> Iterator[str]:
+@cache
+def _imports(path: Path) -> frozenset[str]:
     """Each imported name in full, relative ones resolved."""
+    return frozenset(_imported(path))
+
+
+def _imported(path: Path) -> Iterator[str]:
     package = COLLECTION + ".".join(path.relative_to(PLUGINS).parts[:-1])
     for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Import):
@@ -90,6 +97,7 @@ EDGES = [path for path in FILES if _is_edge(path)]
 CORE = [path for path in FILES if not _is_edge(path)]
 
 
+@cache
 def _protocols() -> set[str]:
     """The Protocol classes and frozen results of edges: what the core is given, it may name."""
     named = set()
@@ -107,6 +115,7 @@ def _module(path: Path) -> str:
     return "module_utils." + _place(path).removesuffix(".py").replace("/", ".")
 
 
+@cache
 def _file_of(name: str) -> str | None:
     """The file that an imported name, or module, is in."""
     parts = name.removeprefix("module_utils.").split(".")
@@ -157,6 +166,7 @@ def _graph(of: Mapping[str, set[str]]) -> None:
     TopologicalSorter(of).prepare()
 
 
+@cache
 def _edges_between_files() -> dict[str, set[str]]:
     return {_place(path): {file for name in _of_ours(path) if (file := _file_of(name))} - {_place(path)} for path in FILES}
 
