@@ -89,8 +89,8 @@ def play_role(
 @cache
 def loaded_filters() -> tuple[Mapping[str, Any]]:
     """The task of the collection's playbooks that loads all filters: without it, each process of Ansible loads those that it uses."""
-    (play, *_) = yaml.safe_load((CHECKOUT / "playbooks" / "check_inventory.yml").read_text())
-    (task,) = [task for task in play["tasks"] if task["name"] == "Load the filters once for all tasks"]
+    plays = yaml.safe_load((CHECKOUT / "playbooks" / "check_inventory.yml").read_text())
+    (task,) = [task for task in plays[0]["tasks"] if task["name"] == "Load the filters once for all tasks"]
     return (task,)
 
 
