@@ -154,4 +154,8 @@ def run_module(name: str, kubeconfig: Path, /, *, check_mode: bool = False, **op
     told = io.StringIO()
     with patch_module_args(given), redirect_stdout(told), suppress(SystemExit):
         importlib.import_module(f"{MODULES}.{name}").main()
-    return dict(json.loads(told.getvalue()))
+    result = dict(json.loads(told.getvalue()))
+    if "warnings" in result:
+        # Ansible shows the messages of these events
+        result["warnings"] = [warning["event"]["msg"] for warning in result["warnings"]]
+    return result

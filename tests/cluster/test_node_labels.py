@@ -57,7 +57,7 @@ def test_what_the_inventory_names_is_set_changed_and_removed_and_what_others_set
     assert f"{CONTROL_PLANE}=:NoSchedule" in before["taints"]
 
     wanted: dict[str, Any] = {"labels": {"disk": "ssd", "zone": "attic"}, "taints": [GPU, OWNER]}
-    predicted = run("--check", "--diff", **wanted)
+    predicted = run(check_mode=True, **wanted)
     assert predicted["changed"], predicted
     assert of_node(cluster, NODE) == before
     made = run(**wanted)
@@ -87,7 +87,7 @@ def test_what_the_inventory_names_is_set_changed_and_removed_and_what_others_set
     }
     assert not run(labels={}, taints=[])["changed"]
 
-    evicting = run("--check", labels={}, taints=[{"key": "gpu", "effect": "NoExecute"}])
+    evicting = run(check_mode=True, labels={}, taints=[{"key": "gpu", "effect": "NoExecute"}])
     assert evicting["warnings"] == [f"node {NODE}: the new taint gpu:NoExecute evicts Pods that do not tolerate it"]
     missing_node = run_module("node_labels", cluster.kubeconfig, nodes=[{"name": "gone"}])
     assert missing_node["msg"].startswith("node gone: found no Node object; required: a Node object.")
