@@ -12,7 +12,8 @@ author: the vmstation.cluster contributors (@vmstation)
 description:
   - Returns all addresses except those of the hosts, Pods and Services, in the form of C(ipBlock) of a NetworkPolicy. One entry for each IP
     version of the cluster.
-  - It rejects a plan whose C(node_cidr), C(pod_cidr), C(service_cidr) or C(dns_service_ip) is missing or malformed.
+  - It rejects a plan whose C(node_cidr), C(pod_cidr), C(service_cidr) or C(dns_service_ip) is missing or malformed. For a plan without the
+    first three, like that of a cluster that another installer made, it returns nothing.
 options:
   _input:
     description: The network plan.

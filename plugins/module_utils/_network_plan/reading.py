@@ -547,12 +547,14 @@ def protected_networks(plan: object, hosts: object = None) -> list[dict[str, obj
 
 
 def outside_networks(plan: object, hosts: object = None) -> list[dict[str, object]]:
-    """Return all addresses but those of the cluster's hosts, Pods and Services, each IP version as an `ipBlock` of a NetworkPolicy."""
+    """Return all but the cluster's own addresses, each IP version as an `ipBlock`; nothing for a plan without any network."""
+    if isinstance(plan, Mapping) and not {"node_cidr", "pod_cidr", "service_cidr"} & plan.keys():
+        return []
     needed = ("node_cidr", "pod_cidr", "service_cidr", "dns_service_ip", "host_sources")
     cluster = read_needed(plan, needed, "network_plan_outside", [] if hosts is None else hosts)
     known = cluster.plan
     networks = (*(known.pod_cidr or ()), *(known.service_cidr or ()), *extra_service_ranges(known))
-    inside = list(dict.fromkeys([*host_sources(known, cluster.hosts), *(str(net) for net in networks)]))
+    inside = list(dict.fromkeys([*host_sources(known, cluster.hosts), *map(str, networks)]))
     worlds = {":" in world: world for world in ("0.0.0.0/0", "::/0")}
     families = [is_ipv6 for is_ipv6 in worlds if any((":" in net) is is_ipv6 for net in inside)]
     return [{"cidr": worlds[is_ipv6], "except": [net for net in inside if (":" in net) is is_ipv6]} for is_ipv6 in families]
@@ -568,14 +570,11 @@ def hosts_of(hostvars: object, groups: object) -> list[dict[str, object]]:
     address: the host's variable `address`, else `ansible_host`. A host in both groups is a control plane host.
     Values that the inventory does not set are left out; the check reports them.
     """
+    step = "Write `hostvars | vmstation.cluster.cluster_hosts(groups)`."
     if not isinstance(hostvars, Mapping):
-        raise Refusal(
-            "cluster_hosts", shown(hostvars), "the variable hostvars", "Write `hostvars | vmstation.cluster.cluster_hosts(groups)`."
-        )
+        raise Refusal("cluster_hosts", shown(hostvars), "the variable hostvars", step)
     if not isinstance(groups, Mapping):
-        raise Refusal(
-            "cluster_hosts: groups", shown(groups), "the variable groups", "Write `hostvars | vmstation.cluster.cluster_hosts(groups)`."
-        )
+        raise Refusal("cluster_hosts: groups", shown(groups), "the variable groups", step)
     found: dict[str, dict[str, object]] = {}
     for group, role in GROUPS.items():
         names = groups.get(group, [])

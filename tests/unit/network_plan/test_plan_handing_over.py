@@ -195,3 +195,7 @@ def test_outside_is_everything_but_hosts_pods_and_services() -> None:
 def test_outside_needs_the_networks_of_the_plan(key: str) -> None:
     with pytest.raises(Refusal, match=rf"network_plan_outside: network_plan\.{key}: found"):
         outside_networks({name: value for name, value in SPECIFICATION.items() if name != key})
+
+
+def test_a_plan_of_another_installers_cluster_has_no_networks_to_leave_out() -> None:
+    assert outside_networks({"services": SPECIFICATION["services"]}) == []
