@@ -24,6 +24,9 @@ from tests.cluster.server import Cluster, running
 from tests.lab.cache import CHECKOUT
 from tests.unit.network_plan.plans import SPECIFICATION
 
+# the gate deploys both in tests/site
+pytestmark = pytest.mark.thorough
+
 pytest.importorskip("kubernetes")
 
 PLAYBOOKS = CHECKOUT / "playbooks"

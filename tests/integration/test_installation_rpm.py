@@ -17,6 +17,9 @@ from tests.integration.test_installation_packages import PORT, Site
 from tests.lab import Lab
 from tests.lab.hosts import Host
 
+# it needs an image of its own
+pytestmark = pytest.mark.thorough
+
 PARTS = """
 - name: Install
   hosts: workers
