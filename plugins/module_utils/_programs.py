@@ -196,7 +196,7 @@ def ensure_timed(host: Host, timed: Timed, wanted: Contents, *, check_mode: bool
     """Keep its files, its key pair, and its timer that runs. The module's result."""
     found = changed(host, wanted)
     key_is_there = not timed.key or None not in (host.read_text(timed.key), host.read_text(f"{timed.key}.pub"))
-    runs = _timer_runs(host, timed.timer) and not _needs_reload(host, timed) and not found.keys() & set(timed.units)
+    runs = unit_runs(host, timed.timer) and not needs_reload(host, timed.timer, timed.service) and not found.keys() & set(timed.units)
     result = {"changed": bool(found) or not key_is_there or not runs, "diff": diff(host, found)}
     if not check_mode:
         for path, text in found.items():
@@ -230,14 +230,21 @@ def remove_timed(host: Host, timed: Timed, also: bool = False, *, check_mode: bo
     return result
 
 
-def _timer_runs(host: Host, timer: str) -> bool:
-    return [host.commands.run(["systemctl", verb, "--quiet", timer], check=False).status for verb in ("is-enabled", "is-active")] == [0, 0]
+def unit_runs(host: Host, unit: str) -> bool:
+    """Whether it is enabled and active."""
+    return [host.commands.run(["systemctl", verb, "--quiet", unit], check=False).status for verb in ("is-enabled", "is-active")] == [0, 0]
 
 
-def _needs_reload(host: Host, timed: Timed) -> bool:
+def needs_reload(host: Host, *units: str) -> bool:
     """Whether systemd has not read the units as they are: a run was killed between the two."""
-    asked = ["systemctl", "show", "--property=NeedDaemonReload", "--value", timed.timer, timed.service]
+    asked = ["systemctl", "show", "--property=NeedDaemonReload", "--value", *units]
     return "yes" in host.commands.run(asked, check=False).stdout.split()
+
+
+def restart(host: Host, unit: str) -> None:
+    """Enable it, and start it with the files as they are."""
+    for verb in (["daemon-reload"], ["enable", unit], ["restart", unit]):
+        host.commands.run(["systemctl", *verb])
 
 
 def _make_key(host: Host, timed: Timed) -> None:
@@ -248,7 +255,6 @@ def _make_key(host: Host, timed: Timed) -> None:
 
 
 def _start(host: Host, timer: str) -> None:
-    for verb in (["daemon-reload"], ["enable", timer], ["restart", timer]):
-        host.commands.run(["systemctl", *verb])
-    if not _timer_runs(host, timer):
+    restart(host, timer)
+    if not unit_runs(host, timer):
         raise Refusal(timer, "not active after it was started", "enabled and active", f"See `systemctl status {timer}`.")

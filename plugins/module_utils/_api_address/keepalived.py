@@ -17,7 +17,7 @@ from typing import Any, Optional
 
 from .._findings import Finding, LookedAt, state_of
 from .._network_plan.model import Address
-from .._programs import DIRECTORIES, UNITS, Host, changed, diff, refuse_missing
+from .._programs import DIRECTORIES, UNITS, Host, changed, diff, needs_reload, refuse_missing, restart, unit_runs
 from .._refusal import Refusal
 from .._waiting import Clock, look_until
 
@@ -193,7 +193,7 @@ def _present(host: Host, clock: Clock, options: Mapping[str, Any], check_mode: b
         for path, text in found.items():
             host.write({path: text})
         if not runs:
-            _restart(host)
+            restart(host, SERVICE)
         if options["hold"]:
             here = look_until(lambda: _here(host), lambda seen: wish.address in seen, clock, WAIT, POLL)
             if wish.address not in here:
@@ -231,15 +231,7 @@ def _here(host: Host) -> dict[str, str]:
 
 
 def _runs(host: Host) -> bool:
-    verbs = ("is-enabled", "is-active")
-    answers = [host.commands.run(["systemctl", verb, "--quiet", SERVICE], check=False).status for verb in verbs]
-    reload = host.commands.run(["systemctl", "show", "--property=NeedDaemonReload", "--value", SERVICE], check=False).stdout
-    return answers == [0, 0] and "yes" not in reload
-
-
-def _restart(host: Host) -> None:
-    for verb in (["daemon-reload"], ["enable", SERVICE], ["restart", SERVICE]):
-        host.commands.run(["systemctl", *verb])
+    return unit_runs(host, SERVICE) and not needs_reload(host, SERVICE)
 
 
 def _not_held(host: Host, wish: Wish) -> Refusal:

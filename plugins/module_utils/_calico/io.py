@@ -5,25 +5,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 from .._refusal import Refusal
-
-# PyYAML is a dependency of the Kubernetes client; modules report it if the client is missing
-with contextlib.suppress(ImportError):
-    import yaml  # type: ignore[import-untyped]
+from .._yaml import documents_of
 
 
 def read_documents(text: str, subject: str) -> list[object]:
     """Parse the documents that are not empty. subject: what the text is, for error messages."""
-    try:
-        # the C parser is ten times as fast
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        # it takes str only, and a lookup of Ansible returns a subclass
-        return [document for document in yaml.load_all(str(text), Loader=loader) if document is not None]
-    except yaml.YAMLError as error:
-        raise Refusal(subject, str(error), "YAML", "Download it again from its release.") from None
+    return documents_of(text, subject, "YAML", "Download it again from its release.")
 
 
 def read_text(path: str, subject: str) -> str:

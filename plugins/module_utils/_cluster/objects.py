@@ -5,18 +5,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import unified_diff
 from typing import Any
 
 from .._refusal import Refusal
+from .._yaml import documents_of
 from .api import Preview, Previewer
-
-# kubeconfig.py says what is missing
-with contextlib.suppress(ImportError):
-    import yaml  # type: ignore[import-untyped]
 
 # What applying objects has changed in a cluster, in lines, from what kubernetes.core.k8s returns.
 
@@ -135,16 +131,13 @@ def _shown(value: object) -> str:
 Object = dict[str, Any]
 
 
-def objects_of(manifests: Sequence[str]) -> list[Object]:
+def objects_of(manifests: Sequence[str]) -> list[Any]:
     """The documents of texts in YAML; a text that is none raises."""
-    found: list[Object] = []
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    for position, text in enumerate(manifests):
-        try:
-            found += [document for document in yaml.load_all(text, loader) if document is not None]
-        except yaml.YAMLError as error:
-            raise Refusal(f"manifests[{position}]", " ".join(str(error).split()), "a text in YAML", "Correct it.") from error
-    return found
+    return [
+        document
+        for position, text in enumerate(manifests)
+        for document in documents_of(text, f"manifests[{position}]", "a text in YAML", "Correct it.")
+    ]
 
 
 def pending(documents: Sequence[Object], cluster: Previewer, manager: str) -> list[Object]:

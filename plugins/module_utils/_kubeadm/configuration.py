@@ -296,7 +296,7 @@ def _cluster(plan: Plan, host: ControlPlane, addresses: list[str], endpoint: str
         document = hardening.with_verification(document, is_on=True)
     if ETCD_METRICS_PORT in scraped:
         listened = (_loopback(address), address) if is_one_host else (address,)
-        urls = ",".join(f"http://{_bracketed(one)}:{ETCD_METRICS_PORT}" for one in listened)
+        urls = ",".join(f"http://{bracketed(one)}:{ETCD_METRICS_PORT}" for one in listened)
         document["etcd"] = {"local": {"dataDir": "/var/lib/etcd", "extraArgs": [{"name": "listen-metrics-urls", "value": urls}]}}
     return document
 
@@ -387,7 +387,7 @@ def _loopback(address: str) -> str:
     return "::1" if ":" in address else "127.0.0.1"
 
 
-def _bracketed(address: str) -> str:
+def bracketed(address: str) -> str:
     return f"[{address}]" if ":" in address else address
 
 

@@ -16,7 +16,7 @@ from .._host.processes import exclusive, run_detached
 from .._host.web import HostWebClient
 from .._preflight.io import LocalMachine, look_at_host
 from .._preflight.model import Expectations, HostState
-from .configuration import API_PORT
+from .configuration import API_PORT, bracketed
 
 LOCK = "/run/vmstation-kubeadm.lock"
 
@@ -58,4 +58,4 @@ def this_host() -> NodeHost:
 
 
 def _answers(address: str) -> bool:
-    return HostWebClient().get(f"https://{f'[{address}]' if ':' in address else address}:{API_PORT}/version").status != 0
+    return HostWebClient().get(f"https://{bracketed(address)}:{API_PORT}/version").status != 0
