@@ -100,7 +100,7 @@ def to_remove(members: Sequence[Member], hosts: Mapping[str, Sequence[str]]) -> 
             f"{SUBJECT}, without {', '.join(member.label for member in going)}",
             f"{len(staying)} members, not healthy: {', '.join(sick) or 'none'}",
             "more than half of the remaining members healthy",
-            "Start those hosts again; or restore a backup with restore.yml.",
+            "Start those hosts again; or restore a backup as docs/several-control-planes.md describes under `Without restore.yml`.",
         )
     return going
 
