@@ -17,8 +17,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import yaml
+from ansible.module_utils import _internal as ansible_internal
+from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 
 from tests.lab.cache import CHECKOUT
@@ -152,7 +155,10 @@ def run_module(name: str, kubeconfig: Path, /, *, check_mode: bool = False, **op
     """A module in this process, and what it returned: to start Ansible for it takes two seconds more of the processor."""
     given = {"kubeconfig": str(kubeconfig), "_ansible_check_mode": check_mode, **options}
     told = io.StringIO()
-    with patch_module_args(given), redirect_stdout(told), suppress(SystemExit):
+    # a test that imported Ansible's own code made this process a controller, which displays warnings and returns none
+    on_a_host = patch.object(ansible_internal, "is_controller", False)
+    without_earlier_warnings = patch.dict(warnings._global_warnings, clear=True)
+    with on_a_host, without_earlier_warnings, patch_module_args(given), redirect_stdout(told), suppress(SystemExit):
         importlib.import_module(f"{MODULES}.{name}").main()
     result = dict(json.loads(told.getvalue()))
     if "warnings" in result:
