@@ -20,6 +20,9 @@ from tests.lab import SPECIFIED_HOSTS, Host, Lab
 from tests.lab.cache import CHECKOUT
 from tests.lab.hosts import FIREWALLS, GATEWAY
 
+# the gate uses the lab everywhere
+pytestmark = pytest.mark.thorough
+
 SLEEPER = "02:00:c0:a8:04:5d"
 SENTINEL = "02:00:00:00:00:99"  # nobody's; its packet shows that all before it have been heard
 SYNC = "ff" * 6
@@ -168,8 +171,6 @@ def test_a_bare_host_lets_in_ssh_and_nothing_else(lab: Lab, firewall: str, relea
 CONNECT = """
 import socket, sys
 
-# the gate uses the lab everywhere
-pytestmark = pytest.mark.thorough
 try:
     socket.create_connection((sys.argv[1], int(sys.argv[2])), 2)
 except OSError:
