@@ -29,15 +29,20 @@ class Real:
 
 @dataclass(frozen=True)
 class StandIn:
-    """What takes the place of a program: it answers the path by which that says that it is well, and /metrics; of Loki, it keeps lines."""
+    """What takes the place of a program: it answers the path by which that says that it is well, and /metrics.
+
+    logs: the directory in which Loki's keeps the lines that are pushed to it. wizard: that in which Jellyfin's keeps its administrator.
+    """
 
     port: int
     health: str
     user: str
-    logs: str = ""  # the directory in which it keeps the lines that are pushed to it
+    logs: str = ""
+    wizard: str = ""
 
     def environment(self, program: str) -> dict[str, str]:
-        return {"STAND_IN_FOR": program, "STAND_IN_PORT": str(self.port), "STAND_IN_HEALTH": self.health, "STAND_IN_LOGS": self.logs}
+        kept = {"STAND_IN_LOGS": self.logs, "STAND_IN_WIZARD": self.wizard}
+        return {"STAND_IN_FOR": program, "STAND_IN_PORT": str(self.port), "STAND_IN_HEALTH": self.health, **kept}
 
     @staticmethod
     def image(program: str) -> str:
@@ -55,7 +60,7 @@ STAND_INS = {
     "grafana": StandIn(3000, "/api/health", "472:472"),
     "loki": StandIn(3100, "/ready", "10001:10001", "/loki"),
     "alloy": StandIn(12345, "/-/ready", "0:0"),
-    "jellyfin": StandIn(8096, "/health", "1000:1000"),
+    "jellyfin": StandIn(8096, "/health", "1000:1000", wizard="/config"),
 }
 
 

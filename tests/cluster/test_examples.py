@@ -66,6 +66,8 @@ def test_monitoring_and_jellyfin_with_the_inventory_of_another_installer(cluster
         "jellyfin_storage_directory": str(tmp_path / "jellyfin"),
         "jellyfin_backup_directory": str(tmp_path / "backups"),
         "jellyfin_minimum_free": "1MiB",
+        # no Jellyfin answers
+        "jellyfin_complete_wizard": False,
         **ON_THIS_MACHINE,
     }
 

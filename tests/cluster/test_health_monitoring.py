@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import time
 import urllib.request
@@ -27,6 +26,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._health.model im
 
 from tests.cluster.alertmanager_server import Alertmanager, WebReceiver, alerting, wait_for
 from tests.cluster.build import build
+from tests.cluster.here import own_address, service_to_here
 from tests.cluster.server import Cluster
 from tests.lab.say import LabError, mortal
 
@@ -45,13 +45,6 @@ RULES = {
         }
     ]
 }
-
-
-def own_address() -> str:
-    """The API server forwards to no loopback address."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
-        asked.connect(("203.0.113.1", 9))
-        return str(asked.getsockname()[0])
 
 
 class Prometheus:
@@ -99,38 +92,9 @@ class Prometheus:
 
 @pytest.fixture(scope="module")
 def service(cluster: Cluster) -> Iterator[Cluster]:
-    """A Service that leads to this machine. The API server forwards only to addresses of Pods, so one has this address."""
-    ports = [{"name": "http", "port": 9090, "protocol": "TCP"}]
-    metadata = {"name": "prometheus", "namespace": "monitoring"}
-    labels = {"kubernetes.io/service-name": "prometheus"}
-    pod = {"kind": "Pod", "namespace": "monitoring", "name": "prometheus"}
-    objects: list[dict[str, Any]] = [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "monitoring"}},
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {**metadata, "name": "default"}},
-        {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [{"name": "prometheus", "image": "none"}]}},
-        {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": ports}},
-        {
-            "apiVersion": "v1",
-            "kind": "Endpoints",
-            "metadata": metadata,
-            "subsets": [{"addresses": [{"ip": own_address(), "targetRef": pod}], "ports": ports}],
-        },
-        {
-            "apiVersion": "discovery.k8s.io/v1",
-            "kind": "EndpointSlice",
-            "metadata": {**metadata, "labels": labels},
-            "addressType": "IPv4",
-            "endpoints": [{"addresses": [own_address()], "conditions": {"ready": True}, "targetRef": pod}],
-            "ports": ports,
-        },
-    ]
-    for one in objects:
-        cluster.kubectl("apply", "--filename=-", stdin=json.dumps(one))
-    status = {"status": {"podIP": own_address(), "podIPs": [{"ip": own_address()}]}}
-    at = ("pod", "prometheus", "--namespace=monitoring")
-    cluster.kubectl("patch", *at, "--subresource=status", "--type=merge", f"--patch={json.dumps(status)}")
-    yield cluster
-    cluster.kubectl("delete", "service,pod", "prometheus", "--namespace=monitoring", "--grace-period=0", "--force")
+    """With a Service of Prometheus that leads to this machine."""
+    with service_to_here(cluster, "monitoring", "prometheus", 9090):
+        yield cluster
 
 
 def told(cluster: Cluster) -> tuple[list[Finding], str]:

@@ -57,6 +57,8 @@ class Site:
             "jellyfin_backup_directory": str(self.backups),
             "jellyfin_minimum_free": "1MiB",
             "jellyfin_rollout_timeout": 60,
+            # no Jellyfin answers
+            "jellyfin_complete_wizard": False,
             "_jellyfin_export_directory": str(self.exported),
             **ON_THIS_MACHINE,
             **variables,

@@ -63,6 +63,8 @@ class Site:
             "jellyfin_storage_directory": str(self.directory / "jellyfin"),
             "jellyfin_backup_directory": str(self.directory / "backups"),
             "jellyfin_minimum_free": "1MiB",
+            # no Jellyfin answers
+            "jellyfin_complete_wizard": False,
             **ON_THIS_MACHINE,
             **variables,
         }

@@ -192,6 +192,26 @@ def test_workloads_answer_on_every_nodes_port(site: Site, port: int, path: str, 
     assert outside.stdout.strip() == "200"
 
 
+POST = """
+import sys, urllib.error, urllib.request
+try:
+    print(urllib.request.urlopen(sys.argv[1], sys.argv[2].encode(), timeout=5).status)
+except urllib.error.HTTPError as error:
+    print(error.code)
+"""
+
+
+def test_jellyfins_administrator_has_the_generated_password_and_no_guest_becomes_one(site: Site) -> None:
+    """Of a stand-in, which has Jellyfin's startup wizard."""
+    master, file = site.hosts["masternode"], "/etc/vmstation/jellyfin-admin-password"
+    assert master.run(["stat", "--format=%a %U", file]).stdout.strip() == "600 root"
+    login = {"Username": "admin", "Pw": master.run(["cat", file]).stdout}
+    requests = (("Users/AuthenticateByName", login, "200"), ("Startup/User", {"Name": "guest", "Password": "guest"}, "401"))
+    for path, content, status in requests:
+        url = f"http://{master.address}:30096/{path}"
+        assert site.lab.run(["python3", "-c", POST, url, json.dumps(content)]).stdout.strip() == status
+
+
 def test_every_target_of_prometheus_is_up(site: Site) -> None:
     jobs = {"alloy": 3, "cadvisor": 3, "felix": 3, "kube-proxy": 3, "kubelet": 3, "node-exporter": 3, "coredns": 2, "kube-state-metrics": 2}
     jobs |= dict.fromkeys(["apiserver", "etcd", "grafana", "kube-controller-manager", "kube-scheduler", "loki", "prometheus"], 1)

@@ -4,7 +4,7 @@
 
 // Command stand-in takes the place of a program that the tests cannot have: it answers the path by which that program says that it is well,
 // and /metrics with one series that says what it is. It takes any arguments, and heeds none. With a directory of its own in STAND_IN_LOGS it
-// also takes lines as Loki does, keeps them there, and finds them by their labels.
+// also takes lines as Loki does, keeps them there, and finds them by their labels. With one in STAND_IN_WIZARD it has Jellyfin's startup wizard.
 package main
 
 import (
@@ -25,6 +25,13 @@ func main() {
 	})
 	if directory := os.Getenv("STAND_IN_LOGS"); directory != "" {
 		kept, err := openLogs(directory)
+		if err != nil {
+			log.Fatal(err)
+		}
+		kept.serve()
+	}
+	if directory := os.Getenv("STAND_IN_WIZARD"); directory != "" {
+		kept, err := openWizard(directory)
 		if err != nil {
 			log.Fatal(err)
 		}
