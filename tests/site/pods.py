@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from tests.cluster.busybox import NAME as BUSYBOX
@@ -60,6 +61,19 @@ def start(site: Site, nodes: Sequence[str]) -> None:
     documents = {"apiVersion": "v1", "kind": "List", "items": [SERVICE, *map(_pod, nodes)]}
     site.kubectl("apply", "-f", "-", stdin=json.dumps(documents))
     site.kubectl("wait", "--for=condition=Ready", "pod", "-l", "app=probe", "--timeout=90s", timeout=100)
+
+
+@contextmanager
+def one_in(site: Site, namespace: str, node: str) -> Iterator[str]:
+    """The name of a pod in a namespace of others, with the policies of that."""
+    pod, name = _pod(node), pod_name(node)
+    pod["metadata"]["namespace"] = namespace
+    site.kubectl("apply", "-f", "-", stdin=json.dumps(pod))
+    try:
+        site.kubectl("wait", "-n", namespace, "--for=condition=Ready", "pod", name, "--timeout=90s", timeout=100)
+        yield name
+    finally:
+        site.kubectl("delete", "pod", "-n", namespace, name, "--ignore-not-found", "--grace-period=0", "--force")
 
 
 def remove(site: Site) -> None:

@@ -22,6 +22,7 @@ import yaml
 from tests.cluster import dashboards
 from tests.cluster.busybox import NAME as BUSYBOX
 from tests.integration.kubernetes_nodes import leftovers
+from tests.lab.hosts import GATEWAY
 from tests.lab.say import say
 from tests.rounds import rounds
 from tests.site import bare_host, loki, pods, prometheus
@@ -182,6 +183,27 @@ def test_services_answer_inside_and_on_every_nodes_port(site: Site, probes: dict
     url = f"http://{site.hosts[node].address}:{pods.NODE_PORT}/"
     outside = site.lab.run(["python3", "-c", f"import urllib.request; print(urllib.request.urlopen({url!r}, timeout=5).read().decode())"])
     assert outside.stdout.strip() in NODES
+
+
+def test_pods_of_jellyfin_reach_names_and_the_outside_and_no_host_or_other_pod(site: Site, probes: dict[str, str]) -> None:
+    outside = site.lab.start_process(["python3", "-m", "http.server", "8099", "--bind", GATEWAY])
+    api, shells = f"{site.hosts['masternode'].address}:6443", [f"{host.address}:22" for host in site.hosts.values()]
+    try:
+        with pods.one_in(site, "jellyfin", "storagenodet3500") as name:
+
+            def get(address: str, namespace: str = "jellyfin") -> str:
+                asked = site.in_pod(name, ["wget", "-q", "-T", "3", "-O", "-", f"http://{address}/"], namespace=namespace, check=False)
+                return asked.stdout + asked.stderr
+
+            assert "10.96.0.1" in site.in_pod(name, ["nslookup", "kubernetes.default.svc.cluster.local"], namespace="jellyfin").stdout
+            site.lab.wait_for(lambda: "Directory listing" in get(f"{GATEWAY}:8099"), "the outside to answer", 10)
+            # a Pod of another namespace gets answers
+            assert "400 Bad Request" in get(api, "default")
+            assert get(f"{probes['homelab']}:{pods.PORT}", "default").strip() == "homelab"
+            for address in (api, *shells, *(f"{pod}:{pods.PORT}" for pod in probes.values())):
+                assert "timed out" in get(address), address
+    finally:
+        outside.kill()
 
 
 @pytest.mark.parametrize("node", NODES)
