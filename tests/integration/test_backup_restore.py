@@ -41,7 +41,7 @@ pytestmark = pytest.mark.kubernetes
 KILLS = rounds(2, 25)
 KILLED_RESTORES = rounds(1, 10)
 KINDS = "namespaces,configmaps,secrets,serviceaccounts,services,deployments,clusterroles"
-PASSWORD = "/etc/vmstation/grafana-admin-password"
+PASSWORDS = ["/etc/vmstation/grafana-admin-password", "/etc/vmstation/jellyfin-admin-password"]
 OBJECTS: list[dict[str, Any]] = [
     {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kept"}},
     *({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"kept-{n}", "namespace": "kept"}} for n in range(30)),
@@ -124,7 +124,7 @@ class Backups:
 
     def findings(self, path: Path) -> tuple[Finding, ...]:
         asked = {"path": str(path), "directory": None, "cluster_name": "trial", "passphrase_file": str(self.passphrase)}
-        asked |= {"accept_unencrypted": False, "paths": [PASSWORD]}
+        asked |= {"accept_unencrypted": False, "paths": PASSWORDS}
         return check(asked, LocalPacking(), Gpg(HostCommands())).findings
 
     def in_clear(self) -> list[str]:
@@ -162,7 +162,8 @@ def backups(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Back
     # a node without a pod network is not ready
     kubernetes_nodes.network(site.host)
     site.host.run(["install", "-d", "-m", "700", "/etc/vmstation"])
-    site.host.write(PASSWORD, "secret")
+    for path in PASSWORDS:
+        site.host.write(path, path)
     site.kubectl("create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": OBJECTS}))
     yield made
     lab.remove(site.host)
@@ -299,7 +300,7 @@ def test_a_wiped_control_plane_is_restored_with_its_objects_and_certificates(bac
     read = backups.site.kubectl("get", "secret", "kept", "--namespace=kept", "--output=jsonpath={.data.key}").stdout
     assert base64.b64decode(read) == b"value"
     assert backups.host.run(["stat", "-c", "%a %U", "/etc/kubernetes/pki/vmstation-encryption.conf"]).stdout.strip() == "600 root"
-    assert backups.host.read(PASSWORD) == "secret"
+    assert [backups.host.read(path) for path in PASSWORDS] == PASSWORDS
     # the file alone is in the backup
     assert backups.host.run(["stat", "-c", "%a", "/etc/vmstation"]).stdout.strip() == "755"
     assert_nothing_is_left_of_restores(backups)
