@@ -53,6 +53,7 @@ def media() -> Iterator[Path]:
     shutil.rmtree(directory)
 
 
+@pytest.mark.thorough
 def test_monitoring_and_jellyfin_with_the_inventory_of_another_installer(cluster: Cluster, media: Path, tmp_path: Path) -> None:
     installed = build_and_install(tmp_path / "installed")
     variables = {

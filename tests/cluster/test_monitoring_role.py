@@ -380,6 +380,7 @@ def test_a_second_run_with_receivers_changes_nothing_and_guests_reach_no_alertma
     assert {"alertmanager.yml", "watchdog.yml", "nodes.yml"} <= site.get("configmap/prometheus-rules")["data"].keys()
 
 
+@pytest.mark.thorough
 def test_the_plan_may_open_alertmanager(site: Site) -> None:
     service = {"name": "alertmanager", "namespace": "monitoring", "port": 9093, "node_port": 30093}
     plan = {**SPECIFICATION, "services": [*SPECIFICATION["services"], service]}
@@ -389,6 +390,7 @@ def test_the_plan_may_open_alertmanager(site: Site) -> None:
     assert "from" not in site.get("networkpolicy/alertmanager")["spec"]["ingress"][0]
 
 
+@pytest.mark.thorough
 def test_another_secret_makes_no_other_pod(site: Site) -> None:
     site.play(**WITH_RECEIVERS)
     before = site.get("deployment/alertmanager")["metadata"]["generation"]
@@ -468,6 +470,7 @@ def test_what_a_program_refuses_does_not_replace_what_runs(site: Site) -> None:
     assert site.names("jobs") == set()
 
 
+@pytest.mark.thorough
 def test_a_judge_that_does_not_end_ends_the_run_in_time(site: Site) -> None:
     run = site.play(monitoring_validate=["prometheus"], monitoring_validation_timeout=5, monitoring_prometheus_extra_scrape_configs=EXTRA)
     assert run.status == 2, run.text
@@ -498,6 +501,7 @@ def test_what_was_changed_by_hand_is_put_right(site: Site) -> None:
     assert site.get("service/loki")["spec"]["ports"][0]["nodePort"] == NODE_PORTS["loki"]
 
 
+@pytest.mark.thorough
 def test_access_to_a_namespace_ends_when_it_is_no_longer_listed(site: Site) -> None:
     site.cluster.kubectl("create", "namespace", "apps")
 

@@ -269,6 +269,7 @@ DAMAGE = """
 """
 
 
+@pytest.mark.thorough
 def test_every_damage_is_seen(site: Site) -> None:
     (site.directory / "look.yml").write_text(LOOK)
     (site.directory / "damage.yml").write_text(DAMAGE)
