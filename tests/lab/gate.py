@@ -89,8 +89,8 @@ def integration() -> int:
 def kubernetes() -> int:
     """Roles on hosts with real kubeadm, kubelet and etcd: init, join, backup, restore and reset, each killed and completed."""
     with locked(CLUSTERS):
-        # beside `integration`, see there
-        return _with_hosts("kubernetes and not thorough", workers="1")
+        # beside `integration`, see there: two control planes take as many as a whole site, which has ended by then
+        return _with_hosts("kubernetes and not thorough", workers="2")
 
 
 def thorough() -> int:
