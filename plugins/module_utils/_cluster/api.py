@@ -318,6 +318,11 @@ def api_path(api_version: str, resource: _Resource, namespace: str) -> str:
     return f"{_root(api_version)}{within}/{resource.plural}"
 
 
+def service_path(namespace: str, service: str, port: Union[int, str], path: str) -> str:
+    """The path by which the API server forwards a request to a Service over HTTP. port: its number or its name."""
+    return f"/api/v1/namespaces/{quote(namespace)}/services/http:{quote(service)}:{port}/proxy{path}"
+
+
 def _last_words(error: BaseException) -> str:
     """The operating system's own words for what went wrong, without Python's wrapping."""
     cause: Optional[BaseException] = error

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, Optional
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from .._cluster import api
 from .._diagnosis.cluster_io import TextApi
@@ -56,7 +56,7 @@ class HealthApi(TextApi):
 
     def program(self, namespace: str, service: str, port: int, path: str, query: Mapping[str, str]) -> Optional[api.Object]:
         question = api.Question(f"Service {namespace}/{service}", "get", "services/proxy", namespace)
-        through = f"/api/v1/namespaces/{quote(namespace)}/services/http:{quote(service)}:{port}/proxy{path}?{urlencode(query)}"
+        through = f"{api.service_path(namespace, service, port, path)}?{urlencode(query)}"
         status, data = self._send("GET", through, question, retries=False)
         answer = api.decoded(data)
         if status == 200:

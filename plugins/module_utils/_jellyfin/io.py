@@ -8,9 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Optional
-from urllib.parse import quote
 
-from .._cluster.api import KubernetesApi, Object, Question
+from .._cluster.api import KubernetesApi, Object, Question, service_path
 from .._refusal import Refusal
 
 _DENIED, _NOT_FOUND = (401, 403), 404
@@ -21,11 +20,11 @@ class JellyfinService(KubernetesApi):
 
     def __init__(self, kubeconfig: Optional[str], context: Optional[str], namespace: str, service: str) -> None:
         super().__init__(kubeconfig, context)
-        self._namespace, self._service = namespace, service
+        self.namespace, self._service = namespace, service
 
     @property
     def subject(self) -> str:
-        return f"Service {self._namespace}/{self._service}"
+        return f"Service {self.namespace}/{self._service}"
 
     def fetch(self, path: str) -> tuple[int, Object]:
         question = self._question("get")
@@ -36,16 +35,16 @@ class JellyfinService(KubernetesApi):
         return self._judge(*self._write("POST", self._path(path), question, json.dumps(content)), question)
 
     def _question(self, verb: str) -> Question:
-        return Question(self.subject, verb, "services/proxy", self._namespace)
+        return Question(self.subject, verb, "services/proxy", self.namespace)
 
     def _path(self, path: str) -> str:
-        # the port is that of the Service which is named http
-        return f"/api/v1/namespaces/{quote(self._namespace)}/services/{quote(self._service)}:http/proxy{path}"
+        return service_path(self.namespace, self._service, "http", path)
 
     def _judge(self, status: int, answer: Object, question: Question) -> tuple[int, Object]:
         """Reject what is the answer of the API server, and not of Jellyfin, unless it may pass by itself."""
-        if answer.get("kind") == "Status" and status in _DENIED:
-            self._refuse(status, answer, question)
-        if answer.get("kind") == "Status" and status == _NOT_FOUND:
-            raise Refusal(self.subject, "no Service of this name", "the Service of Jellyfin", "Run the role jellyfin.")
+        if answer.get("kind") == "Status":
+            if status in _DENIED:
+                self._refuse(status, answer, question)
+            if status == _NOT_FOUND:
+                raise Refusal(self.subject, "no Service of this name", "the Service of Jellyfin", "Run the role jellyfin.")
         return status, answer

@@ -24,6 +24,8 @@ Answer = dict[str, Any]
 class Jellyfin(Protocol):
     """Access to a Jellyfin; tests pass a fake."""
 
+    namespace: str
+
     @property
     def subject(self) -> str:
         """What it is called in messages."""
@@ -51,7 +53,7 @@ def is_complete(jellyfin: Jellyfin, clock: Clock, seconds: float) -> bool:
             jellyfin.subject,
             f"no answer of Jellyfin within {seconds:g} s ({seen.reason})",
             "an answer to /System/Info/Public",
-            f"See its log: `kubectl logs --namespace {jellyfin.subject.partition(' ')[2].partition('/')[0]} deployment/jellyfin`.",
+            f"See its log: `kubectl logs --namespace {jellyfin.namespace} deployment/jellyfin`.",
         )
     return seen.complete
 
