@@ -32,9 +32,10 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.state i
 
 from tests.cluster.build import binary, missing
 from tests.cluster.calico_images import calico_manifest
+from tests.cluster.here import own_address
 from tests.cluster.hollow import HollowNodes, hollow_nodes
 from tests.cluster.programs import API_SERVER, PROGRAMS, version
-from tests.cluster.server import ADVERTISED, Cluster, running
+from tests.cluster.server import Cluster, running
 from tests.lab.cache import CHECKOUT
 from tests.lab.say import LabError
 from tests.unit.network_plan.plans import SPECIFICATION
@@ -46,12 +47,10 @@ MODULE = "ansible_collections.vmstation.cluster.plugins.modules.cluster_drift_ch
 
 def _own_address() -> str:
     """One that the API server goes to, which refuses nodes on loopback. What is sent there stays on this machine all the same."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
-        try:
-            asked.connect((ADVERTISED, 9))
-        except OSError:
-            pytest.skip("no address but loopback, to which no API server goes")
-        return str(asked.getsockname()[0])
+    try:
+        return own_address()
+    except OSError:
+        pytest.skip("no address but loopback, to which no API server goes")
 
 
 class Kubelet:

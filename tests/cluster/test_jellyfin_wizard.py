@@ -11,7 +11,6 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +61,9 @@ class StandIn:
 @pytest.fixture
 def jellyfin(service: Cluster, tmp_path: Path) -> Iterator[StandIn]:
     """A new Jellyfin."""
-    with ExitStack() as stack:
-        stand_in = StandIn(tmp_path)
-        stack.callback(stand_in.close)
-        yield stand_in
+    stand_in = StandIn(tmp_path)
+    yield stand_in
+    stand_in.close()
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +90,7 @@ def test_a_jellyfin_that_does_not_run_is_named(service: Cluster) -> None:
 
 def test_the_wizard_is_completed_once(service: Cluster, jellyfin: StandIn) -> None:
     assert wizard(service) == {**wizard(service), "changed": False, "completed": False}
-    assert {**wizard(service, password=PASSWORD, check_mode=True)}["changed"]
+    assert wizard(service, password=PASSWORD, check_mode=True)["changed"]
     assert jellyfin.ask("/Startup/Configuration") == 200
     made = wizard(service, password=PASSWORD)
     assert (made["changed"], made["completed"]) == (True, True)

@@ -22,9 +22,9 @@ NO_PODS = (503, {"kind": "Status", "message": 'no endpoints available for servic
 class Jellyfin:
     """Gives one answer after the other for each path, and the last one from then on; an error is raised."""
 
-    subject = "Service films/jellyfin"
+    namespace, subject = "films", "Service films/jellyfin"
 
-    def __init__(self, **answers: Any) -> None:
+    def __init__(self, answers: Mapping[str, list[Any]]) -> None:
         self.answers = answers
         self.submitted: list[tuple[str, Mapping[str, str]]] = []
 
@@ -48,11 +48,11 @@ def says(completed: bool) -> Answer:
 
 
 def test_a_completed_wizard_is_known_by_one_request() -> None:
-    assert is_complete(Jellyfin(**{f"get {INFO}": [says(True)]}), Clock(), 10)
+    assert is_complete(Jellyfin({f"get {INFO}": [says(True)]}), Clock(), 10)
 
 
 def test_an_open_wizard_is_one_whose_configuration_can_be_read() -> None:
-    assert not is_complete(Jellyfin(**{f"get {INFO}": [says(False)], f"get {OPEN}": [(200, {})]}), Clock(), 10)
+    assert not is_complete(Jellyfin({f"get {INFO}": [says(False)], f"get {OPEN}": [(200, {})]}), Clock(), 10)
 
 
 def test_a_jellyfin_that_starts_is_waited_for_although_it_says_that_its_wizard_is_open() -> None:
@@ -60,7 +60,7 @@ def test_a_jellyfin_that_starts_is_waited_for_although_it_says_that_its_wizard_i
     clock = Clock()
     timed_out = Unavailable("Kubernetes API", "no complete answer within 30 s", "an answer", "Look.")
     starting = Jellyfin(
-        **{f"get {INFO}": [NO_PODS, timed_out, says(False), says(False), says(True)], f"get {OPEN}": [(503, {"message": "<html>"})]}
+        {f"get {INFO}": [NO_PODS, timed_out, says(False), says(False), says(True)], f"get {OPEN}": [(503, {"message": "<html>"})]}
     )
     assert is_complete(starting, clock, 10)
     assert clock.time == START + 4
@@ -77,20 +77,20 @@ def test_a_jellyfin_that_starts_is_waited_for_although_it_says_that_its_wizard_i
 )
 def test_a_jellyfin_that_does_not_answer_in_time_is_named_with_its_last_words(answers: Any, reason: str) -> None:
     with pytest.raises(Unavailable) as refused:
-        is_complete(Jellyfin(**answers), Clock(), 10)
+        is_complete(Jellyfin(answers), Clock(), 10)
     assert (refused.value.subject, refused.value.found) == ("Service films/jellyfin", f"no answer of Jellyfin within 10 s ({reason})")
     assert "kubectl logs --namespace films deployment/jellyfin" in refused.value.next_step
 
 
 def test_the_user_is_asked_for_before_it_gets_its_name_and_password() -> None:
-    fresh = Jellyfin(**{f"get {USER}": [(200, {"Name": "root"})], f"post {USER}": [(204, {})], f"post {COMPLETE}": [(204, {})]})
+    fresh = Jellyfin({f"get {USER}": [(200, {"Name": "root"})], f"post {USER}": [(204, {})], f"post {COMPLETE}": [(204, {})]})
     complete(fresh, Account("admin", "secret"))
     assert fresh.submitted == [(USER, {"Name": "admin", "Password": "secret"}), (COMPLETE, {})]
 
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_password_that_another_client_has_set_is_no_success(status: int) -> None:
-    taken = Jellyfin(**{f"get {USER}": [(200, {})], f"post {USER}": [(status, {})], f"post {COMPLETE}": [(204, {})]})
+    taken = Jellyfin({f"get {USER}": [(200, {})], f"post {USER}": [(status, {})], f"post {COMPLETE}": [(204, {})]})
     with pytest.raises(Refusal, match="another client has set the administrator's password") as refused:
         complete(taken, Account("admin", "secret"))
     assert "secret" not in str(refused.value)
@@ -98,6 +98,6 @@ def test_a_password_that_another_client_has_set_is_no_success(status: int) -> No
 
 
 def test_a_failed_request_is_named() -> None:
-    failing = Jellyfin(**{f"get {USER}": [(200, {})], f"post {USER}": [(500, {"message": "Error processing request."})]})
+    failing = Jellyfin({f"get {USER}": [(200, {})], f"post {USER}": [(500, {"message": "Error processing request."})]})
     with pytest.raises(Unavailable, match=r"HTTP status 500: Error processing request\. for /Startup/User"):
         complete(failing, Account("admin", "secret"))
