@@ -36,9 +36,16 @@ def ensure_venv() -> Path:
             quietly([sys.executable, "-m", "venv", str(directory)])
             quietly([str(directory / "bin/python"), "-m", "pip", "install", "-q", "--disable-pip-version-check", "uv"])
             _uv(directory, "pip", "install", "-q", "--python", str(directory / "bin/python"), "-r", str(PINS))
+            _compile(directory)
             (directory / "complete").touch()
         _link(directory)
     return directory
+
+
+def _compile(directory: Path) -> None:
+    """Ansible starts thousands of Pythons, which keep nothing that they compile if the machine says so. Of collections, none ever does."""
+    program = "import compileall, re, sys; compileall.compile_dir(sys.argv[1], quiet=2, workers=0, rx=re.compile('ansible_collections'))"
+    quietly([str(directory / "bin/python"), "-c", program, str(directory / "lib")])
 
 
 def make_venv(directory: Path, *requirements: str, pinned: bool) -> None:
