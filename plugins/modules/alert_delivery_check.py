@@ -12,11 +12,11 @@ version_added: 0.2.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
   - Sends the alert C(TestAlert) to Alertmanager, as Prometheus sends alerts, and waits until Alertmanager has delivered it to each receiver
-    or has given up. Then the alert ends, of which receivers are notified within some minutes.
+    or has stopped retrying. Then it ends the alert. Receivers are notified of the end within some minutes.
   - Whether it was delivered is read from Alertmanager's counters of each receiver, so another alert at the same time may be mistaken for
     the test. Alertmanager must run with C(--enable-feature=receiver-name-in-metrics), as the role monitoring starts it.
   - The dead man's switch gets no test alert.
-  - Run it on a host that reaches Alertmanager. NetworkPolicies of the role monitoring let the host of its Pod do so.
+  - Run it on a host that reaches Alertmanager. NetworkPolicies of the role monitoring allow this to the host of its Pod.
   - In check mode, it sends nothing and returns no finding.
 attributes:
   check_mode:
@@ -43,7 +43,7 @@ options:
   timeout:
     description:
       - The maximum number of seconds to wait for all receivers, above 0. Alertmanager sends a new alert after 10 seconds, and repeats a
-        failed attempt for 2 minutes before it gives up.
+        failed attempt for 2 minutes before it stops.
     type: float
     default: 60
   namespace:

@@ -15,8 +15,8 @@ description:
     among themselves, on the one that has O(address).
   - Every 2 seconds each host queries C(/livez) of its own API server. If the host with the address is off or its API server is not healthy,
     a host with a healthy one takes the address within a few seconds. A host that comes back does not take it away.
-  - VRRP version 3 is used, which has no password. The one of version 2 crosses the network in clear text. Which hosts may send VRRP is the
-    matter of the firewall (M(vmstation.cluster.firewall_ports), IP protocol 112).
+  - VRRP version 3 is used, which has no password. The password of version 2 crosses the network in clear text. The firewall decides which
+    hosts may send VRRP (M(vmstation.cluster.firewall_ports), IP protocol 112).
   - The service and the configuration of the distribution's package (C(keepalived.service), C(/etc/keepalived)) are not used and not
     changed.
 options:

@@ -33,8 +33,8 @@ options:
     type: str
   schedule:
     description:
-      - When to back up, as C(OnCalendar) of systemd.time(7). systemd on the host must accept it, and it must come again. A backup that was
-        missed while the host was off is created when the host is on.
+      - When to back up, as C(OnCalendar) of systemd.time(7). systemd on the host must accept it, and it must have a next time. A backup
+        that was missed while the host was off is created when the host is on.
     type: str
   recipients:
     description:

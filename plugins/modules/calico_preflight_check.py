@@ -12,8 +12,8 @@ version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
   - Compares the IP pools of a cluster with its network plan before anything is applied, and looks for another pod network.
-  - A pool with another network, block size or encapsulation is an error that describes the migration. Calico cannot change these of a pool
-    whose addresses pods use.
+  - A pool with another network, block size or encapsulation is an error that describes the migration. Calico cannot change these settings
+    of a pool while pods use its addresses.
   - The encapsulation scope (always, or only across subnets) and outgoing NAT are changed in place. Such a difference is a finding of
     severity C(info).
   - Returns the pools to apply. An existing pool with the planned network keeps its name, for example after a migration.

@@ -20,11 +20,11 @@ description:
     C(/api/v1/nodes/NAME/proxy/configz). This requires the permission C(get nodes/proxy). Nodes in O(asleep) and nodes whose kubelet stopped
     posting its status are skipped.
   - If kubeadm did not make the cluster, its ConfigMaps and static Pods are not compared. With another pod network than Calico, IP pools are
-    not compared. RV(looked_at) says so. A DNS cache on each node, at a link-local address in C(clusterDNS), is no difference.
+    not compared. RV(looked_at) reports that. A DNS cache on each node, at a link-local address in C(clusterDNS), is not a difference.
   - Hosts that are not nodes, and nodes that are not in the inventory, are reported.
   - This module changes nothing. Except for one request for each kubelet, the number of requests does not grow with the number of nodes.
-  - What the API server does not allow to read is V(unknown) and a finding of severity C(unknown) that names the missing permission. The
-    rest is compared. If the API server does not answer at all, the task fails.
+  - If the API server denies a read, the value is V(unknown), a finding of severity C(unknown) names the missing permission, and the rest is
+    compared. If the API server does not answer at all, the task fails.
 attributes:
   platform:
     platforms: all

@@ -26,7 +26,7 @@ options:
     suboptions:
       name:
         description:
-          - The registry as it is in names of images, such as V(docker.io), or V(_default) for all that have no entry of their own.
+          - The registry as it appears in image names, such as V(docker.io), or V(_default) for all that have no entry of their own.
         type: str
         required: true
       server:

@@ -140,9 +140,9 @@ lines:
   type: list
   elements: str
   sample:
-    - "/home/me/vmstation-diagnosis-20261125T233000Z.tar.gz: 193.1 KiB, 177 files, 2 secrets taken out"
-    - "not had: hosts/homelab: asleep, and left so"
-    - "not had: cluster/api-services.yaml and 38 more: not asked for, as the API server does not answer: connection refused"
+    - "/home/me/vmstation-diagnosis-20261125T233000Z.tar.gz: 193.1 KiB, 177 files, 2 secrets masked"
+    - "missing: hosts/homelab: asleep"
+    - "missing: cluster/api-services.yaml and 38 more: not asked for, as the API server does not answer: connection refused"
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -13,8 +13,8 @@ author: the vmstation.cluster contributors (@vmstation)
 description:
   - Removes the members of the given hosts, through the member on the host that it runs on. A host that is new, or was installed again,
     cannot join while etcd has a member of its name or address.
-  - Then it deletes the Nodes of these hosts. kubeadm joins no host whose Node is still ready.
-  - Nothing is removed if then no healthy majority is left.
+  - Then it deletes the Nodes of these hosts. kubeadm does not join a host whose Node is still ready.
+  - Nothing is removed if no healthy majority would be left.
 options:
   nodes:
     description:
@@ -24,7 +24,7 @@ options:
     elements: dict
     required: true
   containerd_socket:
-    description: The socket of containerd. etcdctl of the image of etcd is used if the host has none.
+    description: The socket of containerd. If the host has no etcdctl, the one of etcd's image is used.
     type: path
     default: /run/containerd/containerd.sock
 notes:

@@ -23,7 +23,7 @@ options:
     elements: dict
     required: true
   containerd_socket:
-    description: The socket of containerd. etcdctl of the image of etcd is used if the host has none.
+    description: The socket of containerd. If the host has no etcdctl, the one of etcd's image is used.
     type: path
     default: /run/containerd/containerd.sock
 attributes:

@@ -48,8 +48,8 @@ options:
   unverified_configuration:
     description:
       - The same documents without the settings with which the control plane verifies kubelets. They are used instead on an existing control
-        plane whose API server does not verify kubelets (C(--kubelet-certificate-authority)). So nothing that is created again there, also
-        after a restore, verifies kubelets before they have certificates. M(vmstation.cluster.kubelet_certificates) changes this.
+        plane whose API server does not verify kubelets (C(--kubelet-certificate-authority)). Files that are created again there, also after
+        a restore, therefore do not verify kubelets that have no certificates yet. M(vmstation.cluster.kubelet_certificates) changes this.
       - If the manifest of the API server is missing, the previous configuration file decides.
       - The default is to use O(configuration) always.
     type: list

@@ -21,8 +21,8 @@ options:
   endpoint:
     description:
       - The address that the cluster must have, C(api_vip) of the network plan with the port. A control plane that was created with another
-        one is an error, because its certificates and kubeconfig files have that.
-      - The default is to accept each address.
+        address is an error, because its certificates and kubeconfig files contain that address.
+      - Without it, any address is accepted.
     type: str
     default: ""
   shared_files:

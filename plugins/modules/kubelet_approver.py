@@ -12,12 +12,13 @@ version_added: 0.2.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
   - Installs a program on the control plane, and a systemd timer that starts it twice a minute. It approves the requests of kubelets for
-    server certificates (signer C(kubernetes.io/kubelet-serving)). Kubernetes issues these certificates, and approves none of them itself.
-  - A request is approved if the kubelet of a node in O(nodes) makes it, for the subject of this node, for no other names and addresses than
-    those of O(nodes), and for the usages of a server certificate.
-  - Another request is not denied but left, and its reason is written to the journal once
-    (C(journalctl --unit vmstation-kubelet-approver)). M(vmstation.cluster.cluster_health_check) reports it. Kubernetes removes it after a
-    day, and the kubelet makes another one.
+    server certificates (signer C(kubernetes.io/kubelet-serving)). Kubernetes signs these certificates, but does not approve the requests
+    itself.
+  - A request is approved if it comes from the kubelet of a node in O(nodes) and has the subject of this node, no other names and addresses
+    than those in O(nodes), and the usages of a server certificate.
+  - Other requests are not denied. They stay pending, and the reason is written to the journal once (C(journalctl --unit
+    vmstation-kubelet-approver)). M(vmstation.cluster.cluster_health_check) reports them. Kubernetes removes such a request after a day, and
+    the kubelet makes another one.
   - Kubelets renew their certificates at any time, not only while a playbook runs. So a program on the control plane approves them.
 options:
   nodes:

@@ -22,7 +22,7 @@ description:
 options:
   state:
     description:
-      - V(kept) keeps it as the cluster has it, and waits for certificates if it has it. If not, nothing is changed.
+      - V(kept) acts as V(present) if the cluster has this configuration already. Otherwise it changes nothing.
     type: str
     choices: [present, absent, kept]
     default: present
@@ -35,14 +35,14 @@ options:
   configuration:
     description:
       - The documents for kubeadm on this host, as the filter P(vmstation.cluster.kubeadm_init_configuration#filter) returns them.
-      - With O(state=absent), arguments in documents that the filter has created with C(kubelet_certificates=false) are your own, and stay.
+      - With O(state=absent), create them with C(kubelet_certificates=false). The arguments in them are then your own, and are kept.
     type: list
     elements: dict
     required: true
   verify:
     description:
-      - Whether to look at the certificates of all nodes, and to let the API server verify them when all are there. V(false) configures the
-        cluster only, before the nodes are configured.
+      - Whether to check the certificates of all nodes, and to let the API server verify kubelets as soon as all nodes have one. V(false)
+        configures the cluster only, before the nodes are configured.
     type: bool
     default: true
   wait_for:

@@ -12,8 +12,8 @@ version_added: 0.2.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
   - Reads one list of nodes, and sends one request for each node that differs.
-  - The annotation C(vmstation.cluster/inventory) of each Node remembers the keys that this module set. What is not named any more is
-    removed from the Node. Other labels and taints are not changed.
+  - The annotation C(vmstation.cluster/inventory) of each Node remembers the keys that this module set. Keys that are no longer in O(nodes)
+    are removed from the Node. Other labels and taints are not changed.
   - A label or taint that is named here is set even if it exists with another value, and from then on it is one that this module set.
 attributes:
   check_mode:

@@ -44,9 +44,9 @@ options:
     default: 0
   exclusive:
     description:
-      - Whether to wait until no other active run of this user on this machine has a directory with the same O(name). Until the directory
-        is removed or the run ends, it is a lock for what must not be done by two runs at the same time. Runs with another
-        O(work_directory) are not noticed.
+      - Whether to wait until no other active run of this user on this machine has a directory with the same O(name). Until the directory is
+        removed or the run ends, it is a lock for tasks that two runs must not execute at the same time. Runs with another O(work_directory)
+        do not see this lock.
     type: bool
     default: false
     version_added: 0.2.0

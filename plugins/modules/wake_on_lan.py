@@ -201,8 +201,8 @@ hosts:
       returned: always
       sample: true
     seconds:
-      description: The number of seconds until the port accepted a connection. If it only refused, until the first answer. If there was no
-        answer, the time waited.
+      description: The number of seconds until the port accepted a connection. If it refused all connections, until the first answer. If
+        there was no answer, the time waited.
       type: float
       returned: always
       sample: 34.218
