@@ -54,7 +54,7 @@ _value:
   type: list
   elements: str
   sample:
-    - "masternode (control_plane, 192.168.4.63): ufw, 1 openings; containerd 1.6.20"
+    - "masternode (control_plane, 192.168.4.63): ufw, 1 open ports; containerd 1.6.20"
     - "  22/tcp from anywhere"
 """
 

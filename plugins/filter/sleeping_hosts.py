@@ -26,7 +26,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Wake the sleeping hosts of this play
+- name: Wake the sleep-capable hosts of this play
   vmstation.cluster.wake_on_lan:
     hosts: "{{ hostvars | vmstation.cluster.cluster_hosts(groups) | vmstation.cluster.sleeping_hosts(ansible_play_hosts) }}"
     broadcast: 192.168.4.255

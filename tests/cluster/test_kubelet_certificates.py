@@ -75,13 +75,13 @@ def test_a_kubelets_own_request_is_approved_and_no_other(cluster: Cluster, api: 
     other = ask(cluster, pem(names("homelab")), signer="example.com/own")
     done = approve(api, NODES)
     assert done.approved == [good]
-    assert {name: why.partition(":")[2] for name, why in done.refused.items()}.keys() == {greedy, guest}
-    assert "kubernetes, but in the inventory" in done.refused[greedy]
-    assert "node guest is not in the inventory" in done.refused[guest]
+    assert {name: why.partition(":")[2] for name, why in done.rejected.items()}.keys() == {greedy, guest}
+    assert "kubernetes, but in the inventory" in done.rejected[greedy]
+    assert "node guest is not in the inventory" in done.rejected[guest]
     assert conditions(cluster, good) == [("Approved", "InventoryMatch")]
     assert [conditions(cluster, name) for name in (greedy, guest, other)] == [[], [], []]
     again = approve(api, NODES)
-    assert (again.approved, again.refused.keys()) == ([], {greedy, guest})
+    assert (again.approved, again.rejected.keys()) == ([], {greedy, guest})
     # the inventory is corrected: the next round approves what was left
     assert approve(api, {**NODES, "guest": frozenset()}).approved == [guest]
 

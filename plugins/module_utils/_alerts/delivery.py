@@ -65,7 +65,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Delivery:
-    """What became of the test alert at one receiver. reason: Alertmanager's, if it has given up."""
+    """The test alert at one receiver. reason: Alertmanager's, if it no longer tries to send it."""
 
     receiver: str
     integration: str

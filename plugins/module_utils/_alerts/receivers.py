@@ -113,7 +113,7 @@ class Receiver:
 
 @dataclass(frozen=True)
 class Alerting:
-    """What the inventory says about alerts. heartbeat: the values of the dead man's switch; None without one."""
+    """The alert settings of the inventory. heartbeat: the values of the dead man's switch; None without one."""
 
     receivers: tuple[Receiver, ...] = ()
     heartbeat: Optional[Mapping[str, Any]] = None

@@ -141,7 +141,7 @@ def image_of(manifest: str, path: str) -> str:
 
 
 def version_of(image: str) -> str:
-    """The version that an image's tag says: kubeadm's images have no other, etcd's has a number behind it."""
+    """The version in an image's tag: kubeadm's images have no other, etcd's has a number behind it."""
     match = _TAG.match(image_tag(image))
     if not match:
         raise Refusal(f"image {image}", "no version in its tag", "a tag such as v1.36.4 or 3.6.8-0", "Use kubeadm's own images.")

@@ -122,7 +122,7 @@ class Gpg:
             shutil.rmtree(home, ignore_errors=True)
 
     def listed(self, public_keys: str) -> str:
-        """What gpg says of the keys in a text, in its lines with colons."""
+        """What gpg reports about the keys in a text, in its lines with colons."""
         with self._own_ring() as home:
             argv = ["gpg", *home, "--batch", "--no-tty", "--with-colons", "--show-keys"]
             return self._commands.run(argv, stdin=public_keys, check=False).stdout

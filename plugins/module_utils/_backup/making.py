@@ -69,7 +69,7 @@ def judge_places(manifest: Manifest, paths: Sequence[str], subject: str) -> Iter
 
 
 def with_own_mode(member: Member) -> Member:
-    """As a restore writes it: the cluster's files are root's, and written by root alone, whatever the archive says of them."""
+    """As a restore writes it: the cluster's files belong to root and only root may write them, whatever mode the archive has for them."""
     if not place_of(member.path, ()):
         return member
     most = 0o755 if member.kind == "directory" else 0o600 if member.path.endswith(SECRET) else 0o644
@@ -161,7 +161,7 @@ def make(wanted: Order, host: NodeHost, packing: Packing, *, check_mode: bool) -
 
 def _make(wanted: Order, packing: Packing, tools: EtcdTools, manifest: Manifest, path: str, *, left_out: Sequence[str]) -> Outcome:
     stage = f"{wanted.destination}/stage"
-    # who fetches the archive passes through here, and reads that file alone
+    # the user that fetches the archive passes through here, and can read only that file
     packing.make_directory(wanted.destination, 0o711)
     _sweep(wanted, packing, stage)
     _refuse_little_room(packing, wanted.destination)

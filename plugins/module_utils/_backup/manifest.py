@@ -167,7 +167,7 @@ _TAKE_ANOTHER = "Use the previous backup, and find out what damaged this one: a 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What etcdutl says of the snapshot."""
+    """What etcdutl reports about the snapshot."""
 
     hash: int
     revision: int

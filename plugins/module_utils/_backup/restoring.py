@@ -1,9 +1,10 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Restores a control plane from a backup: what is refused, and the steps, which may be killed anywhere and begun again.
+"""Restores a control plane from a backup: what is rejected, and the steps, which may be killed anywhere and started again.
 
-All that takes time is prepared beside what runs. While one state takes the place of another, a file says so; what was there is kept aside.
+All that takes time is prepared while the old state still runs. While one state replaces the other, a file records that; the old state is
+kept aside.
 """
 
 from __future__ import annotations
@@ -161,7 +162,7 @@ def _refuse_another_cluster(wish: Wish, host: NodeHost) -> None:
 
 
 def _refuse_what_is_in_the_way(wish: Wish, manifest: Manifest, packing: Packing) -> None:
-    """A link on this host would lead a file elsewhere. What is above the places that are restored may be one of the owner's."""
+    """A link on this host would lead a file elsewhere. Directories above those that are restored may be links of the user's."""
     for member in manifest.files():
         place = place_of(member.path, wish.paths)
         names_below = member.path[len(place) :].split("/")

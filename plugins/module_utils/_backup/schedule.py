@@ -47,7 +47,7 @@ TOOLS = {
 }
 # how long after its time a backup may be ready: hosts are restarted, and backups take their time
 GRACE = 2 * 3600.0
-# sleeping hosts are awake now and then
+# hosts that may be put to sleep are awake now and then
 COPIES_DAYS = 7
 _ELAPSE = re.compile(r"^\s*Next elapse: (?P<local>.*)$(?:\n^\s*\(in UTC\): (?P<utc>.*)$)?", re.MULTILINE)
 _SHOWN_TIME = "%Y-%m-%d %H:%M:%S UTC"
@@ -184,7 +184,7 @@ def _metric(name: str, help_text: str, samples: Iterable[tuple[str, Optional[flo
 
 
 def ensure_timer(host: Host, options: Mapping[str, Any], entry: str, listed: Callable[[str], str], *, check_mode: bool) -> dict[str, Any]:
-    """The module's result. listed: what gpg says of public keys."""
+    """The module's result. listed: what gpg reports about public keys."""
     if options["state"] == "absent":
         return remove_timed(host, TIMED, check_mode=check_mode)
     if not check_mode:

@@ -28,7 +28,7 @@ SECONDS = 1800.0
 
 @dataclass(frozen=True)
 class World:
-    """The control plane. send: runs a command with a file as its standard input. say: a line for the journal."""
+    """The control plane. send: runs a command with a file as its standard input. say: writes a line to the journal."""
 
     node: NodeHost
     packing: Packing
@@ -40,7 +40,7 @@ class World:
 
 
 def run(world: World, configuration: Configuration) -> None:
-    """What cannot be backed up is a Refusal, after it was noted. A host that gets no copy is noted only: it may be asleep."""
+    """Raises Refusal if the backup fails, after recording it. A host that gets no copy is only recorded: it may be asleep."""
     state = read_state(world.read_text(STATE))
     refusal = None
     try:
@@ -110,7 +110,7 @@ def _copy(world: World, configuration: Configuration, state: State) -> None:
 
 
 def _not_reachable_yet(receiver: Receiver) -> Refusal:
-    # check.yml shows what was found alone
+    # check.yml shows only what was found
     found = f"not reachable yet, as its SSH host keys are not known: run `site.yml --tags cluster_backup` while {receiver.name} is awake"
     return Refusal(f"copy on {receiver.name}", found, "a copy", "After that, the next backup is copied.")
 

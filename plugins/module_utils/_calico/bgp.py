@@ -47,7 +47,7 @@ class Down:
 
 @dataclass(frozen=True)
 class Sessions:
-    """The sessions of a node. expected: how many should exist, without sleeping nodes.
+    """The sessions of a node. expected: how many should exist, without nodes that are asleep.
 
     is_complete: no selector hides a session.
     """

@@ -187,7 +187,7 @@ def _judge_without_bird(node: Document, plan: Plan) -> None:
 
 
 def _roll_out_beside_sleepers(daemon_set: Document, wishes: Wishes) -> None:
-    """Raise maxUnavailable by the sleeping hosts: their Pods count as unavailable, and would block updates of the others."""
+    """Raise maxUnavailable by the sleep-capable hosts: Pods on hosts that are asleep are unavailable, and would block updates of others."""
     rolling = (daemon_set["spec"].get("updateStrategy") or {}).get("rollingUpdate") or {}
     if not isinstance(rolling.get("maxUnavailable"), int):
         raise lacking("DaemonSet calico-node: updateStrategy.rollingUpdate.maxUnavailable", str(rolling.get("maxUnavailable")), "a number")

@@ -24,7 +24,7 @@ from .survey import pools_as_data
 
 IN_PLACE = "Run site.yml, whose role calico changes it in place; connections may break once."
 OPERATOR = ("calico-system", NODE)
-# the preflight rules apply here too; what the role would change is an error once Calico is installed
+# the preflight rules apply here too; what the role would change is an error after Calico is installed
 OF_POOLS: tuple[tuple[Callable[[preflight.Case], Iterator[Any]], Severity, Optional[str]], ...] = (
     (preflight.no_other_pod_network_is_installed, "error", None),
     (preflight.pools_have_the_planned_network, "error", None),

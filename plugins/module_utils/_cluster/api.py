@@ -24,7 +24,7 @@ from .lister import Lister
 
 # The only place that asks the Kubernetes API: plain dictionaries, lists in pages, each request bounded in time.
 
-# _io.kubeconfig says what is missing
+# kubeconfig.py reports what is missing
 with contextlib.suppress(ImportError):
     import urllib3
     import yaml  # type: ignore[import-untyped]
@@ -35,7 +35,7 @@ Object = dict[str, Any]
 PAGE = 125
 CONNECT_SECONDS, READ_SECONDS = 5.0, 30.0
 RETRIES, BUSY = 2, (429, 502, 503, 504)
-# what the API server says of causes that do not pass, and the next step
+# texts of errors that do not pass by themselves, and the next step
 _CAUSES = {
     "failed calling webhook": "See the Service of that webhook: `kubectl get validatingwebhookconfigurations,"
     "mutatingwebhookconfigurations --output=yaml`. Start its server, or delete the configuration if it was uninstalled.",
@@ -48,7 +48,7 @@ class ClusterReader(Lister, Protocol):
     """What the core is given to read a cluster; tests pass a scripted fake.
 
     A kind is named as in a manifest: ``("apps/v1", "Deployment")``. An empty namespace means all of them, or none for kinds without.
-    What cannot be had is a Refusal; an Unavailable one may pass by itself.
+    Raises Refusal if a read fails; an Unavailable may pass by itself.
     """
 
     @property

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How to reach the API server of a kubeconfig: its address, a connection pool, and the headers that say who asks.
+"""How to reach the API server of a kubeconfig: its address, a connection pool, and the headers that authenticate the client.
 
 The Python client for Kubernetes takes longer to import than a question takes to answer. It is imported only for what this file does not
 read: exec and auth plugins, several files, proxies, and anything else that kubeadm does not write.
@@ -116,7 +116,7 @@ def _pem(entry: Mapping[str, Any], name: str, directory: str) -> bytes:
 def _by_the_client(origin: str, files: list[str], context: Optional[str]) -> Access:
     subject = f"kubeconfig {origin}" + (f", context {context}" if context else "")
     try:
-        from kubernetes import client, config  # noqa: PLC0415 - the file's first lines say why
+        from kubernetes import client, config  # noqa: PLC0415 - the file's first lines have the reason
     except ImportError as error:
         raise Refusal(
             subject,

@@ -16,7 +16,7 @@ from .._waiting import Clock
 from .api import ClusterReader
 from .node_labels import taints_of_the_inventory
 
-# What a Node object says of its host.
+# What a Node object reports about its host.
 
 Object = Mapping[str, Any]
 
@@ -96,7 +96,7 @@ def judge_node(name: str, node: Optional[Object], is_asleep: bool, release: str 
 
 
 def unheard_of(verdict: Verdict) -> Verdict:
-    """A node that is said to be ready, by a kubelet that has not been heard of meanwhile."""
+    """A node whose condition is still Ready, although its kubelet has not renewed its Lease meanwhile."""
     if not verdict.ready:
         return verdict
     return replace(
@@ -219,7 +219,7 @@ def _texts(node: Object, key: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Request:
-    """Whom to wait for. timeout: seconds; 0 checks what is now. interval: seconds between two looks.
+    """The nodes to wait for. timeout: seconds; 0 checks what is now. interval: seconds between two looks.
 
     heartbeat: a node counts only when its kubelet has renewed its lease since the first look.
     inventory: all hosts that may be nodes; None: others are not looked for. release: of the kubelets; empty: any.

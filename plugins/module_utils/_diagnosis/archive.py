@@ -20,7 +20,7 @@ from .._sizes import show_size
 from .cluster import table
 from .model import Entry, entry_of, fit, redact, share
 
-# What is in the archive: the files with their names, and an index of what is there and what could not be had.
+# What is in the archive: the files with their names, and an index of what is there and what is missing.
 
 TIME = "%Y%m%dT%H%M%SZ"
 INDEX, INDEX_FOR_PROGRAMS = "index.txt", "index.json"
@@ -31,7 +31,7 @@ _NOT_OF_A_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 
 @dataclass(frozen=True)
 class Missing:
-    """What could not be had for one reason. names: of the files that would be there."""
+    """Files that are missing for one reason. names: of the files that would be there."""
 
     names: tuple[str, ...]
     note: str
@@ -42,7 +42,7 @@ class Missing:
 
 
 def missing(entries: Iterable[Entry]) -> list[Missing]:
-    """What could not be had, what has the same reason at the same place together. Whole hosts come first, then what the fewest share."""
+    """What is missing, grouped by place and reason. Whole hosts come first, then the smallest groups."""
     found: dict[tuple[str, str], list[str]] = {}
     for entry in entries:
         if entry.status in _NOT_HAD:
@@ -83,11 +83,11 @@ def contents(entries: Iterable[Entry], documents: Mapping[str, Any], heading: st
 
 
 def index_text(heading: str, entries: Sequence[Entry]) -> str:
-    """What could not be had first: it says most."""
+    """What could not be read comes first: it is the most useful part."""
     parts = [heading, ""]
     not_had = missing(entries)
     if not_had:
-        parts += ["What could not be had:", "", *("\n    ".join([one.note, *one.names]) for one in not_had), ""]
+        parts += ["What is missing:", "", *("\n    ".join([one.note, *one.names]) for one in not_had), ""]
     rows = (
         (one.status, show_size(one.size), one.redactions or "", f"{one.seconds:.1f}", one.name, one.note, one.asked)
         for one in entries
@@ -130,7 +130,7 @@ def _with_names_of_their_own(entries: Iterable[Entry]) -> list[Entry]:
     return named
 
 
-# Writes the archive, and says where it is and what is missing in it.
+# Writes the archive, and reports where it is and what is missing in it.
 
 UNFINISHED = ".unfinished"
 MOST_LINES = 20
@@ -167,7 +167,7 @@ def archive(wanted: Order, archives: Archives, *, check_mode: bool) -> Outcome:
     if not archives.is_directory(wanted.directory):
         raise Refusal("directory", f"no directory {wanted.directory}", "a directory for the archive", "Make it, or choose another.")
     name = archive_name(wanted.cluster, archives.now(TIME))
-    held = contents(wanted.entries, wanted.documents, f"{name}: what hosts and cluster said, without secrets", wanted.room)
+    held = contents(wanted.entries, wanted.documents, f"{name}: the answers of the hosts and the cluster, without secrets", wanted.room)
     path = f"{wanted.directory}/{name}.tar.gz"
     size = 0 if check_mode else archives.write_texts({f"{name}/{file}": text for file, text in held.files.items()}, path, path + UNFINISHED)
     return Outcome(path, size, _lines(path, size, held))
@@ -182,14 +182,14 @@ def _lines(path: str, size: int, held: Contents) -> list[str]:
     return [head, *missing[:MOST_LINES], *more]
 
 
-# Where the plays of diagnose.yml have registered what host and cluster said.
+# Where the plays of diagnose.yml have registered the answers of each host and of the cluster.
 
 CLUSTER, HOST = "diagnosis_cluster", "diagnosis_host"
 """The variables of diagnose.yml: of the one host that asked for all, and of each."""
 
 
 def entries_of(hostvars: object, hosts: Iterable[str], asleep: Collection[str], versions: Mapping[str, str]) -> list[dict[str, Any]]:
-    """All entries, below a directory for the cluster and one for each host. Who has said nothing is an entry that says why."""
+    """All entries, below a directory for the cluster and one for each host. A host without answers is one entry with the reason."""
     names = list(hosts)
     if not isinstance(hostvars, Mapping):
         raise Refusal(
@@ -200,7 +200,7 @@ def entries_of(hostvars: object, hosts: Iterable[str], asleep: Collection[str], 
     entries = [_of_versions(versions), *_below("cluster", "the Kubernetes API", cluster)]
     for name in names:
         if name in asleep:
-            entries.append({"name": f"hosts/{name}", "status": "asleep", "asked": f"host {name}", "note": "asleep, and left so"})
+            entries.append({"name": f"hosts/{name}", "status": "asleep", "asked": f"host {name}", "note": "asleep"})
         else:
             entries += _below(f"hosts/{name}", f"host {name}", seen[name].get(HOST) or {})
     return entries
@@ -214,6 +214,6 @@ def _of_versions(versions: Mapping[str, str]) -> dict[str, Any]:
 def _below(directory: str, asked: str, result: Mapping[str, Any]) -> list[dict[str, Any]]:
     if "entries" in result:
         return [{**entry, "name": f"{directory}/{entry['name']}"} for entry in result["entries"]]
-    # what a program has said on its way down may quote anything
+    # the error message of a program may quote anything
     note, redactions = redact(" ".join(str(result.get("msg") or "it was not asked").split()))
     return [{"name": directory, "status": "failed", "asked": asked, "note": note, "redactions": redactions}]

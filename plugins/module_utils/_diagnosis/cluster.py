@@ -347,7 +347,7 @@ MOST_SILENCES = 2
 
 
 def look(cluster: TextReader, clock: Clock, room: int, seconds: float) -> list[Entry]:
-    """What the API server says. room: the bytes that all texts may have together. seconds: for all together."""
+    """All answers of the API server. room: the bytes that all texts may have together. seconds: for all together."""
     started = clock.now()
     survey = _Survey(cluster, clock, started + READING * seconds, started + seconds)
     for name, path in HEALTH.items():

@@ -39,7 +39,7 @@ class TextReader(ClusterReader, Protocol):
     """What the core is given to read a cluster with its logs; tests pass a scripted fake."""
 
     def health(self, path: str) -> str:
-        """What the API server says of itself at ``/livez?verbose`` or ``/readyz?verbose``, that it is unwell too."""
+        """The API server's own report at ``/livez?verbose`` or ``/readyz?verbose``, also if it is not healthy."""
 
     def logs(self, wanted: Sequence[Log], seconds: float) -> list[Optional[Union[str, Refusal]]]:
         """All at once, in their order; None for one that has not come after so many seconds."""

@@ -194,7 +194,7 @@ FILES = (
     Files("logs", "/var/log/pods/tigera-operator_*/*/*.log", "/var/log/pods/", room=128 * KIB, keep="tail"),
 )
 
-# cards that are made for pods, bridges and tunnels say nothing of the wire
+# interfaces of pods, bridges and tunnels have no cable to report about
 NO_CARDS = (
     "lo",
     "cali",
@@ -270,7 +270,7 @@ def _judged(question: Question, reading: Reading, text: str) -> tuple[Status, li
     if reading.problem:
         return "failed", [reading.problem]
     if reading.status == 0:
-        return "complete", [] if text else ["it says nothing"]
+        return "complete", [] if text else ["no output"]
     if reading.status in question.accept:
         return "complete", [f"exit status {reading.status}"]
     words = next((line.strip() for line in text.splitlines() if line.strip()), "no output")

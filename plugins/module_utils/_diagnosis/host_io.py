@@ -97,7 +97,7 @@ class LocalReader:
                 got = Reading(True, problem=str(error.strerror or error).lower())
             return replace(got, seconds=round(time.monotonic() - started, 3))
 
-        # a little longer than the programs have, so that each may say that it was ended
+        # a little longer than the programs have, so that each can still report that it was stopped
         answers = ask_all(wanted, read, seconds + 2 * KILLED_SECONDS, AT_ONCE)
         return [_reading(answer, seconds) for answer in answers]
 
@@ -150,7 +150,7 @@ class _Kept:
 
 def _read(one: Wanted) -> Reading:
     try:
-        # opening a pipe or a device might wait, or do something
+        # to open a pipe or a device might block, or have an effect
         descriptor = os.open(one.path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         return Reading(False)
@@ -161,7 +161,7 @@ def _read(one: Wanted) -> Reading:
             return Reading(True, problem="not a regular file")
         skipped = max(0, status.st_size - one.room) if one.keep == "tail" else 0
         file.seek(skipped)
-        # a log may grow meanwhile, and a file of /proc says that it is empty
+        # a log may grow meanwhile, and files in /proc have the size 0
         most = max(status.st_size - skipped if one.keep == "tail" else 0, one.room + 1)
         while kept.size < most:
             chunk = file.read(CHUNK)

@@ -36,7 +36,7 @@ class Entry:
     """name: of its file in the archive. asked: the command, path or list. text: without secrets.
 
     status: ``cut`` if only a part of it is kept, ``absent`` if there is no such thing, ``asleep`` of a host that was left so, ``failed``
-    if it could not be had; of what failed there may be a text. note: why. keep: which part stays when there is too much of it.
+    if it could not be read; what failed may have a text, too. note: why. keep: which part stays when there is too much of it.
     redactions: how many secrets were taken out.
     """
 

@@ -90,7 +90,7 @@ class Backend(ABC):
     def read(self, owner: str) -> Standing:
         """Read the owner's set, ``guarded`` included. The number of commands does not depend on the number of ports.
 
-        Where rules cannot be permanent, ``permanent`` equals ``runtime``, and a warning says so.
+        Where rules cannot be permanent, ``permanent`` equals ``runtime``, and there is a warning.
         """
 
     @abstractmethod

@@ -208,7 +208,7 @@ ZONES = ("block", "drop")
 SHIPPED = frozenset({*ZONES, "dmz", "external", "home", "internal", "nm-shared", "public", "trusted", "work"})
 TARGETS = frozenset({"DROP", "REJECT", "%%REJECT%%"})
 ALLOWANCES = ("services", "ports", "protocols", "source_ports", "rules_str")
-# per opening policy: the side of the denying policy, and its egress zone
+# per allowing policy: the side of the denying policy, and its egress zone
 GUARDS = {"in": ("no", "HOST"), "fw": ("nf", "ANY")}
 SHUT_ADVICE = (
     "Run `firewall-cmd --runtime-to-permanent` to keep them (bans of fail2ban would then never end), or `firewall-cmd --reload` to drop "
@@ -241,7 +241,7 @@ def shut_names(owner: str) -> list[str]:
 
 
 def shut_files(owner: str, shut: list[str], opens: Mapping[str, Sequence[object]]) -> dict[str, Optional[str]]:
-    """Return the denying policies. opens: the rules of each opening policy; one without rules opens nothing."""
+    """Return the denying policies. opens: the rules of each allowing policy; one without rules opens nothing."""
     return {
         xml.policy_path(owner, side): _text(owner, egress, shut) if shut and opens[opening] else None
         for opening, (side, egress) in GUARDS.items()

@@ -22,7 +22,7 @@ from .packets import BOTH, Rule, guard_rules, ports_of
 
 NFT = "/usr/sbin/nft"
 HOOK = "type filter hook prerouting priority mangle; policy accept;"
-# as `nft list` shows them, whatever a file says
+# as `nft list` shows them, however a file names them
 ICMP_NAMES = {"1": "icmp", "58": "ipv6-icmp"}
 RULE = re.compile(
     r"(?:meta nfproto ipv(?P<family>4|6) )?(?:ip6? saddr (?P<source>\S+) )?(?:ip6? daddr (?P<destination>\S+) )?"

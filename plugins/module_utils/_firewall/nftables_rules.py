@@ -421,7 +421,7 @@ def _match_narrows(match: Expression) -> bool:
 
 
 def _is_for_everyone(left: Shown) -> bool:
-    """Return whether the left side of a match says nothing about the sender."""
+    """Return whether the left side of a match is independent of the sender."""
     if not isinstance(left, dict):
         return False
     if "concat" in left:

@@ -94,7 +94,7 @@ EXEMPTIONS = ("loopback", "known", "elsewhere")
 class Rule:
     """One rule of our chains.
 
-    verdict: ``accept``, ``return`` or ``drop``. protocol, first, last: as in Opening; no protocol: any.
+    verdict: ``accept``, ``return`` or ``drop``. protocol, first, last: as in ``Opening``; no protocol: any.
     sources, destinations: networks of one IP version; both empty: any. family: the IP version that the rule is limited to, 0: none.
     exemption: one of EXEMPTIONS, in place of all other conditions but sources.
     """

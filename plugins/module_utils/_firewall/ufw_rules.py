@@ -100,7 +100,7 @@ def parse_rule(line: str) -> Rule:
         if option in ("-p", "-s", "-d", "-j"):
             found[option] = value
         elif option == "--comment":
-            # once loaded, ufw's own quotes are part of the comment, and iptables-save escapes them
+            # after loading, ufw's own quotes are part of the comment, and iptables-save escapes them
             found[option] = value.replace("\\", "").strip("'")
         elif option in ("--dport", "--dports") and PORTS.fullmatch(value):
             ports = parse_ports(value)

@@ -109,7 +109,7 @@ class Sight:
 
     @property
     def takes_writes(self) -> bool:
-        """Whether any Lease was renewed in time. If not, nothing can be written, and a late Lease says nothing about its owner."""
+        """Whether any Lease was renewed in time. If not, nothing can be written, and a late Lease does not show that its owner is down."""
         return min(self.leases.values(), default=0.0) <= LATE
 
     def silent_nodes(self, names: Iterable[str]) -> dict[str, float]:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Find unhealthy workloads and Pods, and the reasons. Waiting for a sleeping host is no problem."""
+"""Find unhealthy workloads and Pods, and the reasons. A Pod that waits for a host that is asleep is not a problem."""
 
 from __future__ import annotations
 

@@ -521,7 +521,7 @@ class LocalPacking:
         target = into + path
         name = prefix + path
         status = os.lstat(path)
-        # of a file, what a restore would refuse; a directory hands its group on with setgid
+        # without setuid and setgid, which a restore rejects for a file; a directory passes its group on with setgid
         mode = status.st_mode & (0o7777 if stat.S_ISDIR(status.st_mode) else 0o7777 & ~SET_ID)
         owner, group = status.st_uid, status.st_gid
         os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)

@@ -48,10 +48,10 @@ SUBJECT = "programs of the idle watch"
 
 @dataclass(frozen=True)
 class Configuration:
-    """workers: whom the watch may put to sleep. minutes: for how long a worker must have been unused. load: which it must not exceed.
+    """workers: that the watch may put to sleep. minutes: for which a worker must have been unused. load: that it must not exceed.
 
-    asking_namespaces: whose Pods ask all others by themselves. may_stop: workloads, as namespace/name. timeout: seconds for each of a
-    drain, a host that goes down, one that comes up, and a node that gets ready.
+    asking_namespaces: whose Pods connect to all others by themselves. may_stop: workloads, as namespace/name. timeout: seconds for each of
+    a drain, a host that goes down, one that comes up, and a node that gets ready.
     """
 
     workers: tuple[Target, ...]

@@ -34,7 +34,7 @@ _SSHD = re.compile(r'"sshd')
 
 @dataclass(frozen=True)
 class Flow:
-    """A TCP connection as conntrack knows it: who began it, and whom it reaches, behind any translation of addresses.
+    """A TCP connection as conntrack knows it: its client, and the server that it reaches, behind any translation of addresses.
 
     left: seconds until conntrack forgets it.
     """
@@ -128,10 +128,10 @@ def _unread(tool: str, line: str) -> Refusal:
 #   is seen there;
 # - it comes from a Pod that the watch names, of namespaces whose Pods ask all others by themselves, as Prometheus does;
 # - it comes from a node to a port of the host that the cluster itself needs: kubelet, metrics, BGP;
-# - no packet has passed for as long as a host must be idle: conntrack remembers for days who has just gone away.
+# - no packet has passed for as long as a host must be idle: conntrack remembers a client for days after it has gone.
 #
-# Everything else is a client, tunnel addresses and addresses of nodes among it: that is where a client comes from whom another node's
-# NodePort has answered.
+# Everything else is a client. That includes tunnel addresses and addresses of nodes, because a client that uses the NodePort of another
+# node arrives from these.
 
 WORDS = ("status", "sleep")
 # of a worker's answer

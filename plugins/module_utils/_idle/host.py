@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Puts the I/O of this host together, for the modules that make the two programs, and for the programs themselves.
 
-What these refuse goes to standard error, and the exit status is 1.
+The programs write errors to standard error; the exit status is then 1.
 """
 
 from __future__ import annotations

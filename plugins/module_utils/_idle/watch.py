@@ -77,9 +77,9 @@ def counted(commands: Commands) -> dict[str, int]:
     return {one["name"]: int(one["packets"]) for one in listed}
 
 
-def keep(commands: Commands, counters: Mapping[str, Wanted], standing: Iterable[str]) -> None:
-    """Count for these only; without any, the table goes. standing: those that exist."""
-    if set(counters) == set(standing):
+def keep(commands: Commands, counters: Mapping[str, Wanted], existing: Iterable[str]) -> None:
+    """Count for these only; without any, the table is removed. existing: the counters that are there."""
+    if set(counters) == set(existing):
         return
     # the first line is for the second, which fails without a table
     rules = f"add table inet {TABLE}\ndelete table inet {TABLE}\n{table(counters) if counters else ''}"
@@ -109,7 +109,7 @@ def _selects(selector: Mapping[str, str], namespace: str, pod: Object) -> bool:
 
 
 def _takes(name: str, pod: Object, seen: Sight) -> bool:
-    """Whether the Pod is on this node, or waits and could be, once it is awake."""
+    """Whether the Pod is on this node, or is pending and could run on it as soon as it is awake."""
     bound = pod["spec"].get("nodeName")
     if bound or name not in seen.nodes:
         return bool(bound == name)
@@ -123,7 +123,7 @@ def _takes(name: str, pod: Object, seen: Sight) -> bool:
 
 @dataclass(frozen=True)
 class World:
-    """lan: the network that reaches a request's broadcast address. now: seconds since the epoch. say: a line for the journal.
+    """lan: the network that reaches a request's broadcast address. now: seconds since the epoch. say: writes a line to the journal.
 
     write: replaces files whole.
     """
@@ -351,7 +351,7 @@ GAP = 180.0  # seconds without a look after which it is not known whether a work
 
 @dataclass
 class Memory:
-    """From one look to the next. looked: when that was. quiet: since when a worker is unused. said: why it stays awake.
+    """Kept from one run to the next. looked: the time of the last one. quiet: since when a worker is unused. said: why it stays awake.
 
     Times are seconds since the epoch.
     """

@@ -99,7 +99,7 @@ def release_is_of_the_planned_version(expected: Expected) -> Iterator[Finding]:
             "error",
             "node_kubernetes_release",
             expected.release,
-            f"a release of {expected.version}, as network_plan.kubernetes_version says",
+            f"a release of {expected.version}, as in network_plan.kubernetes_version",
             "Change one of the two; on a running cluster upgrade with kubeadm first.",
         )
 
@@ -166,7 +166,7 @@ def source_is_of_the_wanted_release(contents: Contents, expected: Expected) -> I
     if expected.release and description.kubernetes != expected.release:
         yield Finding("source_is_of_the_wanted_release", "error", subject, description.kubernetes, f"{expected.release}, as pinned", fix)
     elif minor_of(expected.version) and minor_of(description.kubernetes) != minor_of(expected.version):
-        must_be = f"a release of {expected.version}, as network_plan.kubernetes_version says"
+        must_be = f"a release of {expected.version}, as in network_plan.kubernetes_version"
         yield Finding("source_is_of_the_wanted_release", "error", subject, description.kubernetes, must_be, fix)
 
 

@@ -69,7 +69,7 @@ def _look(jellyfin: Jellyfin) -> _Seen:
         status, answer = jellyfin.fetch("/System/Info/Public")
         if status == OK and answer.get("StartupWizardCompleted"):
             return _Seen(True)
-        # While Jellyfin starts, another server of it answers, and says of every Jellyfin that its wizard is not completed
+        # While Jellyfin starts, another server of it answers, and always reports that the wizard is not completed
         # (Jellyfin.Server/ServerSetupApp/SetupServer.cs). That one has no such path.
         if status == OK:
             status, answer = jellyfin.fetch("/Startup/Configuration")

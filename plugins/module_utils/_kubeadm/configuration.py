@@ -247,7 +247,7 @@ def _init(host: ControlPlane, addresses: list[str]) -> dict[str, Any]:
 
 
 def _cluster(plan: Plan, host: ControlPlane, addresses: list[str], endpoint: str, scraped: frozenset[int]) -> dict[str, Any]:
-    # with an api_vip, all control plane hosts have the same document: what is said of one host must hold for each
+    # with an api_vip, all control plane hosts have the same document: so everything in it must be true for each
     is_one_host = plan.api_vip is None
     address = addresses[0] if is_one_host else ("::" if ":" in addresses[0] else "0.0.0.0")
     sans = [*addresses, host.name.lower()] if is_one_host else [str(plan.api_vip)]
@@ -356,7 +356,7 @@ def _refuse_release(release: str, plan: Plan) -> None:
     minor = (int(match.group(1)), int(match.group(2)))
     if minor != plan.kubernetes_version:
         planned = ".".join(map(str, plan.kubernetes_version or ()))
-        raise Refusal("release", release, f"a release of {planned}, as network_plan.kubernetes_version says", "Change one of the two.")
+        raise Refusal("release", release, f"a release of {planned}, as in network_plan.kubernetes_version", "Change one of the two.")
     if minor < FIRST_VERSION_OF_KUBEADM_API:
         raise Refusal("release", release, "1.31 or newer: older releases have no kubeadm.k8s.io/v1beta4", "Choose a newer release.")
 

@@ -53,10 +53,10 @@ WantedBy=timers.target
 
 @dataclass
 class Round:
-    """What was done. approved: names of requests. refused: name -> the node's user and the reason."""
+    """What was done. approved: names of requests. rejected: name -> the node's user and the reason."""
 
     approved: list[str] = field(default_factory=list)
-    refused: dict[str, str] = field(default_factory=dict)
+    rejected: dict[str, str] = field(default_factory=dict)
 
 
 def approve(api: Api, nodes: Nodes) -> Round:
@@ -69,7 +69,7 @@ def approve(api: Api, nodes: Nodes) -> Round:
         name, user = request["metadata"]["name"], request["spec"].get("username", "")
         why = objection(request, nodes)
         if why:
-            done.refused[name] = f"{user}: {why}"
+            done.rejected[name] = f"{user}: {why}"
         elif api.replace(f"{REQUESTS}/{name}/approval", _approved(request)):
             done.approved.append(name)
     return done
@@ -90,9 +90,9 @@ def _approved(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def lines_of(done: Round, reported: Iterable[str]) -> list[str]:
-    """Return a line for each approved request, and for each refused one that was not reported yet."""
+    """Return a line for each approved request, and for each other one that was not reported yet."""
     known = set(reported)
-    new = {name: why for name, why in done.refused.items() if name not in known}
+    new = {name: why for name, why in done.rejected.items() if name not in known}
     return [*(f"approved {name}" for name in done.approved), *(ascii(f"not approved: {name} of {why}")[1:-1] for name, why in new.items())]
 
 

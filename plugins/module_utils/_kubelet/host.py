@@ -46,8 +46,8 @@ def main() -> None:
     reported = (read_text(REPORTED) or "").split()
     for line in lines_of(done, reported):
         sys.stdout.write(f"{line}\n")
-    if sorted(done.refused) != reported:
-        replace_all({REPORTED: "".join(f"{name}\n" for name in sorted(done.refused))}, new_mode=0o600)
+    if sorted(done.rejected) != reported:
+        replace_all({REPORTED: "".join(f"{name}\n" for name in sorted(done.rejected))}, new_mode=0o600)
 
 
 def served_by_all(addresses: Mapping[str, str]) -> dict[str, str]:

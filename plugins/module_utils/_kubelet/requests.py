@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Judge the requests of kubelets for a server certificate.
+"""Check the requests of kubelets for a server certificate.
 
 The signer issues what is approved (https://kubernetes.io/docs/reference/access-authn-authz/certificate-signing-requests/#kubernetes-signers).
 So a kubelet, or a process that has its key, gets a certificate for its own name and addresses only.
@@ -137,7 +137,7 @@ def _extensions(values: list[tuple[int, bytes]]) -> Iterator[tuple[bytes, bytes]
     for _set, several in values:
         for _sequence, extensions in elements(several):
             for _one, extension in elements(extensions):
-                # the flag `critical` may stand between
+                # the flag `critical` may be between them
                 (_oid, kind), *_critical, (_octets, value) = elements(extension)
                 yield kind, value
 

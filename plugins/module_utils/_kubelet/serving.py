@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Let kubelets request their server certificates from the cluster, and let the control plane verify them.
 
-In this order, so that nothing is refused on the way: requests are approved, each kubelet serves a certificate of the cluster's CA, then the
+In this order, so that no connection fails meanwhile: requests are approved, each kubelet serves a certificate of the cluster's CA, then the
 API server verifies kubelets. Back again: first the API server.
 """
 
@@ -166,12 +166,12 @@ def _of_kubelets(api: Api) -> str:
 
 def _certify(request: Request, host: NodeHost, api: Api, look: LookAtAll, outcome: Outcome) -> None:
     """Approve requests until the kubelets that are waited for serve certificates; note what each node of the cluster serves."""
-    refused: dict[str, str] = {}
+    rejected: dict[str, str] = {}
 
     def round_() -> Mapping[str, str]:
         if not request.check:
-            refused.clear()
-            refused.update(approve(api, as_nodes(request.nodes)).refused)
+            rejected.clear()
+            rejected.update(approve(api, as_nodes(request.nodes)).rejected)
         return look(_addresses(api, request.nodes))
 
     def waiting(seen: Mapping[str, str]) -> list[str]:
@@ -180,7 +180,7 @@ def _certify(request: Request, host: NodeHost, api: Api, look: LookAtAll, outcom
     outcome.nodes = look_until(round_, lambda seen: not waiting(seen), host, 0.0 if request.check else request.timeout, POLL)
     late = waiting(outcome.nodes)
     if late and not request.check:
-        whys = [why for why in refused.values() if why.startswith(tuple(f"system:node:{name}:" for name in late))]
+        whys = [why for why in rejected.values() if why.startswith(tuple(f"system:node:{name}:" for name in late))]
         raise Refusal(
             f"kubelet of {', '.join(late)}",
             "; ".join([*dict.fromkeys(outcome.nodes[name] for name in late), *(f"request of {why}" for why in whys)]),

@@ -140,7 +140,7 @@ def extra_ports_avoid_local_ports(cluster: Cluster) -> Iterator[Violation]:
 
 
 def extra_ports_are_for_your_networks(cluster: Cluster) -> Iterator[Violation]:
-    """The sources of an extra port are private networks or the node network, unless the word anyone says otherwise."""
+    """The sources of an extra port are private networks or the node network, or the word anyone."""
     for extra in cluster.plan.extra_ports or ():
         for net in extra.sources if isinstance(extra.sources, tuple) else ():
             own = (*PRIVATE_IPV4, *(cluster.plan.node_cidr or ()))

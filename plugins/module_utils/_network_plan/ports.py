@@ -12,7 +12,7 @@ from typing import Callable, Literal, Optional, Union
 
 from .model import ROLES, DeclaredPort, Host, Network, Plan, PortRange, Role, Service, Sources
 
-# The table of ports: where and from whom they are needed, why, and the document of each
+# The table of ports: where they are needed and which hosts need them, why, and the document of each
 
 KUBERNETES_PORTS = "https://kubernetes.io/docs/reference/networking/ports-and-protocols/"
 CALICO_REQUIREMENTS = "https://docs.tigera.io/calico/latest/getting-started/kubernetes/requirements"
@@ -165,7 +165,7 @@ PORT_FACTS = (
         PortRange(179, 179),
         ROLES,
         "hosts",
-        "nodes tell each other their pod routes",
+        "nodes exchange their pod routes",
         CALICO_REQUIREMENTS,
         uses_bgp,
         "encapsulation IPIP, IPIPCrossSubnet or None",
@@ -265,7 +265,7 @@ STALE_FACTS = (
         "10257/tcp",
     ),
     StaleFact(DeclaredPort("tcp", PortRange(10255, 10255)), "the kubelet's read-only port, off under kubeadm", "10250/tcp"),
-    StaleFact(DeclaredPort("94"), "what Debian's name ipip stands for; IP-in-IP is another protocol", "protocol 4"),
+    StaleFact(DeclaredPort("94"), "the protocol that Debian calls ipip; IP-in-IP is another one", "protocol 4"),
     StaleFact(
         DeclaredPort("4"),
         "IP-in-IP, which this encapsulation does not use",

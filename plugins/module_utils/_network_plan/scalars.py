@@ -183,7 +183,7 @@ def declared_port(value: object) -> DeclaredPort:
     if number and int(number.group(1)) <= 255:
         return DeclaredPort(str(int(number.group(1))))
     if written.lower() in ("ipip", "ip-in-ip", "ipencap", "protocol ipip", "4", "4/ip"):
-        fix = "Write 'protocol 4': Debian's name ipip stands for another protocol, 94."
+        fix = "Write 'protocol 4': on Debian, ipip is the name of another protocol, 94."
         raise Misread(rule, shown(value), expected, fix)
     ports, slash, transport = written.partition("/")
     if slash and transport in TRANSPORTS:

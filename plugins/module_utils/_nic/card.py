@@ -106,7 +106,7 @@ def drop_in_path(interface: str, applied: str) -> str:
 
 
 def wanted_file(interface: str, permanent_mac: str, current_mac: str, applied: str, read_text: ReadText) -> Optional[LinkFile]:
-    """The file that makes the interface wake its host after every boot; None if the administrator's own file says so already.
+    """The file that makes the interface wake its host after every boot; None if the administrator's own file has that setting already.
 
     permanent_mac: the card's own; empty if it has none, then ``current_mac`` must do. applied: as ``applied_file`` returns it.
     """
@@ -218,7 +218,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class Change:
-    """What must be done. wake_on: the letters to set now. profile_is_magic: what the profile must say. None: nothing to do."""
+    """What must be done. wake_on: the letters to set now. profile_is_magic: the setting that the profile must have. None: nothing to do."""
 
     wake_on: Optional[str] = None
     profile_is_magic: Optional[bool] = None
@@ -257,7 +257,7 @@ def plan_change(standing: Standing, state: State) -> Change:
 
 
 def after(standing: Standing, change: Change) -> dict[str, Any]:
-    """What is reported: the interface as it is once ``change`` is made."""
+    """What is reported: the interface as it is after ``change``."""
     changed = replace(
         standing,
         wake_on=standing.wake_on if change.wake_on is None else replace(standing.wake_on, enabled=change.wake_on),

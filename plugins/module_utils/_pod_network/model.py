@@ -36,8 +36,8 @@ now() {{ read -r up rest < /proc/uptime; echo "${{up%.*}}${{up#*.}}"; }}
 try() {{
   case $kind in
     http)
-      said=$(busybox timeout 3 wget -q -O - "$target" 2>&1); status=$?
-      case $said in
+      output=$(busybox timeout 3 wget -q -O - "$target" 2>&1); status=$?
+      case $output in
         "<$expected>"*) word=ok; [ $status = 0 ] || word=cut ;;
         *refused*) word=ref ;;
         *nreachable*|*'No route'*) word=unr ;;
@@ -45,8 +45,8 @@ try() {{
         *) word=wrg ;;
       esac ;;
     dns)
-      said=$(busybox timeout 3 nslookup "$target" "$expected" 2>&1); status=$?
-      case $said in
+      output=$(busybox timeout 3 nslookup "$target" "$expected" 2>&1); status=$?
+      case $output in
         *Name:*) word=ok ;;
         *NXDOMAIN*) word=nxd ;;
         *SERVFAIL*) word=srv ;;
@@ -247,7 +247,7 @@ def object_name(number: int) -> str:
 
 
 def service(number: int) -> Object:
-    """The pod of one node behind an address. It is there before the pod is Ready, which it never is once it has asked."""
+    """The pod of one node behind an address. It exists before the pod is Ready; after its probes the pod is never Ready."""
     spec = {"selector": {NUMBER: str(number)}, "publishNotReadyAddresses": True, "ports": [{"port": 80, "targetPort": PORT}]}
     return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": object_name(number), "labels": OURS}, "spec": spec}
 

@@ -262,7 +262,7 @@ def cgroup_version_is_2(state: HostState, expected: Expectations) -> Iterator[Fi
 def clock_is_synchronised(state: HostState, expected: Expectations) -> Iterator[Finding]:
     severity: Severity = "unknown"
     if state.in_container:
-        # the kernel does not tell a container; whether its clock is right, the comparison with the controller shows
+        # a container cannot read this from the kernel; the comparison with the controller shows whether its clock is right
         if expected.controller_clock is not None:
             return
         found, fix = "a container, which has the clock of its host", "Check that the container's host synchronises its clock."

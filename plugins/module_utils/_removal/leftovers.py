@@ -17,19 +17,16 @@ from .._waiting import Clock
 
 # Objects that belong to one node, and who takes each of them away.
 #
-# Facts: the controller manager's collector of garbage deletes Pods of a node that is no more after 40 seconds; the node's Lease and
-# CSINode
-# belong to the Node. Calico's kube-controllers releases the addresses of a node that is no more, then its blocks: when the Node goes,
-# or,
-# if a Pod of it was there still, at the next change of a node or a block, at the latest after half of its leakGracePeriod, whose default
-# is
-# 15 minutes (KubeControllersConfiguration). In Calico's own datastore of Kubernetes, a node is the Node, without an object of its own.
+# Facts: the controller manager's garbage collector deletes the Pods of a deleted node after 40 seconds; the node's Lease and CSINode
+# belong to the Node. Calico's kube-controllers release the addresses of a deleted node, then its blocks: when the Node is deleted, or, if
+# a Pod of it still existed, at the next change of a node or a block, at the latest after half of their leakGracePeriod, whose default is
+# 15 minutes (KubeControllersConfiguration). With the Kubernetes datastore, Calico has no object of its own for a node.
 
 Object = Mapping[str, Any]
 
 RULE = "nothing_of_the_node_is_left"
 CALICO = ("BlockAffinity", "IPAMBlock", "IPAMHandle", "CalicoNodeStatus", "FelixConfiguration", "BGPConfiguration", "BGPPeer")
-# an owner's own settings for a node, which no program makes or removes by itself
+# a user's settings for a node, which no program makes or removes by itself
 SETTINGS = frozenset({"FelixConfiguration", "BGPConfiguration", "BGPPeer"})
 TUNNELS = ("ipip", "vxlan", "vxlan-v6", "wireguard", "wireguard-v6")
 
@@ -41,7 +38,7 @@ _KEEPERS = {
     "Pod": _POD_COLLECTOR,
     "Lease": _OWNER,
     "CSINode": _OWNER,
-    "VolumeAttachment": "the driver of the volume, once no Pod uses it",
+    "VolumeAttachment": "the driver of the volume, as soon as no Pod uses it",
     "BlockAffinity": _CALICO,
     "IPAMBlock": _CALICO,
     "IPAMHandle": _CALICO,

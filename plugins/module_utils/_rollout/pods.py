@@ -48,7 +48,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Standing:
-    """How far a workload is. waiting_for: what is missing, in a user's words; empty once it is rolled out.
+    """How far a workload is. waiting_for: what is missing, in a user's words; empty if it is rolled out.
 
     The numbers are of Pods, without those on nodes that are asleep.
     """
@@ -146,7 +146,7 @@ _NEXT_STEPS = {
 
 
 def is_ready(pod: Object) -> bool:
-    """The Pod's own condition says so, and it is not on its way out."""
+    """The Pod's condition Ready is true, and the Pod is not being deleted."""
     return not pod["metadata"].get("deletionTimestamp") and condition(pod, "Ready").get("status") == "True"
 
 
@@ -249,7 +249,7 @@ def _detail(message: object) -> str:
 
 
 def _short(message: object) -> str:
-    """One line, its end kept: that is where a message says what went wrong."""
+    """One line, its end kept: that is where a message has the cause."""
     text = " ".join(str(message or "no message").split())
     return text if len(text) <= LONGEST_MESSAGE else f"...{text[-LONGEST_MESSAGE:]}"
 
@@ -545,7 +545,7 @@ def _time(event: Object) -> str:
 
 
 def troubles(jobs: Iterable[Object], pods: Iterable[Object]) -> list[str]:
-    """A line for each container that failed, waits or runs still, after what is said of the Job itself; none of a Job that is complete."""
+    """A line for each container that failed, waits or still runs, after the lines about the Job itself; none for a complete Job."""
     conditions = [one for job in jobs for one in (job.get("status") or {}).get("conditions") or () if one.get("status") == "True"]
     if any(one["type"] == "Complete" for one in conditions):
         return []

@@ -160,8 +160,8 @@ def inventory_errors(
     """All that keeps a playbook from working on its hosts.
 
     playing: the hosts that --limit has left. acts_on: the groups whose hosts the playbook works on, and ``localhost`` if it goes on there
-    without them. variables: those it needs, for each of these hosts; ``address`` stands for ``ansible_host``, too. known: those that its
-    plays set themselves. skip: the variable site_skip. alone: the playbook's name, if it works with one control plane only.
+    without them. variables: those it needs, for each of these hosts; ``ansible_host`` may be set instead of ``address``. known: those that
+    its plays set themselves. skip: the variable site_skip. alone: the playbook's name, if it works with one control plane only.
     """
     if not isinstance(hostvars, Mapping) or not isinstance(groups, Mapping):
         found = f"{type(hostvars).__name__} and {type(groups).__name__}"

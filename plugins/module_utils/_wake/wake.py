@@ -470,7 +470,7 @@ class Vigil:
 
 FIRST_PROBE = 2.0  # seconds until silence means sleep: enough for one retransmission of a lost SYN (RFC 6298: after 1 s)
 NEXT_PROBES = 1.0
-BREATH = 0.25  # the minimum time from one probe to the next, also if all hosts refuse at once
+BREATH = 0.25  # the minimum time from one probe to the next, also if all hosts refuse connections immediately
 
 
 class Lan(Protocol):
@@ -569,5 +569,5 @@ def failure_message(outcome: Outcome) -> str:
             "A firewall that rejects the probe looks like sleep."
         )
     if any(state.is_up for state in missing):
-        lines.append("Check, for each that refuses: whether its service has started and whether `port` is the one it listens on.")
+        lines.append("For each that refuses connections, check that its service has started and listens on `port`.")
     return "\n".join(lines)

@@ -17,10 +17,20 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 AVOIDED = re.compile(
-    r"(?<![\w.{-])(?:anew|thrice|nobody|somebody|anybody|everybody|whoever|as planned|of one's own|told|prove[sd]?|judge[sd]|judgement"
-    r"|stands(?! for)|(?:left|leaves?) (?:\w+ )?alone|gives? back|what (?:was to become|ended early)|ways between)(?![\w(-]|\.\w)",
+    r"(?<![\w.{-])(?:anew|thrice|nobody|somebody|anybody|everybody|whoever|whom|as planned|of one's own|tells?|told|telling"
+    r"|says?|said|saying|prov(?:es?|ed|ing|en)|judg(?:es?|ed|ing|e?ments?)|authorit(?:y|ies)|openings?|refus(?:es?|ed|ing)"
+    r"|stands?|stood|standing|(?:left|leaves?) (?:\w+ )?alone|(?:gives?|gave|given|giving) (?:back|up)|ways between"
+    r"|what (?:was to become|ended early)|be had|once (?:it|they|there|the|this|no|all|every|both)\b)(?![\w(-]|\.\w)",
     re.IGNORECASE,
 )
+# Where a word to avoid is a term or a name, and the reason.
+EXCEPTIONS = {
+    r"connections? (?:is |are |was |were )?refused|refus\w+ (?:the |a |all )?connections?": "what a host does without a listening socket",
+    r"(?:case)? ?\*'?(?:onnection )?refused'?\*": "a pattern for that message",
+    r"--kubelet-certificate-authority|certificate-authority-data": "options of the API server and of kubeconfig files",
+    r"\b(?:authority|openings?|standing|say|said):": "a parameter, in the text that describes it",
+}
+IS_A_TERM = re.compile("|".join(EXCEPTIONS), re.IGNORECASE)
 SUFFIXES = {".py", ".yml", ".md", ".j2"}
 FILES = [
     CHECKOUT / "README.md",
@@ -46,13 +56,35 @@ def texts(path: Path) -> Iterator[str]:
                 yield from token.string.splitlines()
 
 
+def avoided(line: str) -> list[str]:
+    return AVOIDED.findall(IS_A_TERM.sub("", IDENTIFIER.sub("", line)))
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CHECKOUT)))
 def test_a_text_uses_plain_words(path: Path) -> None:
-    assert [line.strip() for line in texts(path) if AVOIDED.search(IDENTIFIER.sub("", line))] == []
+    assert [line.strip() for line in texts(path) if avoided(line)] == []
 
 
 @pytest.mark.parametrize(
-    "text", ["Nobody waits for it.", "It is as planned.", "It stands there.", "the node is told so", "It proves nothing"]
+    "text",
+    [
+        "Nobody waits for it.",
+        "It is as planned.",
+        "It stands there.",
+        "the node is told so",
+        "It proves nothing",
+        "1 openings",
+        "retried until it gives up",
+        "once the node is ready",
+        "the module refuses it",
+    ],
 )
 def test_a_word_to_avoid_is_found(text: str) -> None:
-    assert AVOIDED.search(text)
+    assert avoided(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["It refuses connections.", "connection refused", "run it once on the controller", "a stand-in", "authority: as PEM"]
+)
+def test_a_term_is_not(text: str) -> None:
+    assert not avoided(text)

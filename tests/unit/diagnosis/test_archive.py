@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From what hosts and cluster said to one file."""
+"""From the answers of the hosts and the cluster to one file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.lab.cache import CHECKOUT
 
 ROUTES = Entry("hosts/homelab/network/routes.txt", "complete", "ip route show", "default via 192.168.4.1\n")
 GONE = Entry("hosts/storage", "failed", "host storage", note="no route to host")
-SLEEPS = Entry("hosts/homelab", "asleep", "host homelab", note="asleep, and left so")
+SLEEPS = Entry("hosts/homelab", "asleep", "host homelab", note="asleep")
 
 
 def test_what_the_plays_registered_is_collected() -> None:
@@ -49,7 +49,7 @@ def test_what_the_plays_registered_is_collected() -> None:
         ("cluster/pods.txt", "complete", ""),
         ("hosts/masternode", "failed", "sudo said password: <redacted>"),
         ("hosts/homelab/network/routes.txt", "complete", ""),
-        ("hosts/storage", "asleep", "asleep, and left so"),
+        ("hosts/storage", "asleep", "asleep"),
         ("hosts/media", "failed", "no route to host"),
     ]
 
@@ -95,12 +95,7 @@ def test_two_of_one_name_are_both_kept() -> None:
 def test_the_index_says_what_is_missing_first() -> None:
     absent = Entry("hosts/homelab/firewall/ufw.txt", "absent", "ufw status", note="no such program ufw on this host")
     index = contents([ROUTES, absent, GONE, SLEEPS], {}, "vmstation", MIB).files["index.txt"]
-    assert (
-        index.index("asleep, and left so")
-        < index.index("no route to host")
-        < index.index("ip route show")
-        < index.index("no such program ufw")
-    )
+    assert index.index("asleep") < index.index("no route to host") < index.index("ip route show") < index.index("no such program ufw")
     rows = json.loads(contents([ROUTES, GONE], {}, "vmstation", MIB).files["index.json"])["entries"]
     assert [(row["name"], row["status"], row["size"]) for row in rows] == [(ROUTES.name, "complete", 24), (GONE.name, "failed", 0)]
 
@@ -130,7 +125,7 @@ def test_one_file_for_its_owner_alone(tmp_path: Path) -> None:
         )
         assert opened.extractfile(f"{top}/{ROUTES.name}").read() == ROUTES.text.encode()
     assert done.lines[0].startswith(f"{done.path}: ")
-    assert done.lines[1:] == ["missing: hosts/homelab: asleep, and left so", "missing: hosts/storage: no route to host"]
+    assert done.lines[1:] == ["missing: hosts/homelab: asleep", "missing: hosts/storage: no route to host"]
 
 
 def test_what_is_missing_for_one_reason_is_said_once() -> None:

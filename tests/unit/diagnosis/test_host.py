@@ -126,7 +126,7 @@ def test_files_come_by_their_names_and_the_newest_of_too_many() -> None:
     ("question", "reading", "status", "note"),
     [
         (LOG, Reading(True, "a\n", 2, 0), "complete", ""),
-        (LOG, Reading(True, "", 0, 0), "complete", "it says nothing"),
+        (LOG, Reading(True, "", 0, 0), "complete", "no output"),
         (LOG, Reading(True, "\na password=x\nb\n", 16, 1), "failed", "exit status 1: a password=<redacted>"),
         (LOG, Reading(True, "", 0, 1), "failed", "exit status 1: no output"),
         (LOG, Reading(True, "a\n", 2, problem="did not end within 15 s"), "failed", "did not end within 15 s"),

@@ -61,5 +61,5 @@ def test_an_address_that_is_none_is_refused_before_anything_is_written(address: 
 
 
 def test_a_reason_is_written_once_and_forges_no_line() -> None:
-    done = Round(approved=["csr-1"], refused={"csr-2": "system:node:x: subject a\nb", "csr-3": "known"})
+    done = Round(approved=["csr-1"], rejected={"csr-2": "system:node:x: subject a\nb", "csr-3": "known"})
     assert lines_of(done, ["csr-3"]) == ["approved csr-1", "not approved: csr-2 of system:node:x: subject a\\nb"]

@@ -368,7 +368,7 @@ def test_every_rule_of_spelling_has_a_case():
         (plan(declared_ports={"workers": [1]}), HOSTS, "Write 1/tcp, or 1/udp."),
         (plan(declared_ports={"workers": [65535]}), HOSTS, "Write 65535/tcp, or 65535/udp."),
         (plan(declared_ports={"workers": ["abc/tcp"]}), HOSTS, "Write it like 6443/tcp, 30000-32767/tcp or protocol 4."),
-        (plan(declared_ports={"workers": ["ipip"]}), HOSTS, "Write 'protocol 4': Debian's name ipip stands for another protocol, 94."),
+        (plan(declared_ports={"workers": ["ipip"]}), HOSTS, "Write 'protocol 4': on Debian, ipip is the name of another protocol, 94."),
         (plan(extra_ports=extra(sources="host")), HOSTS, "Write hosts."),
         (plan(extra_ports=extra(roles=["workers"])), HOSTS, "Write worker."),
         (plan(), hosts(mac=886612345678), "Put the MAC in quotes: YAML reads some of them as a number."),

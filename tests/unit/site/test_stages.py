@@ -57,7 +57,7 @@ ALWAYS = {
     "Validate the network plan before any host is changed",
     "Report the findings about the network plan",
     "Wake sleeping hosts",
-    "List the sleeping hosts once for all hosts",
+    "List the hosts that are asleep once for all hosts",
     "Uncordon the node if we cordoned it",
     "Skip hosts that are asleep or not prepared",
     "Record that the worker has joined",
