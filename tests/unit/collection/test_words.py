@@ -26,7 +26,7 @@ AVOIDED = re.compile(
 # Where a word to avoid is a term or a name, and the reason.
 EXCEPTIONS = {
     r"connections? (?:is |are |was |were )?refused|refus\w+ (?:the |a |all )?connections?": "what a host does without a listening socket",
-    r"(?:case)? ?\*'?(?:onnection )?refused'?\*": "a pattern for that message",
+    r"\*'?(?:onnection )?refused'?\*": "a pattern for that message",
     r"--kubelet-certificate-authority|certificate-authority-data": "options of the API server and of kubeconfig files",
     r"\b(?:authority|openings?|standing|say|said):": "a parameter, in the text that describes it",
 }
