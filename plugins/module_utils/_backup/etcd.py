@@ -17,6 +17,7 @@ from .._kubeadm.host import NodeHost
 from .._kubeadm.state import COMPONENTS, MANIFESTS
 from .._kubeadm.static_pods import stop
 from .._refusal import Refusal
+from .._urls import in_url
 from .._versions import image_tag
 from .manifest import Snapshot
 
@@ -72,7 +73,7 @@ class EtcdTools:
 
     def restore(self, path: str, data: str, directory: str, *, name: str, address: str, ahead: int) -> None:
         """Make the data of a member of that name, alone in its cluster, out of a snapshot."""
-        peer = f"https://{f'[{address}]' if ':' in address else address}:2380"
+        peer = f"https://{in_url(address)}:2380"
         argv = ["snapshot", "restore", path, f"--data-dir={data}", f"--name={name}", f"--initial-cluster={name}={peer}"]
         argv += [f"--initial-advertise-peer-urls={peer}", f"--bump-revision={ahead}", "--mark-compacted"]
         self._run("etcdutl", argv, directory)

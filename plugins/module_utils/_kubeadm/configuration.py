@@ -17,6 +17,7 @@ from .._network_plan.ports import open_ports
 from .._network_plan.ranges import extra_service_ranges, has_service_cidr_objects
 from .._network_plan.reading import read_needed
 from .._refusal import Refusal
+from .._urls import in_url
 from . import hardening
 
 # Merge the user's settings into ours; reject settings that contradict the plan
@@ -198,7 +199,7 @@ def control_plane_endpoint(endpoint: str, address: str) -> str:
         single = ipaddress.ip_address(given.strip("[]"))
     except ValueError:
         return given if re.search(r":\d+$", given) else f"{given}:{API_PORT}"
-    return f"[{single}]:{API_PORT}" if single.version == 6 else f"{single}:{API_PORT}"
+    return f"{in_url(str(single))}:{API_PORT}"
 
 
 def extra_service_cidrs(plan: object) -> list[str]:
@@ -296,7 +297,7 @@ def _cluster(plan: Plan, host: ControlPlane, addresses: list[str], endpoint: str
         document = hardening.with_verification(document, is_on=True)
     if ETCD_METRICS_PORT in scraped:
         listened = (_loopback(address), address) if is_one_host else (address,)
-        urls = ",".join(f"http://{bracketed(one)}:{ETCD_METRICS_PORT}" for one in listened)
+        urls = ",".join(f"http://{in_url(one)}:{ETCD_METRICS_PORT}" for one in listened)
         document["etcd"] = {"local": {"dataDir": "/var/lib/etcd", "extraArgs": [{"name": "listen-metrics-urls", "value": urls}]}}
     return document
 
@@ -385,10 +386,6 @@ def _host_of(endpoint: str) -> str:
 
 def _loopback(address: str) -> str:
     return "::1" if ":" in address else "127.0.0.1"
-
-
-def bracketed(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
 
 
 def _texts(entries: Optional[Iterable[object]]) -> str:

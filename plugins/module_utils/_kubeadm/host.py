@@ -16,7 +16,8 @@ from .._host.processes import exclusive, run_detached
 from .._host.web import HostWebClient
 from .._preflight.io import LocalMachine, look_at_host
 from .._preflight.model import Expectations, HostState
-from .configuration import API_PORT, bracketed
+from .._urls import in_url
+from .configuration import API_PORT
 
 LOCK = "/run/vmstation-kubeadm.lock"
 
@@ -58,4 +59,4 @@ def this_host() -> NodeHost:
 
 
 def _answers(address: str) -> bool:
-    return HostWebClient().get(f"https://{bracketed(address)}:{API_PORT}/version").status != 0
+    return HostWebClient().get(f"https://{in_url(address)}:{API_PORT}/version").status != 0

@@ -16,6 +16,7 @@ from .._host.commands import Commands, Completed
 from .._host.files import HostFiles
 from .._host.mark import MARKER, Mark, Role, read_mark
 from .._refusal import Refusal, Unavailable
+from .._urls import in_url
 
 # kubeadm, the kubelet's service, and the API of a control plane host, all through the host's own programs
 
@@ -109,11 +110,10 @@ class Api:
 
     def __init__(self, commands: Commands, address: str, sleep: Callable[[float], None]) -> None:
         self._commands, self._sleep = commands, sleep
-        host = f"[{address}]" if ":" in address else address
         self._kubectl = [
             "kubectl",
             f"--kubeconfig={ADMIN_CONF}",
-            f"--server=https://{host}:6443",
+            f"--server=https://{in_url(address)}:6443",
             f"--cache-dir={KUBECTL_CACHE}",
             "--request-timeout=10s",
         ]

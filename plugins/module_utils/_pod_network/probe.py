@@ -13,6 +13,7 @@ from .._cluster.nodes import ASLEEP, judge_all
 from .._findings import Finding, LookedAt, Severity, state_of
 from .._refusal import Refusal, Unavailable
 from .._rollout.pods import stuck
+from .._urls import in_url
 from .._waiting import Clock
 from . import model
 from .model import ASKING_SECONDS, DNS_MEANINGS, MEANINGS, PORT, Check, NodeSeen, Object, Outcome, Request, Row
@@ -28,16 +29,12 @@ def checks(request: Request, pods: Mapping[str, str], services: Mapping[str, str
 def _of_source(request: Request, source: str, pods: Mapping[str, str], services: Mapping[str, str]) -> Iterator[Check]:
     for target, address in pods.items():
         if target != source:
-            yield Check(source, target, "pod", url=f"http://{_in_url(address)}:{PORT}/")
+            yield Check(source, target, "pod", url=f"http://{in_url(address)}:{PORT}/")
     for target in pods:
-        yield Check(source, target, "service", url=f"http://{_in_url(services[target])}/")
+        yield Check(source, target, "service", url=f"http://{in_url(services[target])}/")
     for server in request.dns:
         for name in request.names:
             yield Check(source, name, "dns", server=server)
-
-
-def _in_url(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
 
 
 def as_lines(asked: Sequence[Check]) -> str:

@@ -21,6 +21,7 @@ from .._host.files import HostFiles
 from .._host.web import Answer, WebClient
 from .._parallel import ask_all
 from .._refusal import Refusal
+from .._urls import in_url
 from .._x509 import KUBELET_PKI, first_certificate, not_after
 from . import parse
 from .existing import CLUSTER_FILES, OUR_MARK, docker_pools, largest_packet, look_at_networks, neighbours, watched_ports
@@ -198,7 +199,7 @@ def _software(expected: Expectations, files: HostFiles, commands: Commands, mach
     said = {"kubeadm": _said(commands, "kubeadm", "version", "--output", "short"), "kubelet": _said(commands, "kubelet", "--version")}
     is_rhel = distribution is not None and family(distribution) == "rhel"
     packages = look_at_packages(expected, is_rhel, files, commands)
-    answers = {address: web.get(f"https://{_in_url(address)}:{API_PORT}/version") for address in expected.api_servers} if web else {}
+    answers = {address: web.get(f"https://{in_url(address)}:{API_PORT}/version") for address in expected.api_servers} if web else {}
     return Software(
         distribution,
         machine.processor(),
@@ -233,10 +234,6 @@ def _owners(expected: Expectations, files: HostFiles, commands: Commands) -> dic
         return {}
     there = (path for path in (KUBEADM, KUBELET) if files.exists(path))
     return {path: package for path in there if (package := package_of(path, commands))}
-
-
-def _in_url(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
 
 
 def _line(files: HostFiles, path: str) -> Optional[str]:

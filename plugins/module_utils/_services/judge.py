@@ -16,6 +16,7 @@ from .._network_plan.model import PortRange
 from .._network_plan.ports import WITHOUT_PASSWORD
 from .._network_plan.scalars import Misread, port_range
 from .._refusal import Refusal, Unavailable
+from .._urls import in_url
 
 Object = dict[str, Any]
 
@@ -78,7 +79,7 @@ class Question:
 
     @property
     def url(self) -> str:
-        host = f"[{self.node.address}]" if ":" in self.node.address else self.node.address
+        host = in_url(self.node.address)
         return f"http://{host}:{self.port}{self.path}" if self.path else f"tcp://{host}:{self.port}"
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Optional, Protocol, TypeVar, Union
 
 from .._refusal import Refusal
+from .._urls import in_url
 from .._waiting import Clock
 
 # Parsing of MAC addresses, for the whole collection
@@ -203,7 +204,7 @@ class Target:
 
     @property
     def endpoint(self) -> str:
-        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+        return f"{in_url(self.address)}:{self.port}"
 
     def __str__(self) -> str:
         return f"{self.name} ({self.mac}, {self.endpoint})"
