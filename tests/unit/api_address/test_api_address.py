@@ -25,7 +25,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._programs import
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 from tests.unit.clock import Clock
-from tests.unit.idle.scripted import Script
+from tests.unit.fakes import Script
 
 VIP = "192.168.4.60"
 NODES: list[dict[str, Any]] = [

@@ -53,7 +53,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._site.hosts impo
 from tests.unit.backup.control_planes import CREATED, NAME, Memory, backup
 from tests.unit.backup.test_backup_archives import options as archive_options
 from tests.unit.backup.test_backup_archives import pack
-from tests.unit.idle.scripted import Script
+from tests.unit.fakes import Script
 
 FINGERPRINT = "A93D73F95BAF9EE9E7B435AF6655B0B37D3AD4B4"
 LISTED = f"pub:-:3072:1:6655B0B37D3AD4B4:1:9::-:::scESC::::::23::0:\nfpr:::::::::{FINGERPRINT}:\n"

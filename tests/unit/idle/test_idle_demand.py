@@ -12,8 +12,8 @@ import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._idle.watch import Wanted, counted, keep, wanted
 from ansible_collections.vmstation.cluster.plugins.module_utils._sleep.judge import Sight
 
+from tests.unit.fakes import Script, failure
 from tests.unit.idle.clusters import MASTER, node, pod
-from tests.unit.idle.scripted import Script, failure
 
 CORDONED = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
 SILENT = {"key": "node.kubernetes.io/unreachable", "effect": "NoExecute"}

@@ -17,7 +17,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._programs import
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 from ansible_collections.vmstation.cluster.plugins.module_utils._site.hosts import idle_workers
 
-from tests.unit.idle.scripted import Script, failure
+from tests.unit.fakes import Script, failure
 
 KEYS = "/root/.ssh/authorized_keys"
 KEY = "ssh-ed25519 AAAA vmstation-idle-watch"

@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._idle.guard import Knock, Question, answer, read_status
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
-from tests.unit.idle.scripted import Script
+from tests.unit.fakes import Script
 
 WATCH = "192.168.4.63 50000 192.168.4.62 22"
 ASKED = Question(1800, frozenset({"10.244.0.9"}), frozenset({"192.168.4.62", "192.168.4.63"}))

@@ -15,8 +15,8 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._idle.watch impo
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 from ansible_collections.vmstation.cluster.plugins.module_utils._wake.wake import Heard, Target
 
+from tests.unit.fakes import Script, failure
 from tests.unit.idle.clusters import CONFIGURATION, HOMELAB, MASTER, node, pod
-from tests.unit.idle.scripted import Script, failure
 
 KUBECTL = "kubectl --kubeconfig=/etc/kubernetes/admin.conf --cache-dir=/var/lib/vmstation/idle-watch/kubectl"
 IDLE = {"uptime": 9000, "load": 0.1, "sessions": [], "ssh": [], "clients": [], "told": False}

@@ -6,14 +6,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import Completed
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.configuration import Extras, init_documents
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.control_plane import Outcome, Request, Stuck, ensure
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.host import NodeHost
@@ -21,6 +19,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.init im
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.state import CONFIGURATION, verifies_kubelets
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
+from tests.unit.fakes import AnsweringHost
 from tests.unit.health.objects import PEM
 from tests.unit.kubeadm.node_files import Files, control_plane, whole
 from tests.unit.kubeadm.test_configuration import MASTER, PLAN
@@ -33,7 +32,7 @@ NODE = {
 }
 
 
-class StandingHost:
+class StandingHost(AnsweringHost):
     """A control plane whose programs do their work on a dictionary of files and one of API objects."""
 
     def __init__(self) -> None:
@@ -57,11 +56,7 @@ class StandingHost:
     def has(self, program: str) -> bool:
         return program != "crictl"
 
-    def run(self, argv: Sequence[str], *, stdin: str = "", timeout: float = 60.0, check: bool = True) -> Completed:
-        status, out, err = self._answer(list(argv), stdin)
-        return Completed(tuple(argv), status, out, err)
-
-    def _answer(self, argv: list[str], stdin: str) -> tuple[int, str, str]:
+    def answer(self, argv: list[str], stdin: str) -> tuple[int, str, str]:
         line = " ".join(argv)
         if argv[:3] == ["kubeadm", "init", "phase"]:
             phase = [word for word in argv[3:] if not word.startswith("--")]
@@ -280,8 +275,8 @@ def test_an_existing_cluster_that_does_not_verify_kubelets_is_warned_of() -> Non
     standing.files[CONFIGURATION] = PLAIN.text
     text = json.dumps(PLAIN.cluster)
     standing.objects[f"{SYSTEM}/configmaps/kubeadm-config"] = {"data": {"ClusterConfiguration": text}}
-    answer = standing._answer
-    standing._answer = lambda argv, stdin: (0, stdin, "") if "annotate" in argv else answer(argv, stdin)  # type: ignore[method-assign]
+    answer = standing.answer
+    standing.answer = lambda argv, stdin: (0, stdin, "") if "annotate" in argv else answer(argv, stdin)  # type: ignore[method-assign]
     outcome = ensure(Request(WANTED, (), timeout=20, unverified=PLAIN), standing.host())
     assert (outcome.changed, [finding.rule for finding in outcome.findings]) == (False, ["kubelets_are_verified"])
 

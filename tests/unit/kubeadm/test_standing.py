@@ -5,17 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import Completed
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.control_plane import diagnose, drift, judge_ranges, ranges_manifest
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.state import Api
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Unavailable
 
+from tests.unit.fakes import AnsweringHost
 from tests.unit.kubeadm.node_files import Files
 from tests.unit.kubeadm.test_configuration import MASTER, documents
 
@@ -133,7 +132,7 @@ def test_a_range_is_named_after_itself(cidr: str, name: str) -> None:
     assert made["spec"] == {"cidrs": [cidr]}
 
 
-class Host:
+class Host(AnsweringHost):
     """Programs that answer by their first words."""
 
     def __init__(self, answers: dict[str, str]) -> None:
@@ -142,9 +141,9 @@ class Host:
     def has(self, program: str) -> bool:
         return any(line.split()[0] == program for line in self._answers)
 
-    def run(self, argv: Sequence[str], *, stdin: str = "", timeout: float = 60.0, check: bool = True) -> Completed:
+    def answer(self, argv: list[str], _stdin: str) -> tuple[int, str, str]:
         line = " ".join(argv)
-        return Completed(tuple(argv), 0, next((text for start, text in self._answers.items() if line.startswith(start)), ""), "")
+        return 0, next((text for start, text in self._answers.items() if line.startswith(start)), ""), ""
 
 
 class Queue(Host):
@@ -155,9 +154,9 @@ class Queue(Host):
         self.asked: list[tuple[str, ...]] = []
         self._left = list(answers)
 
-    def run(self, argv: Sequence[str], *, stdin: str = "", timeout: float = 60.0, check: bool = True) -> Completed:
+    def answer(self, argv: list[str], _stdin: str) -> tuple[int, str, str]:
         self.asked.append(tuple(argv))
-        return Completed(tuple(argv), *self._left.pop(0))
+        return self._left.pop(0)
 
 
 def test_the_host_says_what_stands_and_what_the_containers_said_last() -> None:

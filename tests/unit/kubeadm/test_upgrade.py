@@ -6,19 +6,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import Completed
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.mark import Mark
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.control_plane import Stuck
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.host import NodeHost
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.upgrade import LOG, Outcome, Request, ensure, read_request, told
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
+from tests.unit.fakes import AnsweringHost
 from tests.unit.kubeadm.node_files import Files, control_plane
 from tests.unit.kubeadm.test_init import QUIET, STANDS, marked
 
@@ -34,7 +33,7 @@ def manifest(component: str, release: str) -> str:
     return f"apiVersion: v1\nspec:\n  containers:\n    image: registry.k8s.io/{component}:{release}\n"
 
 
-class UpgradedHost:
+class UpgradedHost(AnsweringHost):
     """A host whose kubeadm upgrades what has another release, up to a part where it is to fail."""
 
     def __init__(self, *, worker: bool = False, **releases: str) -> None:
@@ -56,11 +55,7 @@ class UpgradedHost:
     def has(self, program: str) -> bool:
         return program != "crictl"
 
-    def run(self, argv: Sequence[str], *, stdin: str = "", timeout: float = 60.0, check: bool = True) -> Completed:
-        status, out, err = self._answer(list(argv))
-        return Completed(tuple(argv), status, out, err)
-
-    def _answer(self, argv: list[str]) -> tuple[int, str, str]:
+    def answer(self, argv: list[str], _stdin: str) -> tuple[int, str, str]:
         if argv[:2] == ["kubeadm", "version"]:
             return 0, self.kubeadm, ""
         if argv[:2] == ["kubelet", "--version"]:

@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import Completed
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.configuration import Extras, as_text, document_of, init_documents
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.control_plane import drift
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.hardening import SERVING, in_one, with_verification
@@ -59,7 +58,7 @@ class Kubelets(StandingHost):
         self._start(document_of(documents, "ClusterConfiguration"))
         self.written: list[str] = []
 
-    def _answer(self, argv: list[str], stdin: str) -> tuple[int, str, str]:
+    def answer(self, argv: list[str], stdin: str) -> tuple[int, str, str]:
         if argv[:3] == ["kubeadm", "init", "phase"]:
             self.changes.append(" ".join(argv[3:5]))
             init, cluster = (json.loads(part) for part in stdin.split("---\n"))
@@ -78,7 +77,7 @@ class Kubelets(StandingHost):
             self.served[json.loads(stdin)["spec"]["username"].rpartition(":")[2]] = ""
             self.objects[REQUESTS]["items"] = []
             return 0, "", ""
-        return super()._answer([word.partition("?")[0] for word in argv], stdin)
+        return super().answer([word.partition("?")[0] for word in argv], stdin)
 
     def _start(self, cluster: Mapping[str, Any]) -> None:
         pods = []
@@ -94,9 +93,6 @@ class Kubelets(StandingHost):
                 }
             )
         self.objects[f"{SYSTEM}/pods"] = {"items": pods}
-
-    def run(self, argv: Sequence[str], **more: Any) -> Completed:
-        return super().run(argv, **more)
 
     def certificates(
         self,

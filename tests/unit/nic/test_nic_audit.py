@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import Completed
 from ansible_collections.vmstation.cluster.plugins.module_utils._nic.card import (
     Change,
     after,
@@ -21,6 +20,8 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._nic.card import
 )
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
+from tests.unit.fakes import AnsweringHost
+
 MAC = "d0:94:66:30:d6:63"
 UUID = "13ce5098-e45b-45ee-bd98-3c2c0adecab3"
 SHIPPED = "/usr/lib/systemd/network/99-default.link"
@@ -29,7 +30,7 @@ ADMIN = "/etc/systemd/network/10-lan.link"
 DROP_IN = "/etc/systemd/network/10-lan.link.d/50-wake-eno1.conf"
 
 
-class Host:
+class Host(AnsweringHost):
     """A host with the card eno1. manager: nmcli's state line, None without nmcli. forgets: a driver that takes no setting."""
 
     def __init__(
@@ -43,11 +44,7 @@ class Host:
     def has(self, program):
         return program != "nmcli" or self.manager is not None
 
-    def run(self, argv, *, stdin="", timeout=60.0, check=True):
-        status, stdout, stderr = self.answer(list(argv))
-        return Completed(tuple(argv), status, stdout, stderr)
-
-    def answer(self, argv):  # noqa: PLR0911 (a table)
+    def answer(self, argv, _stdin):  # noqa: PLR0911 (a table)
         if argv[:2] == ["ip", "-json"]:
             return 0, json.dumps([{"ifname": "eno1", "link_type": "ether", "address": MAC}]), ""
         if argv == ["ethtool", "-P", "eno1"]:

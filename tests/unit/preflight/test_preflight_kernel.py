@@ -6,16 +6,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import Completed
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.io import look_at_host
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.judge import judge
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model import Distribution, HostState, Listener, expectations
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.software import modules_to_load, package_to_install
 
+from tests.unit.fakes import AnsweringHost
 from tests.unit.preflight.test_preflight_reading import Files, Machine
 from tests.unit.preflight.test_preflight_rules import LIVE, OPTIONS, READY, WORKER
 
@@ -101,17 +100,17 @@ def test_a_table_that_calico_cannot_read_is_named_unless_it_needs_none(kubelet: 
     assert judge(state, replace(WORKER, netfilter_modules=())).findings == []
 
 
-class Nft:
+class Nft(AnsweringHost):
     """A host with Tailscale's rules, and a table of its own."""
 
     def has(self, program: str) -> bool:
         return program == "nft"
 
-    def run(self, argv: Sequence[str], *, stdin: str = "", timeout: float = 60.0, check: bool = True) -> Completed:
+    def answer(self, argv: list[str], _stdin: str) -> tuple[int, str, str]:
         rule = {"family": "ip", "table": "nat", "chain": "ts-postrouting", "expr": [{"counter": {}}, {"masquerade": None}]}
         tables = [{"table": {"family": family, "name": "nat"}} for family in ("ip", "inet")]
         entries = {"list tables": tables, "list table ip nat": [{"rule": rule}]}[" ".join(argv[2:])]
-        return Completed(tuple(argv), 0, json.dumps({"nftables": [{"metainfo": {}}, *entries]}), "")
+        return 0, json.dumps({"nftables": [{"metainfo": {}}, *entries]}), ""
 
 
 def test_the_tables_of_iptables_are_read_where_calico_uses_them() -> None:
@@ -120,7 +119,7 @@ def test_the_tables_of_iptables_are_read_where_calico_uses_them() -> None:
     assert look_at_host(WORKER, Files({}), Nft(), Machine()).foreign_tables == {}
 
 
-class Modprobe:
+class Modprobe(AnsweringHost):
     """A host whose modprobe finds some modules."""
 
     def __init__(self, *there: str) -> None:
@@ -129,10 +128,10 @@ class Modprobe:
     def has(self, program: str) -> bool:
         return program == "modprobe"
 
-    def run(self, argv: Sequence[str], *, stdin: str = "", timeout: float = 60.0, check: bool = True) -> Completed:
+    def answer(self, argv: list[str], _stdin: str) -> tuple[int, str, str]:
         self.asked += 1
         names = argv[argv.index("--all") + 1 :]
-        return Completed(tuple(argv), 0 if set(names) <= set(self.there) else 1, "", "")
+        return 0 if set(names) <= set(self.there) else 1, "", ""
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Optional
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import Completed
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.web import Answer
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight import parse
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.io import LocalMachine, look_at_host
@@ -29,6 +27,8 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model
     Software,
 )
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.parse import apt_simulation, dnf_simulation
+
+from tests.unit.fakes import AnsweringHost
 
 TCP = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -166,7 +166,7 @@ class Files:
         return path in self.tree or bool(self.entries(path))
 
 
-class Programs:
+class Programs(AnsweringHost):
     """A host's programs: program -> (status, output)."""
 
     def __init__(self, **programs: tuple[int, str]) -> None:
@@ -175,9 +175,8 @@ class Programs:
     def has(self, program: str) -> bool:
         return program in self.programs
 
-    def run(self, argv: Sequence[str], *, stdin: str = "", timeout: float = 60.0, check: bool = True) -> Completed:
-        status, output = self.programs[argv[0]]
-        return Completed(tuple(argv), status, output, "")
+    def answer(self, argv: list[str], _stdin: str) -> tuple[int, str, str]:
+        return *self.programs[argv[0]], ""
 
 
 class Web:
@@ -407,7 +406,7 @@ def test_apt_is_asked_about_the_version_of_containerd_and_what_is_missing() -> N
     assert simulation.command == "apt-get --simulate --no-install-recommends install containerd=1.7* socat ethtool"
 
 
-class PackageManager:
+class PackageManager(AnsweringHost):
     """A package manager whose first answer is that a package is missing. answers: what each later command says, by its first words."""
 
     def __init__(self, *programs: str, **answers: tuple[int, str, str]) -> None:
@@ -416,11 +415,10 @@ class PackageManager:
     def has(self, program: str) -> bool:
         return program in self.programs
 
-    def run(self, argv: Sequence[str], *, stdin: str = "", timeout: float = 60.0, check: bool = True) -> Completed:
+    def answer(self, argv: list[str], _stdin: str) -> tuple[int, str, str]:
         line = " ".join(argv)
         self.ran.append(line)
-        status, out, err = next((said for words, said in self.answers.items() if all(word in line for word in words.split())), (0, "", ""))
-        return Completed(tuple(argv), status, out, err)
+        return next((said for words, said in self.answers.items() if all(word in line for word in words.split())), (0, "", ""))
 
 
 NO_MATCH = (1, "", "Error: Unable to find a match: containerd.io\n")

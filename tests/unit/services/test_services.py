@@ -26,6 +26,8 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._services.judge 
     request,
 )
 
+from tests.unit.fakes import Lists
+
 GRAFANA = PlannedService("monitoring", "grafana", 3000, 30300, "tcp", "NodePort", "/api/health")
 KEY = ("monitoring", "grafana")
 MASTER, HOMELAB = Node("masternode", "192.168.4.63"), Node("homelab", "192.168.4.62")
@@ -250,16 +252,6 @@ def test_an_ipv6_node_is_written_in_brackets() -> None:
     assert Question(Node("a", "2001:db8::1"), 30300, "").url == "tcp://[2001:db8::1]:30300"
 
 
-class Cluster:
-    """Lists of Services and EndpointSlices."""
-
-    def __init__(self, **endpoint_conditions: bool) -> None:
-        self.lists = {"Service": [service()], "EndpointSlice": [slice_of(endpoint("a", **endpoint_conditions))]}
-
-    def items(self, _api_version: str, kind: str, **_selectors: str) -> list[dict]:
-        return self.lists[kind]
-
-
 class Visitor:
     def __init__(self) -> None:
         self.asked: list[Question] = []
@@ -272,5 +264,5 @@ class Visitor:
 @pytest.mark.parametrize(("ready", "nodes"), [(True, 2), (False, 0)])
 def test_a_node_port_that_nobody_could_answer_is_not_asked(ready: bool, nodes: int) -> None:
     visitor = Visitor()
-    seen = look(REQUEST, Cluster(ready=ready), visitor)
+    seen = look(REQUEST, Lists(Service=[service()], EndpointSlice=[slice_of(endpoint("a", ready=ready))]), visitor)
     assert len(visitor.asked) == len(seen.answers.get(GRAFANA, ())) == nodes

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +25,8 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._workloads.workl
     looked_at,
     request,
 )
+
+from tests.unit.fakes import Lists
 
 JELLYFIN = PlannedService("jellyfin", "jellyfin", 30096)
 REQUEST = Request((JELLYFIN,), ("storagenodet3500",), frozenset(), ("fast",))
@@ -161,7 +162,7 @@ WORKLOAD = Request((), (), frozenset({"homelab"}), (), "monitoring", "media", (P
 
 
 def existing(asked: Request, **answers: object) -> dict[str, Any]:
-    return as_data(asked, look(asked, Cluster({**EXISTS, **answers})))["existing"]
+    return as_data(asked, look(asked, Lists(**{**EXISTS, **answers})))["existing"]
 
 
 def test_one_look_returns_what_exists_of_the_workloads() -> None:
@@ -220,7 +221,7 @@ def test_a_secret_that_differs_does_not_match_and_its_value_is_returned_nowhere(
 
 def test_without_the_namespace_nothing_in_it_is_asked_for() -> None:
     nothing = dict.fromkeys(KINDS, ())
-    cluster = Cluster({"Namespace": [], **nothing})
+    cluster = Lists(**{"Namespace": [], **nothing})
     assert not as_data(WORKLOAD, look(WORKLOAD, cluster))["existing"]["anything"]
     assert cluster.asked == [*KINDS, "Namespace"]
 
@@ -262,28 +263,8 @@ def test_a_node_port_for_two_is_refused() -> None:
         request({**OPTIONS, "services": [ENTRY, {**ENTRY, "name": "other"}]})
 
 
-class Cluster:
-    """Answers each kind with objects, or refuses."""
-
-    server = "https://192.168.4.63:6443"
-
-    def __init__(self, answers: dict[str, Any]) -> None:
-        self._answers = answers
-        self.asked: list[str] = []
-
-    def items(self, _api_version: str, kind: str, **_selectors: str) -> Iterator[dict[str, Any]]:
-        self.asked.append(kind)
-        answer = self._answers[kind]
-        if isinstance(answer, Refusal):
-            raise answer
-        yield from answer
-
-    def get(self, _api_version: str, kind: str, name: str, _namespace: str = "") -> dict[str, Any] | None:
-        return next((one for one in self.items(_api_version, kind) if one["metadata"]["name"] == name), None)
-
-
 def test_one_list_of_each_kind_and_none_that_nobody_needs() -> None:
-    cluster = Cluster({"Service": [service("web", 30096)], "Node": [node()], "StorageClass": [{"metadata": {"name": "fast"}}]})
+    cluster = Lists(Service=[service("web", 30096)], Node=[node()], StorageClass=[{"metadata": {"name": "fast"}}])
     seen = look(REQUEST, cluster)
     assert (dict(seen.holders), set(seen.nodes), seen.storage_classes) == ({30096: ("default", "web")}, {"storagenodet3500"}, ["fast"])
     assert cluster.asked == ["Service", "Node", "StorageClass"]
@@ -292,10 +273,10 @@ def test_one_list_of_each_kind_and_none_that_nobody_needs() -> None:
 
 
 def test_what_may_not_be_listed_is_unknown_and_the_rest_is_judged() -> None:
-    seen = look(REQUEST, Cluster({"Service": [service("web", 30096)], "Node": FORBIDDEN, "StorageClass": FORBIDDEN}))
+    seen = look(REQUEST, Lists(Service=[service("web", 30096)], Node=FORBIDDEN, StorageClass=FORBIDDEN))
     assert [finding.rule for finding in judge(REQUEST, seen)] == ["node_ports_are_free", "cluster_can_be_read", "cluster_can_be_read"]
 
 
 def test_an_api_server_that_does_not_answer_ends_the_look() -> None:
     with pytest.raises(Unavailable):
-        look(REQUEST, Cluster({"Service": Unavailable("Kubernetes API", "nothing", "an answer", "Look.")}))
+        look(REQUEST, Lists(Service=Unavailable("Kubernetes API", "nothing", "an answer", "Look.")))
