@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Optional
 
@@ -52,6 +52,14 @@ class LookedAt:
     state: State = "ok"
     hosts: tuple[str, ...] = ()
     group: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check of one thing found."""
+
+    findings: Sequence[Finding]
+    looked_at: Sequence[LookedAt]
 
 
 def state_of(findings: Iterable[Finding]) -> State:

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from .._findings import Finding, LookedAt, state_of
+from .._findings import Finding, LookedAt, Verdict, state_of
 from .._network_plan.model import Address
 from .._programs import DIRECTORIES, UNITS, Host, changed, diff, needs_reload, refuse_missing, restart, unit_runs
 from .._refusal import Refusal
@@ -250,14 +250,6 @@ def _log(host: Host) -> str:
 
 
 # What check.yml reports of it
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """findings, and what was looked at."""
-
-    findings: Sequence[Finding]
-    looked_at: Sequence[LookedAt]
 
 
 def judge(host: Host, options: Mapping[str, Any]) -> Verdict:

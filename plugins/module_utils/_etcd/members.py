@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Optional, Protocol
 from urllib.parse import urlsplit
 
-from .._findings import Finding, LookedAt, state_of
+from .._findings import Finding, LookedAt, Verdict, state_of
 from .._refusal import Refusal
 
 SUBJECT = "etcd"
@@ -138,14 +138,6 @@ def ensure_removed(etcd: Etcd, nodes: Nodes, hosts: Mapping[str, Sequence[str]],
             "after": "".join(f"member {one.label}\n" for one in kept),
         },
     }
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """findings, and what was looked at."""
-
-    findings: Sequence[Finding]
-    looked_at: Sequence[LookedAt]
 
 
 def judge(members: Sequence[Member], hosts: Mapping[str, Sequence[str]]) -> Verdict:
