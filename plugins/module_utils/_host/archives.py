@@ -22,6 +22,7 @@ from typing import IO, BinaryIO, Optional, Protocol, Union
 
 from .._refusal import Refusal
 from .._sizes import show_size
+from .files import sync_directory
 from .private import held_directory, held_file, new_directory, sweep
 
 # Files of a host, copied, packed into an archive and taken out of it again: each with its checksum, and whole or not at all.
@@ -394,10 +395,7 @@ class LocalPacking:
         return held_file(path)
 
     def free(self, path: str) -> int:
-        while not os.path.isdir(path):
-            path = os.path.dirname(path)
-        room = os.statvfs(path)
-        return room.f_bavail * room.f_frsize
+        return free_space(path)
 
     def text(self, path: str) -> str:
         if not os.path.isfile(path):
@@ -445,7 +443,7 @@ class LocalPacking:
     def rename(self, old: str, new: str) -> None:
         os.rename(old, new)
         for directory in sorted({os.path.dirname(old), os.path.dirname(new)}):
-            _sync_directory(directory)
+            sync_directory(directory)
 
     def duplicate(self, path: str, copy: str) -> None:
         with os.fdopen(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as output, open(path, "rb") as file:
@@ -573,9 +571,8 @@ def numbers_of(owner: str) -> tuple[int, int]:
     return known.pw_uid, known.pw_gid
 
 
-def _sync_directory(directory: str) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def free_space(path: str) -> int:
+    while not os.path.isdir(path):
+        path = os.path.dirname(path)
+    room = os.statvfs(path)
+    return room.f_bavail * room.f_frsize

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from .._refusal import Refusal
-from .archives import SET_ID, LocalPacking, Packing, numbers_of, read_archive, sha256_of, take_out
+from .archives import SET_ID, LocalPacking, Packing, free_space, numbers_of, read_archive, sha256_of, take_out
 
 # Archives of directories, written whole or not at all.
 
@@ -78,10 +78,7 @@ class LocalArchives:
         return total
 
     def free(self, directory: str) -> int:
-        while not os.path.isdir(directory):
-            directory = os.path.dirname(directory)
-        room = os.statvfs(directory)
-        return room.f_bavail * room.f_frsize
+        return free_space(directory)
 
     def write(self, source: str, path: str, unfinished: str, owner: str, timeout: int) -> Written:
         deadline = time.monotonic() + timeout

@@ -76,7 +76,7 @@ def replace_all(contents: Contents, *, new_mode: int = 0o644) -> None:
             elif os.path.lexists(target):
                 os.unlink(target)
     for directory in {os.path.dirname(target) for target in targets}:
-        _sync_directory(directory)
+        sync_directory(directory)
 
 
 def sweep(paths: Iterable[str]) -> None:
@@ -140,7 +140,7 @@ def _remove_unlocked(path: str) -> None:
             os.close(descriptor)
 
 
-def _sync_directory(directory: str) -> None:
+def sync_directory(directory: str) -> None:
     if not os.path.isdir(directory):
         return
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
