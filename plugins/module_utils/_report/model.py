@@ -154,7 +154,7 @@ class Line:
         return self.hosts[0] if len(self.hosts) == 1 else ""
 
     @property
-    def is_blind(self) -> bool:
+    def leaves_outcome_unknown(self) -> bool:
         """Return whether something essential could not be read. The cluster runs without an installation source."""
         return self.mark == "unknown" and self.rule.endswith("_can_be_read") and self.rule != "source_directory_can_be_read"
 
@@ -274,7 +274,7 @@ class Report:
         """Return whether the cluster is healthy: no error, and everything essential could be read."""
         if self.worst == "error":
             return "broken"
-        return "unknown" if not self.lines or any(line.is_blind for line in self.lines) else "healthy"
+        return "unknown" if not self.lines or any(line.leaves_outcome_unknown for line in self.lines) else "healthy"
 
     @property
     def message(self) -> str:
