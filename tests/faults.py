@@ -462,7 +462,8 @@ FAULTS: dict[str, Fault] = {
 # the host of tests/integration/test_host_faults.py, and another one, which is off
 NEAR, NEAR_ADDRESS, FAR, FAR_ADDRESS = "near", "192.168.4.125", "far", "192.168.4.126"
 MEDIA, STATE = "/srv/media", "/var/lib/vmstation"
-_DISK = {"paths": [{"path": MEDIA, "must_exist": True, "mounted": True, "not_empty": True}]}
+_READER = {"user": 58096, "groups": [58096]}
+_DISK = {"paths": [{"path": MEDIA, "must_exist": True, "mounted": True, "not_empty": True, "readable_by": _READER}]}
 _DATA = {"paths": [{"path": STATE, "must_exist": True, "writable": True, "minimum_free_inodes": 100}]}
 HOST_FAULTS: dict[str, HostFault] = {
     "the kernel of a host forwards no packets": HostFault(
@@ -505,6 +506,10 @@ HOST_FAULTS: dict[str, HostFault] = {
     "the media are gone": HostFault(
         Expected("storage", "directories_are_not_empty", f"directory {MEDIA}"), f"rm {MEDIA}/film",
         restore=f"touch {MEDIA}/film", check="local_storage_check", options=_DISK,
+    ),
+    "Jellyfin may not read the media": HostFault(
+        Expected("storage", "directories_are_readable", f"directory {MEDIA}"), f"chmod 0750 {MEDIA}",
+        "chmod --recursive o+rX", check="local_storage_check", options=_DISK,
     ),
     "a disk with data has become read-only": HostFault(
         Expected("storage", "directories_are_writable", f"directory {STATE}"), f"mount -o remount,ro {STATE}",

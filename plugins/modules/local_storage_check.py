@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: local_storage_check
-short_description: Check that directories of a host exist, are mounted, are not empty, and have free space
+short_description: Check that directories of a host exist, are mounted, are not empty, can be read, and have free space
 version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
@@ -70,6 +70,26 @@ options:
         type: bool
         default: false
         version_added: 0.2.0
+      readable_by:
+        description:
+          - A user who must be able to list the directory. The kernel answers as that user, so that ACLs and the permissions of a file
+            server are included. Requires root, and setpriv(1) of util-linux.
+          - Parents of the directory need not be accessible to the user, because a container gets the directory without them. Files and
+            directories in it are not checked.
+        type: dict
+        version_added: 0.3.0
+        suboptions:
+          user:
+            description:
+              - The numeric ID of the user. It need not be a user of the host.
+            type: int
+            required: true
+          groups:
+            description:
+              - The numeric IDs of the user's groups, the primary one first.
+            type: list
+            elements: int
+            required: true
   watched_elsewhere:
     description:
       - Directories whose file systems another check watches. O(paths[].maximum_used) is not checked on these file systems, so that a disk
@@ -95,7 +115,7 @@ EXAMPLES = r"""
 - name: Require a mounted library and free space
   vmstation.cluster.local_storage_check:
     paths:
-      - {path: /srv/media, must_exist: true, mounted: true, not_empty: true}
+      - {path: /srv/media, must_exist: true, mounted: true, not_empty: true, readable_by: {user: 58096, groups: [58096]}}
       - {path: /var/lib/vmstation/jellyfin/config, minimum_free: 2GiB}
       - {path: /var/lib/vmstation/jellyfin/cache, minimum_free: 2GiB, minimum_free_inodes: 10000}
   become: true
@@ -267,6 +287,13 @@ ARGUMENTS = {
             "minimum_free_inodes": {"type": "int"},
             "maximum_used": {"type": "int", "default": 100},
             "writable": {"type": "bool", "default": False},
+            "readable_by": {
+                "type": "dict",
+                "options": {
+                    "user": {"type": "int", "required": True},
+                    "groups": {"type": "list", "elements": "int", "required": True},
+                },
+            },
         },
     },
     "watched_elsewhere": {"type": "list", "elements": "str", "default": []},

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Protocol
 
+from .._host.commands import HostCommands
 from .._refusal import Refusal, Unavailable
 
 
@@ -37,11 +38,22 @@ class Place:
     is_read_only: bool = False
 
 
+@dataclass(frozen=True)
+class Reader:
+    """A user of the kernel. groups: the primary one first."""
+
+    user: int
+    groups: tuple[int, ...]
+
+
 class Storage(Protocol):
     """What the core is given to look at directories; tests pass a scripted fake."""
 
     def place(self, path: str) -> Place:
         """One look at an absolute path. What cannot be looked at is a Refusal."""
+
+    def lists(self, path: str, reader: Reader) -> bool:
+        """Whether a user may list a directory, whatever its parents permit: a container gets the directory without them."""
 
     def mounts(self) -> str:
         """The kernel's list of mounts."""
@@ -85,6 +97,17 @@ class LocalStorage:
             required,
             "Its file system hangs: check its server or `dmesg`, and mount it again.",
         )
+
+    def lists(self, path: str, reader: Reader) -> bool:
+        ids = [f"--reuid={reader.user}", f"--regid={reader.groups[0]}", f"--groups={','.join(map(str, reader.groups))}"]
+        # root enters the directory; then the kernel answers for the user, because no mode shows ACLs or what a server permits
+        argv = ["env", f"--chdir={path}", "setpriv", *ids, "test", "-r", ".", "-a", "-x", "."]
+        answer = HostCommands().run(argv, timeout=self._seconds, check=False)
+        if answer.status > 1:
+            required = f"an answer of `test` as user {reader.user}"
+            found = answer.stderr.strip() or f"exit status {answer.status}"
+            raise Refusal(path, found, required, "Become root on a host that has setpriv, of the package util-linux.")
+        return answer.status == 0
 
     def mounts(self) -> str:
         return Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")

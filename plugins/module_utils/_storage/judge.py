@@ -14,7 +14,7 @@ from typing import Any, Literal, Optional, Union
 from .._findings import Finding, LookedAt, state_of
 from .._refusal import Refusal
 from .._sizes import read_size, show_size
-from .io import DirectoryMaker, Place, Storage
+from .io import DirectoryMaker, Place, Reader, Storage
 
 # Which file system a path is on, from the kernel's list of mounts (proc_pid_mountinfo(5)).
 
@@ -64,7 +64,8 @@ def _plain(escaped: str) -> str:
 class Wanted:
     """What a directory must be. mounted: on a file system other than that of ``/``. minimum_free: in bytes; 0 means any.
 
-    maximum_used: of the file system, in percent. writable: its file system must not be mounted read-only.
+    maximum_used: of the file system, in percent. writable: its file system must not be mounted read-only. reader: who has to be able to
+    list it.
     """
 
     path: str
@@ -75,16 +76,21 @@ class Wanted:
     minimum_free_inodes: int = 0
     maximum_used: int = 100
     writable: bool = False
+    reader: Optional[Reader] = None
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A directory as it is. place: a Refusal if it could not be looked at. is_watched: another check covers how full its disk is."""
+    """A directory as it is. place: a Refusal if it could not be looked at. is_watched: another check covers how full its disk is.
+
+    is_closed: its reader may not list it.
+    """
 
     wanted: Wanted
     place: Union[Place, Refusal]
     mount: Optional[Mount] = None
     is_watched: bool = False
+    is_closed: bool = False
 
 
 def request(params: Mapping[str, Any]) -> tuple[Wanted, ...]:
@@ -120,7 +126,18 @@ def _wanted(subject: str, entry: Mapping[str, Any]) -> Wanted:
         inodes,
         used,
         bool(entry["writable"]),
+        _reader(f"{subject}.readable_by", entry["readable_by"]) if entry["readable_by"] else None,
     )
+
+
+def _reader(subject: str, entry: Mapping[str, Any]) -> Reader:
+    reader = Reader(entry["user"], tuple(entry["groups"]))
+    # the limits of a Pod's runAsUser; to set the largest number of 32 bits changes no ID, so root would answer
+    if not reader.groups or not all(0 <= number < 2**31 for number in (reader.user, *reader.groups)):
+        found = f"user {reader.user} and groups {list(reader.groups)}"
+        required = f"a user and at least one group, as numbers from 0 to {2**31 - 1}"
+        raise Refusal(subject, found, required, "Write the user's primary group first.")
+    return reader
 
 
 # Looks once at every directory that is checked.
@@ -128,19 +145,21 @@ def _wanted(subject: str, entry: Mapping[str, Any]) -> Wanted:
 
 def look(wanted: Sequence[Wanted], storage: Storage, watched_elsewhere: Iterable[str] = ()) -> list[Seen]:
     """The directories, in the order of what is wanted. A directory that cannot be looked at does not keep the others from it."""
-    found = [(one, _place(one, storage)) for one in wanted]
+    found = [_seen(one, storage) for one in wanted]
     # after the looks: they are what makes the system mount a file system that is mounted on demand
     mounts = read_mounts(storage.mounts())
     watched = [mount for path in watched_elsewhere if (mount := mount_of(path, mounts))]
-    seen = [Seen(one, place, None if isinstance(place, Refusal) else mount_of(place.nearest, mounts)) for one, place in found]
+    seen = [replace(one, mount=mount_of(one.place.nearest, mounts)) if isinstance(one.place, Place) else one for one in found]
     return [replace(one, is_watched=one.mount in watched) for one in seen]
 
 
-def _place(wanted: Wanted, storage: Storage) -> Union[Place, Refusal]:
+def _seen(wanted: Wanted, storage: Storage) -> Seen:
     try:
-        return storage.place(wanted.path)
+        place = storage.place(wanted.path)
+        is_closed = bool(wanted.reader and place.is_directory and not storage.lists(place.nearest, wanted.reader))
+        return Seen(wanted, place, is_closed=is_closed)
     except Refusal as refusal:
-        return refusal
+        return Seen(wanted, refusal)
 
 
 # The findings about directories, and the result as plain data.
@@ -212,11 +231,26 @@ def _of(seen: Seen) -> Iterator[Finding]:
             "a directory with files",
             fix,
         )
+    elif wanted.reader and seen.is_closed:
+        yield _of_reader(wanted, wanted.reader, place)
     if wanted.writable and place.is_read_only:
         remount = f"mount -o remount,rw {_mount_point(seen)}"
         fix = f"See `dmesg`, because an error of a disk does this. Correct it and /etc/fstab, then `{remount}`."
         yield _finding("directories_are_writable", wanted, f"mounted read-only, on {_file_system(seen)}", "writable", fix)
     yield from _of_room(seen, place)
+
+
+def _of_reader(wanted: Wanted, reader: Reader, place: Place) -> Finding:
+    user = f"user {reader.user} with {'group' if len(reader.groups) == 1 else 'groups'} {', '.join(map(str, reader.groups))}"
+    access = f"user:{reader.user}:rX,default:user:{reader.user}:rX"
+    return _finding(
+        "directories_are_readable",
+        wanted,
+        f"mode {place.mode:04o} and owner {place.owner}:{place.group}; {user} cannot list it",
+        "a directory that this user can list",
+        f"Let every user of the host read it with `chmod --recursive o+rX {wanted.path}`, or only this one with "
+        f"`setfacl --recursive --modify={access} {wanted.path}` (from the package acl), or run the program with a group that can.",
+    )
 
 
 def _of_room(seen: Seen, place: Place) -> Iterator[Finding]:

@@ -6,6 +6,9 @@
 from __future__ import annotations
 
 import os
+import re
+import struct
+import subprocess
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +16,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal, Unavailable
 from ansible_collections.vmstation.cluster.plugins.module_utils._sizes import read_size, show_size
-from ansible_collections.vmstation.cluster.plugins.module_utils._storage.io import LocalStorage, Place
+from ansible_collections.vmstation.cluster.plugins.module_utils._storage.io import LocalStorage, Place, Reader
 from ansible_collections.vmstation.cluster.plugins.module_utils._storage.judge import (
     Mount,
     Seen,
@@ -35,6 +38,8 @@ ROOT, DISK = Mount("/", "ext4", "/dev/sda1"), Mount("/srv/media", "xfs", "/dev/s
 THERE = Place("/srv/media", True, True, False, 1000, 1000, 0o755, 100 * GIB, 5000, 400 * GIB)
 NOT_YET = Place("/var/lib", False, False, True, None, None, None, 100 * GIB, 5000, 400 * GIB)
 LOGS = Wanted("/var/lib/loki", maximum_used=75)
+READER = Reader(58096, (58096, 44))
+FILMS = replace(MEDIA, reader=READER)
 HANGING = Unavailable("/srv/media", "no answer within 10 s", "a directory that answers", "Look at its server.")
 
 CASES = {
@@ -72,6 +77,21 @@ CASES = {
         [("directories_are_writable", "mounted read-only, on /dev/sdb1", "mount -o remount,rw /srv/media")],
     ),
     "media are only read": (Seen(MEDIA, replace(THERE, is_read_only=True), DISK), []),
+    "open to its reader": (Seen(FILMS, THERE, DISK), []),
+    "closed to its reader": (
+        Seen(FILMS, replace(THERE, mode=0o750), DISK, is_closed=True),
+        [
+            (
+                "directories_are_readable",
+                "mode 0750 and owner 1000:1000; user 58096 with groups 58096, 44 cannot list it",
+                "`setfacl --recursive --modify=user:58096:rX,default:user:58096:rX /srv/media`",
+            )
+        ],
+    ),
+    "empty, and closed to its reader": (
+        Seen(FILMS, replace(THERE, is_empty=True), DISK, is_closed=True),
+        [("directories_are_not_empty", "an empty directory", "")],
+    ),
     "full, and watched by the check of the host": (Seen(LOGS, replace(NOT_YET, free=GIB), ROOT, is_watched=True), []),
     "both are short": (
         Seen(replace(MEDIA, minimum_free=GIB), replace(THERE, is_empty=True, free=0), DISK),
@@ -157,14 +177,20 @@ ENTRY = {
     "minimum_free_inodes": None,
     "maximum_used": 100,
     "writable": False,
+    "readable_by": None,
 }
 
 
 def test_options_are_read() -> None:
     assert request(
-        {"paths": [ENTRY, {**ENTRY, "path": "//data", "minimum_free": "1GiB", "minimum_free_inodes": 5, "maximum_used": 75}]}
+        {
+            "paths": [
+                {**ENTRY, "readable_by": {"user": 58096, "groups": [58096, 44]}},
+                {**ENTRY, "path": "//data", "minimum_free": "1GiB", "minimum_free_inodes": 5, "maximum_used": 75},
+            ]
+        }
     ) == (
-        Wanted("/srv/media", must_exist=True),
+        Wanted("/srv/media", must_exist=True, reader=READER),
         Wanted("/data", must_exist=True, minimum_free=GIB, minimum_free_inodes=5, maximum_used=75),
     )
 
@@ -178,6 +204,9 @@ def test_options_are_read() -> None:
         ({"minimum_free_inodes": -1}, "paths[1].minimum_free_inodes"),
         ({"maximum_used": 0}, "paths[1].maximum_used"),
         ({"maximum_used": 101}, "paths[1].maximum_used"),
+        ({"readable_by": {"user": -1, "groups": [1]}}, "paths[1].readable_by"),
+        ({"readable_by": {"user": 1, "groups": [1, 2**32 - 1]}}, "paths[1].readable_by"),
+        ({"readable_by": {"user": 1, "groups": []}}, "paths[1].readable_by"),
     ],
 )
 def test_options_that_mean_nothing_are_refused_by_name(entry: dict[str, object], subject: str) -> None:
@@ -236,6 +265,59 @@ def test_on_this_machine_a_mount_is_read_only_where_the_kernel_lists_it_so() -> 
         pytest.skip("no file system is mounted read-only here")
     found = judge(on_this_machine(path=reading[-1], writable=True))
     assert [one.rule for one in found] == ["directories_are_writable"]
+
+
+def acl(mode: int, *, user: int) -> bytes:
+    """A POSIX ACL that gives READER's user other permissions than the mode gives to all."""
+    owner, group, other = (mode >> shift & 7 for shift in (6, 3, 0))
+    entries = [(0x01, owner, -1), (0x02, user, READER.user), (0x04, group, -1), (0x10, 7, -1), (0x20, other, -1)]
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can ask for another user")
+@pytest.mark.parametrize(
+    ("owner", "mode", "entry", "lists"),
+    [
+        ((0, 0), 0o755, None, True),
+        ((0, 0), 0o750, None, False),
+        ((READER.user, 0), 0o500, None, True),
+        ((0, READER.groups[0]), 0o750, None, True),
+        ((0, READER.groups[1]), 0o750, None, True),
+        # to list is to read, and to reach what is in it is to execute
+        ((0, 0), 0o754, None, False),
+        ((0, 0), 0o751, None, False),
+        # no mode shows these
+        ((0, 0), 0o750, 5, True),
+        ((0, 0), 0o755, 0, False),
+    ],
+)
+def test_on_this_machine_the_kernel_answers_for_the_reader(
+    tmp_path: Path, owner: tuple[int, int], mode: int, entry: int | None, lists: bool
+) -> None:
+    films = tmp_path / "closed" / "films"
+    films.mkdir(parents=True)
+    os.chown(films, *owner)
+    films.chmod(mode)
+    # a container gets the directory without this one
+    films.parent.chmod(0o700)
+    if entry is not None:
+        os.setxattr(films, "system.posix_acl_access", acl(mode, user=entry))
+    found = judge(on_this_machine(path=str(films), reader=READER))
+    assert [one.rule for one in found] == ([] if lists else ["directories_are_readable"])
+    if found:
+        (command,) = [one for one in re.findall(r"`([^`]+)`", found[0].fix) if one.startswith("chmod")]
+        subprocess.run(command.split(), check=True)
+        assert (judge(on_this_machine(path=str(films), reader=READER)) == []) == (entry is None)
+
+
+def test_without_root_it_is_not_known_who_may_list_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    setpriv = tmp_path / "setpriv"
+    setpriv.write_text("#!/bin/sh\necho 'setpriv: setresuid failed: Operation not permitted' >&2\nexit 127\n")
+    setpriv.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    (finding,) = judge(on_this_machine(path=str(tmp_path), reader=READER))
+    assert (finding.rule, finding.found) == ("directories_answer", "setpriv: setresuid failed: Operation not permitted")
+    assert "Become root" in finding.fix
 
 
 def test_a_disk_that_another_check_watches_is_told_by_that_one(tmp_path: Path) -> None:
