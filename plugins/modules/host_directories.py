@@ -47,6 +47,14 @@ options:
           - Whether it is the data directory of a program that runs as O(directories[].owner).
         type: bool
         default: false
+      owner_variables:
+        description:
+          - The names of the variables that set O(directories[].owner) and O(directories[].group). If an existing directory of another owner
+            is an error, the message names them.
+        type: list
+        elements: str
+        default: []
+        version_added: 0.3.0
   timeout:
     description:
       - The maximum time in seconds for a file system to answer.
@@ -95,6 +103,7 @@ DIRECTORY = {
     "owner": {"type": "int"},
     "group": {"type": "int"},
     "for_owner": {"type": "bool", "default": False},
+    "owner_variables": {"type": "list", "elements": "str", "default": []},
 }
 ARGUMENTS = {
     "directories": {"type": "list", "elements": "dict", "required": True, "options": DIRECTORY},

@@ -298,13 +298,17 @@ Step = Literal["create", "claim", "keep"]
 
 @dataclass(frozen=True)
 class Wish:
-    """owner, group: numbers; None: those of who runs this. for_owner: it has to be the owner's, or empty, if it is there."""
+    """owner, group: numbers; None: those of who runs this. for_owner: it has to be the owner's, or empty, if it is there.
+
+    variables: the names of those that set owner and group.
+    """
 
     path: str
     mode: int = 0o755
     owner: Optional[int] = None
     group: Optional[int] = None
     for_owner: bool = False
+    variables: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -371,7 +375,7 @@ def _wish(subject: str, entry: Mapping[str, Any]) -> Wish:
         mode = -1
     if not 0 <= mode <= 0o7777:
         raise Refusal(f"{subject}.mode", repr(entry["mode"]), "an octal number, such as 0750", "Write it in quotation marks.")
-    return Wish(path, mode, entry["owner"], entry["group"], bool(entry["for_owner"]))
+    return Wish(path, mode, entry["owner"], entry["group"], bool(entry["for_owner"]), tuple(entry["owner_variables"]))
 
 
 def _step(wish: Wish, place: Place) -> Step:
@@ -385,10 +389,13 @@ def _step(wish: Wish, place: Place) -> Step:
         return "keep"
     if not place.is_empty:
         whom = f"{wish.owner}:{wish.group}" if wish.group is not None else str(wish.owner)
+        keep = " and ".join(f"{name} to {number}" for name, number in zip(wish.variables, (place.owner, place.group)))
+        keep = f"set {keep}; or " if keep else ""
         raise Refusal(
             subject,
             f"files in it, and user {place.owner} as its owner",
             f"a directory that is missing, empty, or owned by user {wish.owner}, the owner of the data",
-            f"Choose another directory. Only if its files are that program's: `chown --recursive {whom} {wish.path}`.",
+            f"Choose another directory. Only if its files are that program's: {keep}stop it, and run "
+            f"`chown --recursive --no-dereference {whom} {wish.path}`.",
         )
     return "claim"

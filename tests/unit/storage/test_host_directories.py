@@ -21,7 +21,7 @@ USER = 472
 
 
 def steps(*entries: dict[str, object], check_mode: bool = False) -> list[str]:
-    whole = [{"mode": "0755", "owner": None, "group": None, "for_owner": False, **entry} for entry in entries]
+    whole = [{"mode": "0755", "owner": None, "group": None, "for_owner": False, "owner_variables": [], **entry} for entry in entries]
     planned = plan(read_wishes({"directories": whole}), LocalStorage(10))
     if not check_mode:
         carry_out(planned, LocalDirectoryMaker())
@@ -96,7 +96,9 @@ def test_anothers_is_refused_with_all_others_before_one_is_made(tmp_path: Path) 
     with pytest.raises(Refusal) as caught:
         steps(data(tmp_path / "first"), data(tmp_path / "grafana"))
     assert "files in it, and user 0 as its owner; required: a directory that is missing, empty, or owned by user 472" in str(caught.value)
-    assert f"`chown --recursive 472:472 {tmp_path}/grafana`" in str(caught.value)
+    assert f"that program's: stop it, and run `chown --recursive --no-dereference 472:472 {tmp_path}/grafana`." in str(caught.value)
+    with pytest.raises(Refusal, match="that program's: set its_user to 0 and its_group to 0; or stop it, and run `chown"):
+        steps({**data(tmp_path / "grafana"), "owner_variables": ["its_user", "its_group"]})
     with pytest.raises(Refusal, match=r"2 directories: found directory .*grafana: .*; directory .*file: not a directory"):
         steps(data(tmp_path / "first"), data(tmp_path / "grafana"), {"path": f"{tmp_path}/file"})
     assert not (tmp_path / "first").exists()
