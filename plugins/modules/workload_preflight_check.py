@@ -85,6 +85,13 @@ options:
     elements: str
     default: ["node-role.kubernetes.io/control-plane:NoSchedule"]
     version_added: 0.2.0
+  extended_resources:
+    description:
+      - The names of extended resources, such as those of a device plugin. Each of O(nodes) must offer them in C(status.allocatable).
+    type: list
+    elements: str
+    default: []
+    version_added: 0.3.0
   storage_classes:
     description:
       - The names of StorageClasses that must exist.
@@ -409,6 +416,7 @@ ARGUMENTS = {
     "nodes": {"type": "list", "elements": "str", "default": []},
     "asleep": {"type": "list", "elements": "str", "default": []},
     "tolerated_taints": {"type": "list", "elements": "str", "default": list(TOLERATED_BY_ROLES)},
+    "extended_resources": {"type": "list", "elements": "str", "default": []},
     "storage_classes": {"type": "list", "elements": "str", "default": []},
     "namespace": {"type": "str"},
     "node_label": {"type": "str"},

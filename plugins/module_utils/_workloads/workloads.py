@@ -45,6 +45,7 @@ class Request:
     """What the module is asked. nodes, asleep: as Kubernetes writes names, in lower case. namespace, node_label: empty if not asked for.
 
     tolerated: key and effect of the taints that the Pods tolerate. certificates: whether it matters which components have some.
+    extended_resources: names of what each node must offer.
     """
 
     services: tuple[PlannedService, ...]
@@ -56,6 +57,7 @@ class Request:
     secrets: tuple[Secret, ...] = ()
     tolerated: tuple[str, ...] = TOLERATED_BY_ROLES
     certificates: bool = False
+    extended_resources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ def request(params: Mapping[str, Any]) -> Request:
         tuple(Secret(one["name"], one["data"]) for one in params.get("secrets") or ()),
         tuple(params["tolerated_taints"]),
         params.get("certificates") or False,
+        tuple(params.get("extended_resources") or ()),
     )
 
 
@@ -299,14 +302,29 @@ def _of_nodes(request: Request, seen: Sight) -> Iterator[Finding]:
         elif not verdict.schedulable and not verdict.is_asleep:
             fix = f"Uncordon it: `kubectl uncordon {verdict.name}`."
             yield Finding("nodes_take_pods", "error", subject, "cordoned: no new Pods are scheduled on it", "a schedulable node", fix)
-        spec = (seen.nodes.get(verdict.name) or {}).get("spec") or {}
-        for taint in repelling(spec.get("taints"), request.tolerated):
+        node = seen.nodes.get(verdict.name) or {}
+        for taint in repelling((node.get("spec") or {}).get("taints"), request.tolerated):
             found, expected = f"the taint {taint}, so the Pods would stay Pending", "only taints that the Pods tolerate"
             fix = (
                 "Name another host for the Pods, or remove the taint: from node_taints of the inventory if it is there, or else with "
                 f"`kubectl taint node {verdict.name} {taint}-`."
             )
             yield Finding("nodes_take_pods", "error", subject, found, expected, fix)
+        if node:
+            yield from _of_extended_resources(request, subject, verdict.name, (node.get("status") or {}).get("allocatable") or {})
+
+
+def _of_extended_resources(request: Request, subject: str, name: str, allocatable: Mapping[str, Any]) -> Iterator[Finding]:
+    # a device plugin that ended leaves 0
+    offered = sorted(one for one, quantity in allocatable.items() if "/" in one and str(quantity) != "0")
+    for resource in request.extended_resources:
+        if resource not in offered:
+            found, expected = f"no {resource}; of extended resources it offers: {', '.join(offered) or 'none'}", f"1 {resource} at least"
+            fix = (
+                "Correct the name, or run the device plugin that offers it on this node, until "
+                f"`kubectl get node {name} -o jsonpath='{{.status.allocatable}}'` shows it."
+            )
+            yield Finding("nodes_offer_resources", "error", subject, found, expected, fix)
 
 
 def _of_storage_classes(request: Request, seen: Sight) -> Iterator[Finding]:

@@ -41,6 +41,11 @@ def service(name: str, node_port: int | None = None, **spec: object) -> dict[str
     return {"metadata": {"namespace": "default", "name": name}, "spec": {"ports": [{"port": 80, "nodePort": node_port}], **spec}}
 
 
+def offering(**allocatable: str) -> dict[str, Any]:
+    one = node()
+    return {**one, "status": {**one["status"], "allocatable": allocatable}}
+
+
 WELL = Sight({}, {"storagenodet3500": node()}, ["fast"])
 ASLEEP = replace(REQUEST, asleep=frozenset({"storagenodet3500"}))
 CASES = {
@@ -86,6 +91,26 @@ CASES = {
             },
         ),
         [],
+    ),
+    "the device plugin offers the resource": (
+        replace(REQUEST, extended_resources=("squat.ai/dri",)),
+        replace(WELL, nodes={"storagenodet3500": offering(**{"squat.ai/dri": "1"})}),
+        [],
+    ),
+    "the device plugin ended, and another one runs": (
+        replace(REQUEST, extended_resources=("squat.ai/dri",)),
+        replace(WELL, nodes={"storagenodet3500": offering(**{"cpu": "2", "squat.ai/dri": "0", "gpu.intel.com/i915": "1"})}),
+        [("nodes_offer_resources", "no squat.ai/dri; of extended resources it offers: gpu.intel.com/i915", "kubectl get node storage")],
+    ),
+    "no device plugin": (
+        replace(REQUEST, extended_resources=("squat.ai/dri",)),
+        WELL,
+        [("nodes_offer_resources", "it offers: none", "run the device plugin")],
+    ),
+    "no node for the resource": (
+        replace(REQUEST, extended_resources=("squat.ai/dri",)),
+        replace(WELL, nodes={}),
+        [("nodes_exist", "there are: none", "")],
     ),
     "not ready": (REQUEST, replace(WELL, nodes={"storagenodet3500": node(status="Unknown")}), [("nodes_take_pods", "silent", "kubelet")]),
     "asleep and cordoned": (ASLEEP, replace(WELL, nodes={"storagenodet3500": node(status="Unknown", unschedulable=True)}), []),
@@ -251,7 +276,8 @@ OPTIONS |= {"tolerated_taints": ["node-role.kubernetes.io/control-plane:NoSchedu
 
 
 def test_options_are_read() -> None:
-    assert request(OPTIONS) == replace(REQUEST, asleep=frozenset({"homelab"}))
+    asked = replace(REQUEST, asleep=frozenset({"homelab"}), extended_resources=("squat.ai/dri",))
+    assert request({**OPTIONS, "extended_resources": ["squat.ai/dri"]}) == asked
 
 
 def test_a_service_without_a_node_port_is_not_judged() -> None:
