@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,27 @@ def test_the_directories_that_a_user_names_for_jellyfin_stay_as_they_are(tmp_pat
     assert run.status == 0, run.text
     assert modes(srv, archives, srv / "config") == [0o775, 0o755, 0o750]
     assert (srv / "config").stat().st_uid == 1234
+
+
+def test_jellyfin_of_another_user_keeps_its_data_whichever_way_the_message_is_followed(tmp_path: Path) -> None:
+    config = a_directory(tmp_path / "config")
+    (config / "jellyfin.db").write_text("users")
+    elsewhere = a_directory(tmp_path / "elsewhere", 0o700)
+    (config / "link").symlink_to(elsewhere)
+    for path in (config, config / "jellyfin.db"):
+        os.chown(path, 1000, 1000)
+    given = {"jellyfin_storage_directory": str(tmp_path), "jellyfin_backup_keep": 0, "jellyfin_storage_class": ""}
+    run = play("jellyfin", tmp_path, **given)
+    command = f"chown --recursive --no-dereference 58096:58096 {config}"
+    assert (run.status, run.changed) == (2, 0), run.text
+    assert run.says(f"set jellyfin_user to 1000 and jellyfin_group to 1000; or stop it, and run `{command}`"), run.text
+    kept = play("jellyfin", tmp_path, **given, jellyfin_user=1000, jellyfin_group=1000)
+    assert (kept.status, config.stat().st_uid) == (0, 1000), kept.text
+    (tmp_path / "cache").rmdir()
+    subprocess.run(command.split(), check=True)
+    assert play("jellyfin", tmp_path, **given).status == 0
+    owners = [(path.stat().st_uid, path.stat().st_gid) for path in (config, config / "jellyfin.db", tmp_path / "cache", elsewhere)]
+    assert owners == [(58096, 58096)] * 3 + [(0, 0)]
 
 
 def test_another_programs_data_are_not_taken_over(tmp_path: Path) -> None:

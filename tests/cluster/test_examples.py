@@ -48,6 +48,7 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture
 def media() -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp(dir="/dev/shm"))
+    directory.chmod(0o755)
     (directory / "film.mkv").write_text("film")
     yield directory
     shutil.rmtree(directory)

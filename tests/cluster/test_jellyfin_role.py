@@ -31,7 +31,7 @@ pytest.importorskip("kubernetes")
 
 MASTER, STORAGE = "masternode", "storagenodet3500"
 OLD, NEW = "docker.io/jellyfin/jellyfin:10.11.10", "docker.io/jellyfin/jellyfin:10.11.11"
-USER = 1234
+USER, GROUP = 1234, 58096
 
 
 class Site:
@@ -90,6 +90,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     if os.geteuid() != 0 or not os.path.ismount("/dev/shm"):
         pytest.skip("directories get owners, which takes root, and media a file system of their own, which takes /dev/shm")
     media = Path(tempfile.mkdtemp(dir="/dev/shm"))
+    media.chmod(0o755)
     (media / "film.mkv").write_text("film")
     try:
         with running() as cluster, hollow_nodes(cluster) as nodes:
@@ -115,14 +116,16 @@ def test_before_there_is_a_cluster_check_mode_says_so(bare: Site) -> None:
 
 
 def test_everything_that_cannot_work_is_named_in_one_run_before_anything_is_made(bare: Site) -> None:
-    unmounted, empty = bare.directory / "unmounted", bare.media / "empty"
+    unmounted, empty, closed = bare.directory / "unmounted", bare.media / "empty", bare.media / "closed"
     unmounted.mkdir()
     (unmounted / "film.mkv").write_text("")
     empty.mkdir()
+    closed.mkdir(0o750)
+    (closed / "film.mkv").write_text("")
     bare.cluster.kubectl("--namespace=default", "create", "service", "nodeport", "thief", "--tcp=80", "--node-port=30096")
     bare.cluster.kubectl("cordon", STORAGE)
     run = bare.play(
-        jellyfin_media=[{"path": "/srv/nowhere"}, {"path": str(unmounted)}, {"path": str(empty)}],
+        jellyfin_media=[{"path": str(path)} for path in ("/srv/nowhere", unmounted, empty, closed)],
         jellyfin_minimum_free="1000TiB",
         jellyfin_storage_class="fast",
     )
@@ -130,11 +133,13 @@ def test_everything_that_cannot_work_is_named_in_one_run_before_anything_is_made
     bare.cluster.kubectl("uncordon", STORAGE)
     bare.cluster.kubectl("--namespace=default", "delete", "service", "thief")
     empty.rmdir()
+    shutil.rmtree(closed)
     assert run.status == room.status == 2
     for words in (
         "directory /srv/nowhere: found no such directory",
         f"directory {unmounted}: found a directory of",
         f"directory {empty}: found an empty directory",
+        f"directory {closed}: found mode 0750 and owner 0:0; user {USER} with group {GROUP} cannot list it",
         "NodePort 30096 is taken by Service default/thief",
         f"node {STORAGE}: found cordoned",
         "StorageClass fast: found none of this name",
@@ -215,7 +220,7 @@ def test_it_reads_the_media_and_writes_only_what_is_its_own(site: Site) -> None:
     assert {one["status"]["phase"] for one in site.get("pvc")["items"]} == {"Bound"}
     for name in ("config", "cache"):
         status = (site.data / name).stat()
-        assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (USER, 1000, 0o750)
+        assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (USER, GROUP, 0o750)
 
 
 def test_it_connects_to_the_cluster_for_dns_only(site: Site) -> None:
@@ -232,6 +237,16 @@ def test_the_node_may_have_another_name_than_its_host(site: Site) -> None:
     run = site.play(jellyfin_host="homelab", jellyfin_node_name=STORAGE)
     assert (run.status, run.changed) == (0, 0), run.text
     assert site.labelled() == f"node/{STORAGE}"
+
+
+@pytest.mark.parametrize("arguments", [("--check", "--diff"), ()], ids=["check mode", "a real run"])
+def test_another_user_is_an_error_before_anything_is_changed(site: Site, arguments: tuple[str, ...]) -> None:
+    (site.data / "config" / "jellyfin.db").write_text("")
+    run = site.play(*arguments, jellyfin_user=4321, jellyfin_group=4321, jellyfin_image=NEW)
+    assert (run.status, run.changed) == (2, 0), run.text
+    assert run.says(f"set jellyfin_user to {USER} and jellyfin_group to {GROUP}; or stop it, and run"), run.text
+    assert run.says(f"`chown --recursive --no-dereference 4321:4321 {site.data}/config`"), run.text
+    assert (site.image, site.pod["securityContext"]["runAsUser"]) == (OLD, USER)
 
 
 def test_a_second_run_changes_nothing(site: Site) -> None:
@@ -303,6 +318,21 @@ def test_what_keeps_a_backup_from_it_is_told_and_jellyfin_runs_on(site: Site, va
     assert (list(site.exported.iterdir()), site.get("deployment/jellyfin")["spec"]["replicas"]) == (before, 1)
 
 
+def test_a_restored_configuration_of_another_user_is_named(site: Site) -> None:
+    (archive,) = site.exported.iterdir()
+    restored = {"jellyfin_put_back_archive": str(archive), "jellyfin_put_back_sha256": "", "jellyfin_put_back_replace": True}
+    variables = {**restored, "_jellyfin_put_back_directory": str(site.directory / "restore"), "jellyfin_image": NEW}
+    run = site.play(tasks_from="put_back", **variables, jellyfin_user=4321)
+    assert run.status == 2, run.text
+    assert run.says(f"directory {site.data}/config: found files in it, and user {USER} as its owner"), run.text
+    assert site.get("deployment/jellyfin")["spec"]["replicas"] == 1
+    run = site.play(tasks_from="put_back", **variables)
+    assert run.status == 0, run.text
+    assert (site.data / "config" / "jellyfin.db").read_text() == "users"
+    for former in site.data.glob("config.before-*"):
+        shutil.rmtree(former)
+
+
 def test_while_its_host_is_asleep_nothing_is_changed_and_the_pod_waits(site: Site) -> None:
     site.nodes.switch_off(STORAGE)
     run = site.play(jellyfin_asleep_hosts=[STORAGE], jellyfin_image=OLD)
@@ -330,11 +360,13 @@ def test_removed_and_made_anew_it_has_its_data_and_takes_a_device(site: Site) ->
     assert run.says(f"jellyfin_hardware_acceleration: found no {devices}/renderD* on {STORAGE}"), run.text
     (devices / "renderD128").write_text("")
     os.chown(devices / "renderD128", 0, 4711)
-    run = site.play(jellyfin_image=NEW, jellyfin_hardware_acceleration="auto", _jellyfin_devices=str(devices))
+    run = site.play(
+        jellyfin_image=NEW, jellyfin_hardware_acceleration="auto", _jellyfin_devices=str(devices), jellyfin_supplemental_groups=[44]
+    )
     assert run.status == 0, run.text
     assert (site.data / "config" / "jellyfin.db").read_text() == "users"
     assert {one["status"]["phase"] for one in site.get("pvc")["items"]} == {"Bound"}
-    assert site.pod["securityContext"]["supplementalGroups"] == [4711]
+    assert site.pod["securityContext"]["supplementalGroups"] == [44, 4711]
     assert site.pod["containers"][0]["securityContext"] == {"privileged": True, "readOnlyRootFilesystem": True}
 
 

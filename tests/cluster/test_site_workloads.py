@@ -82,6 +82,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     if os.geteuid() != 0 or not os.path.ismount("/dev/shm"):
         pytest.skip("directories get owners, which takes root, and media a file system of their own, which takes /dev/shm")
     media = Path(tempfile.mkdtemp(dir="/dev/shm"))
+    media.chmod(0o755)
     (media / "film.mkv").write_text("film")
     try:
         with running() as cluster, hollow_nodes(cluster) as nodes:

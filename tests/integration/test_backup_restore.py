@@ -174,9 +174,9 @@ def media(backups: Backups) -> Iterator[Host]:
     """The host of Jellyfin's configuration, which the cluster's Jellyfin has from now on."""
     lab = backups.site.lab
     host = lab.start(MEDIA, address="192.168.4.242", mac="02:00:c0:a8:04:f2")
-    host.run(["install", "-D", "--owner=1000", "--group=1000", "--mode=640", "/dev/null", DATABASE])
+    host.run(["install", "-D", "--owner=58096", "--group=58096", "--mode=640", "/dev/null", DATABASE])
     host.write(DATABASE, "users")
-    host.run(["chown", "1000:1000", DATABASE, CONFIGURATION])
+    host.run(["chown", "58096:58096", DATABASE, CONFIGURATION])
     inventory = backups.site.directory / "hosts.json"
     known = json.loads(inventory.read_text())
     known["all"]["hosts"] = {MEDIA: {"ansible_host": host.address}}
@@ -321,7 +321,7 @@ def test_a_configuration_that_is_lost_comes_back_and_one_that_is_there_is_not_lo
     assert process.returncode == 0, process.stdout + process.stderr
     assert f"{MEDIA} has the configuration of Jellyfin 10.11.11" in flat(process)
     assert media.read(DATABASE) == "users"
-    assert media.run(["stat", "-c", "%u:%g %a", DATABASE]).stdout.strip() == "1000:1000 640"
+    assert media.run(["stat", "-c", "%u:%g %a", DATABASE]).stdout.strip() == "58096:58096 640"
 
     media.write(DATABASE, "newer")
     process = backups.play("restore_jellyfin", restore_jellyfin="replace")

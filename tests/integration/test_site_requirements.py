@@ -22,6 +22,7 @@ UNREACHABLE = {"ansible_host": "192.0.2.1", "ansible_ssh_common_args": "-o Conne
 def site(directory: Path, *arguments: str, beta: dict[str, object] | None = None, **variables: object) -> subprocess.CompletedProcess[str]:
     """A run of site.yml. The media are in the directory of the test."""
     groups = {"control_plane": {"hosts": {"alpha": ALPHA}}, "workers": {"hosts": {"beta": beta or BETA}}}
+    directory.chmod(0o755)
     media = {"jellyfin_media": [{"path": str(directory)}], "jellyfin_media_mounted": False}
     given = {"network_plan": FLAWLESS, "cluster_name": "mine", "cluster_kubeconfig": str(directory / "nowhere"), **media, **variables}
     return play("site", directory, groups, "-e", json.dumps(given), *arguments)
@@ -43,6 +44,16 @@ def test_missing_media_stop_a_first_run_before_any_host_is_changed(tmp_path: Pat
         assert words in flat(process), process.stdout
     # it is the last task of all
     assert process.stdout.rpartition("TASK [")[2].startswith("vmstation.cluster.jellyfin : Fail if the media are missing]")
+    assert "PLAY [Prepare the hosts" not in process.stdout
+
+
+def test_media_that_jellyfin_cannot_read_stop_it_too(tmp_path: Path) -> None:
+    films = tmp_path / "films"
+    films.mkdir(0o750)
+    (films / "film.mkv").write_text("")
+    process = site(tmp_path, "--check", jellyfin_media=[{"path": str(films)}])
+    assert process.returncode == 2, process.stdout
+    assert f"directory {films}: found mode 0750 and owner 0:0; user 58096 with group 58096 cannot list it" in flat(process), process.stdout
     assert "PLAY [Prepare the hosts" not in process.stdout
 
 

@@ -37,4 +37,4 @@ def test_its_node_port_is_that_of_the_plan(host: testinfra.host.Host) -> None:
 
 
 def test_its_configuration_belongs_to_its_user(host: testinfra.host.Host) -> None:
-    assert host.file(f"{DATA}/jellyfin/config").uid == 1000
+    assert host.file(f"{DATA}/jellyfin/config").uid == 58096
