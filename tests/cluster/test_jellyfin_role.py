@@ -25,6 +25,7 @@ from tests.cluster.hollow import HollowNodes, hollow_nodes
 from tests.cluster.play import ON_THIS_MACHINE, Played, play_role
 from tests.cluster.programs import API_SERVER
 from tests.cluster.server import Cluster, running
+from tests.lab.cache import CHECKOUT
 from tests.unit.network_plan.plans import SPECIFICATION
 
 pytest.importorskip("kubernetes")
@@ -32,6 +33,7 @@ pytest.importorskip("kubernetes")
 MASTER, STORAGE = "masternode", "storagenodet3500"
 OLD, NEW = "docker.io/jellyfin/jellyfin:10.11.10", "docker.io/jellyfin/jellyfin:10.11.11"
 USER, GROUP = 1234, 58096
+DEVICE = "squat.ai/dri"
 
 
 class Site:
@@ -70,6 +72,11 @@ class Site:
 
     def has_namespace(self) -> bool:
         return self.cluster.kubectl("get", "namespace", "jellyfin", check=False).returncode == 0
+
+    def offer(self, count: int) -> None:
+        """As kubelet does when a device plugin has registered, or has ended."""
+        patch = json.dumps({"status": {kind: {DEVICE: str(count)} for kind in ("capacity", "allocatable")}})
+        self.cluster.kubectl("patch", "node", STORAGE, "--subresource=status", "--type=merge", f"--patch={patch}")
 
     def labelled(self) -> str:
         return self.cluster.kubectl("get", "nodes", "--selector=vmstation.cluster/media=true", "--output=name").stdout.strip()
@@ -126,6 +133,7 @@ def test_everything_that_cannot_work_is_named_in_one_run_before_anything_is_made
     bare.cluster.kubectl("cordon", STORAGE)
     run = bare.play(
         jellyfin_media=[{"path": str(path)} for path in ("/srv/nowhere", unmounted, empty, closed)],
+        jellyfin_device_resource=DEVICE,
         jellyfin_minimum_free="1000TiB",
         jellyfin_storage_class="fast",
     )
@@ -140,6 +148,7 @@ def test_everything_that_cannot_work_is_named_in_one_run_before_anything_is_made
         f"directory {unmounted}: found a directory of",
         f"directory {empty}: found an empty directory",
         f"directory {closed}: found mode 0750 and owner 0:0; user {USER} with group {GROUP} cannot list it",
+        f"node {STORAGE}: found no {DEVICE}; of extended resources it offers: none",
         "NodePort 30096 is taken by Service default/thief",
         f"node {STORAGE}: found cordoned",
         "StorageClass fast: found none of this name",
@@ -368,6 +377,36 @@ def test_removed_and_made_anew_it_has_its_data_and_takes_a_device(site: Site) ->
     assert {one["status"]["phase"] for one in site.get("pvc")["items"]} == {"Bound"}
     assert site.pod["securityContext"]["supplementalGroups"] == [44, 4711]
     assert site.pod["containers"][0]["securityContext"] == {"privileged": True, "readOnlyRootFilesystem": True}
+    assert "devices" in [one["name"] for one in site.pod["volumes"]]
+
+
+@pytest.mark.parametrize("acceleration", [False, "auto"])
+def test_a_device_plugin_takes_the_place_of_privileges(site: Site, acceleration: object) -> None:
+    devices = site.directory / "dri"
+    given = {"jellyfin_image": NEW, "jellyfin_hardware_acceleration": acceleration, "_jellyfin_devices": str(devices)}
+    site.offer(1)
+    run = site.play(**given, jellyfin_device_resource=DEVICE)
+    assert run.status == 0, run.text
+    (container,) = site.pod["containers"]
+    assert container["resources"]["limits"] == {"memory": "2Gi", DEVICE: "1"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+    }
+    assert "devices" not in [one["name"] for one in (*site.pod["volumes"], *container["volumeMounts"])]
+    assert site.pod["securityContext"]["supplementalGroups"] == [4711]
+    (pod,) = site.get("pods")["items"]
+    assert pod["spec"]["nodeName"] == STORAGE
+    site.offer(0)
+    run = site.play(**given, jellyfin_device_resource=DEVICE)
+    assert (run.status, run.changed) == (2, 0), run.text
+    assert run.says(f"node {STORAGE}: found no {DEVICE}"), run.text
+
+
+def test_the_api_server_accepts_the_device_plugin_of_the_documentation(site: Site) -> None:
+    (manifest,) = re.findall(r"```yaml\n(apiVersion.*?)```", (CHECKOUT / "docs" / "jellyfin.md").read_text(), re.DOTALL)
+    site.cluster.kubectl("create", "--dry-run=server", "--validate=strict", "--filename=-", stdin=manifest)
 
 
 def test_data_go_only_when_asked_and_archives_stay(site: Site) -> None:
