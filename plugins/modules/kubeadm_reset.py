@@ -94,7 +94,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands i
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.files import LocalFiles, LocalTrees, replace_all
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.processes import exclusive, run_detached
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.join_steps import Ways
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.reset_steps import (
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.reset import (
     Host,
     ensure_removed,
     read_wish,

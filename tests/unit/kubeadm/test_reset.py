@@ -17,13 +17,16 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._host.files impo
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.mark import MARKER, Mark
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm import reset
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.join_steps import Ways
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.reset import Remains, ours_in, refuse_others, removal
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.reset_steps import (
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.reset import (
     Host,
+    Remains,
     Wish,
     ensure_removed,
+    ours_in,
     read_wish,
     refuse_leftovers,
+    refuse_others,
+    removal,
     result,
 )
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
