@@ -23,10 +23,9 @@ from .manifest import Snapshot
 
 # etcdctl and etcdutl: the host's own, or those of the etcd image in a container that lives as long as the command.
 #
-# etcdutl restore gives a revision again that clients have seen with other contents: a watch that goes on from there, of a kubelet or a
-# controller, would miss what was undone. So the revision is set ahead of all that any client has seen, and all before it is marked as
-# compacted:
-# then clients read everything again. https://etcd.io/docs/v3.6/op-guide/recovery/ ("Revision difference").
+# After etcdutl restore, revisions that clients have already seen are used again, with other contents: a watch of a kubelet or a controller
+# that continues from there would miss what was undone. So the revision is set far ahead, and all before it is marked as compacted: then
+# clients read everything again. https://etcd.io/docs/v3.6/op-guide/recovery/ ("Revision difference").
 
 CONTAINER = "vmstation-etcd"
 PKI = "/etc/kubernetes/pki/etcd"

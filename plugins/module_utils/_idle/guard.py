@@ -123,8 +123,7 @@ def _unread(tool: str, line: str) -> Refusal:
 #
 # Who counts as a user of the host. A TCP connection does that reaches the host or one of its Pods, unless
 #
-# - it began at the host itself or in one of its Pods: kubelet's probes, and what Pods ask of each other. Who uses those Pods from
-# elsewhere
+# - it began at the host itself or in one of its Pods: kubelet's probes, and requests between Pods. A client of those Pods on another host
 #   is seen there;
 # - it comes from a Pod that the watch names, of namespaces whose Pods ask all others by themselves, as Prometheus does;
 # - it comes from a node to a port of the host that the cluster itself needs: kubelet, metrics, BGP;

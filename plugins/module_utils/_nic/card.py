@@ -62,9 +62,8 @@ def permanent_mac(output: str) -> str:
 # A systemd .link file for one interface, as systemd.link(5) has it.
 #
 # The first .link file in the order of their names that matches an interface is the only one that udev applies to it. A file of ours
-# therefore
-# repeats the [Link] settings of the shipped file that it takes the place of, or the interface would lose its name. A file that the
-# administrator wrote is left in its place; ours is then a drop-in of it.
+# therefore repeats the [Link] settings of the shipped file that it replaces, or the interface would lose its name. A file that the
+# administrator wrote stays; ours is then a drop-in of it.
 
 DIRECTORY = "/etc/systemd/network"
 SHIPPED = ("/usr/lib/systemd/network/", "/lib/systemd/network/", "/usr/local/lib/systemd/network/")

@@ -59,8 +59,8 @@ def read_request(options: Mapping[str, Any]) -> SleepRequest:
 
 # Label selectors and node selectors as the API server and the scheduler match them.
 #
-# Facts: apimachinery's LabelSelector and core/v1's NodeSelector (https://kubernetes.io/docs/concepts/overview/working-with-
-# objects/labels/,
+# Facts: apimachinery's LabelSelector and core/v1's NodeSelector (
+# https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/,
 # https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/): terms are alternatives, the expressions of one hold together.
 
 Labels = Mapping[str, str]
