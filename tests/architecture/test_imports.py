@@ -202,6 +202,12 @@ def test_nobody_reads_another_files_private_name(path: Path) -> None:
     assert not {name for name in read if name.split(".")[1].startswith("_") and not name.endswith("__")}
 
 
+def test_json_is_read_in_one_place() -> None:
+    """Python has another error for what is nested too deeply, which nobody expects."""
+    readers = [path for path in _below(PLUGINS) if "json.loads(" in path.read_text() or "json.load(" in path.read_text()]
+    assert [path.name for path in readers] == ["_json.py"]
+
+
 @pytest.mark.parametrize("path", FILES, ids=_identify)
 def test_a_file_has_a_size_that_reads_well(path: Path) -> None:
     code = [line for line in path.read_text().splitlines() if line.strip() and not line.strip().startswith("#")]

@@ -10,12 +10,12 @@ The service is a unit of its own, with its own configuration: keepalived.service
 from __future__ import annotations
 
 import ipaddress
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
 from .._findings import Finding, LookedAt, Verdict, state_of
+from .._json import read_json
 from .._network_plan.model import Address
 from .._programs import DIRECTORIES, UNITS, Host, changed, diff, needs_reload, refuse_missing, restart, unit_runs
 from .._refusal import Refusal
@@ -167,7 +167,7 @@ def interfaces(text: str) -> dict[str, str]:
     """Return the interface of each address in `ip -json address`."""
     try:
         return {
-            info["local"]: link["ifname"] for link in json.loads(text or "[]") for info in link.get("addr_info") or () if info.get("local")
+            info["local"]: link["ifname"] for link in read_json(text or "[]") for info in link.get("addr_info") or () if info.get("local")
         }
     except (ValueError, KeyError, TypeError, AttributeError):
         raise Refusal("ip -json address", "no list of interfaces", "their addresses as JSON", "Run it on the host.") from None

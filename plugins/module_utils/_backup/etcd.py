@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 
 from .._ctr import calls_to_remove, ctr
 from .._host.commands import Commands
+from .._json import read_json
 from .._kubeadm.host import NodeHost
 from .._kubeadm.state import COMPONENTS, MANIFESTS
 from .._kubeadm.static_pods import stop
@@ -122,7 +122,7 @@ def bump(taken: float, now: float) -> int:
 
 def read_status(text: str) -> Snapshot:
     try:
-        read = json.loads(text[text.index("{") :])
+        read = read_json(text[text.index("{") :])
         snapshot = Snapshot(int(read["hash"]), int(read["revision"]), int(read["totalKey"]))
     except (ValueError, KeyError, TypeError) as error:
         required, step = "hash, revision and number of keys as JSON", "Use etcd 3.5 or newer."

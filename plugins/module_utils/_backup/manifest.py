@@ -18,6 +18,7 @@ from typing import Any, Optional, TypeVar
 from .._findings import Finding
 from .._host.archives import Contents, Member
 from .._host.mark import MARKER
+from .._json import read_json
 from .._kubeadm.state import AUTHORITIES, CONFIGURATION, IRREPLACEABLE, PKI
 from .._refusal import Refusal
 from .._storage.archiving import UNFINISHED
@@ -224,7 +225,7 @@ def read_manifest(contents: Contents, subject: str) -> Manifest:
     """The manifest of an archive. Raises Refusal if it is none of ours."""
     name, text = contents.first
     try:
-        read: dict[str, Any] = json.loads(text) if name == NAME else {"schema": f"none: the first member is {name or 'nothing'}"}
+        read: dict[str, Any] = read_json(text) if name == NAME else {"schema": f"none: the first member is {name or 'nothing'}"}
         _require_schema(read)
         return Manifest(
             snapshot=_made(Snapshot, read["snapshot"]),

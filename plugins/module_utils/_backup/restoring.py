@@ -17,6 +17,7 @@ from typing import Any
 from .._findings import failures
 from .._host.archives import Packing
 from .._host.mark import MARKER
+from .._json import read_json
 from .._kubeadm.certificates import due, read_expirations, renew
 from .._kubeadm.host import NodeHost
 from .._kubeadm.state import CONFIGURATION, ETCD_DATA, KUBELET_CONF, KUBELET_FILES, KUBERNETES, PKI, RESTORING, Kubeadm, read_node_files
@@ -94,7 +95,7 @@ def restore(wish: Wish, host: NodeHost, packing: Packing, *, check_mode: bool) -
         aside = f"{ETCD_DATA}/{ASIDE}{names.stamp(packing.now())}"
         host.detached(lambda: _carry_out(wish, outcome.manifest, host, packing, aside))
         outcome.aside = aside if packing.entries(aside) else ""
-        outcome.renewed = json.loads(packing.text(f"{WORK}/{RENEWED}"))
+        outcome.renewed = read_json(packing.text(f"{WORK}/{RENEWED}"))
         packing.remove(WORK)
         former = [f"{ETCD_DATA}/{name}" for name in packing.entries(ETCD_DATA) if name.startswith(ASIDE)]
         outcome.removed = former[: max(0, len(former) - wish.keep)]

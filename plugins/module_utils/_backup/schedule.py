@@ -15,6 +15,7 @@ from typing import Any, Callable, Optional
 from .._findings import Finding, LookedAt, state_of
 from .._host.archives import Packing
 from .._host.commands import Commands
+from .._json import read_json
 from .._programs import Host, Timed, ensure_timed, known_hosts, refuse_missing, remove_timed, with_known_keys
 from .._refusal import Refusal
 from . import manifest as names
@@ -124,7 +125,7 @@ class State:
 
 def read_configuration(text: Optional[str]) -> Configuration:
     try:
-        data = json.loads(text or "")
+        data = read_json(text or "")
         receivers = tuple(Receiver(**one) for one in data["receivers"])
         lists = {name: tuple(data[name]) for name in ("paths", "recipients")}
         return Configuration(**{**data, **lists, "receivers": receivers})
@@ -135,7 +136,7 @@ def read_configuration(text: Optional[str]) -> Configuration:
 
 def read_state(text: Optional[str]) -> State:
     try:
-        return State(**json.loads(text or "{}"))
+        return State(**read_json(text or "{}"))
     except (ValueError, TypeError):
         # a file that a power loss left is none
         return State()

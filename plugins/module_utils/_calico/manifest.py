@@ -13,6 +13,7 @@ from typing import Any, Callable, Optional, Union
 
 from .._cluster.api import Previewer
 from .._cluster.objects import pending
+from .._json import read_json
 from .._network_plan.model import Plan
 from .._network_plan.ranges import pools
 from .._refusal import Refusal
@@ -127,7 +128,7 @@ def _give_addresses(text: str, plan: Plan) -> str:
     """Make the CNI plugin assign addresses of the plan's families. Upstream's text is JSON except for one number placeholder."""
     bare = _BARE in text and _QUOTED not in text
     try:
-        network = json.loads(text.replace(_BARE, _QUOTED) if bare else text)
+        network = read_json(text.replace(_BARE, _QUOTED) if bare else text)
         ipams = [plugin["ipam"] for plugin in network["plugins"] if plugin.get("type") == "calico"]
     except (ValueError, KeyError, TypeError, AttributeError):
         ipams = []

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn, Optional, Protocol, Union
 from urllib.parse import quote, urlencode
 
+from .._json import read_json
 from .._parallel import ask_all
 from .._refusal import Refusal, Unavailable
 from .kubeconfig import read_access
@@ -283,7 +284,7 @@ class KubernetesApi:
 def decoded(data: bytes) -> Object:
     try:
         with _without_garbage_collection():
-            decoded = json.loads(data)
+            decoded = read_json(data)
     except ValueError:
         decoded = {"message": data[:200].decode(errors="replace").strip()}
     return decoded if isinstance(decoded, dict) else {}

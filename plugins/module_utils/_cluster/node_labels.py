@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
+from .._json import read_json
 from .._refusal import Refusal, Unavailable
 from .api import Patcher
 
@@ -162,7 +163,7 @@ def remembered(node: Mapping[str, Any]) -> tuple[frozenset[str], frozenset[str]]
     """The keys of labels, and the taints as ``key:effect``, that the inventory named in the last run."""
     text = (node["metadata"].get("annotations") or {}).get(REMEMBERED, "{}")
     try:
-        memory = json.loads(text)
+        memory = read_json(text)
         return frozenset(memory.get("labels", ())), frozenset(memory.get("taints", ()))
     except (ValueError, AttributeError, TypeError):
         name = node["metadata"]["name"]

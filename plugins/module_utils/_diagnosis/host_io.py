@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import collections
 import glob
-import json
 import os
 import re
 import select
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import IO, Literal, Optional, Protocol, cast
 
 from .._host.commands import host_environment
+from .._json import read_json
 from .._parallel import ask_all
 from .._refusal import Refusal
 
@@ -200,7 +200,7 @@ COLLECTION = Path(__file__).resolve().parents[3]
 def version(directory: Path = COLLECTION) -> str:
     """Of an installed archive, or of a checkout, which is somewhere after that release."""
     try:
-        return str(json.loads((directory / "MANIFEST.json").read_text())["collection_info"]["version"])
+        return str(read_json((directory / "MANIFEST.json").read_text())["collection_info"]["version"])
     except FileNotFoundError:
         found = re.search(r"^version:\s*(\S+)", (directory / "galaxy.yml").read_text(), re.MULTILINE)
         return f"{found[1] if found else 'unknown'} (checkout)"

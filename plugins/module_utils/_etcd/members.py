@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional, Protocol
 from urllib.parse import urlsplit
 
 from .._findings import Finding, LookedAt, Verdict, state_of
+from .._json import read_json
 from .._refusal import Refusal
 
 SUBJECT = "etcd"
@@ -53,7 +53,7 @@ class Member:
 def read_members(listed: str, health: str) -> tuple[Member, ...]:
     """Return the members, sorted by name, from the output of `etcdctl member list` and `etcdctl endpoint health --cluster`."""
     try:
-        healthy = {urlsplit(str(one["endpoint"])).hostname for one in json.loads(_json(health, "[", "]")) if one.get("health") is True}
+        healthy = {urlsplit(str(one["endpoint"])).hostname for one in read_json(_json(health, "[", "]")) if one.get("health") is True}
         found = [
             Member(
                 f"{int(one['ID']):x}",
@@ -62,7 +62,7 @@ def read_members(listed: str, health: str) -> tuple[Member, ...]:
                 bool(one.get("isLearner")),
                 any(urlsplit(url).hostname in healthy for url in one.get("clientURLs") or ()),
             )
-            for one in json.loads(_json(listed, "{", "}"))["members"]
+            for one in read_json(_json(listed, "{", "}"))["members"]
         ]
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise Refusal("etcdctl", f"an answer that cannot be read ({error})", "members as JSON", "Use etcd 3.5 or newer.") from error

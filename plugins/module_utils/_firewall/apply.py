@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Callable, Optional
 
 from .._host.commands import Commands
+from .._json import read_json
 from .._refusal import Refusal
 from .backend import Backend, ReadText, Standing, Step, Transaction
 from .host import Host
@@ -117,7 +118,7 @@ def find_unfinished(host: Host) -> Optional[Unfinished]:
     if text is None:
         return None
     try:
-        data = json.loads(text)
+        data = read_json(text)
         return Unfinished(**{**data, "ports": from_data(data["ports"]), "paths": tuple(data["paths"])})
     except (ValueError, KeyError, TypeError) as error:
         raise Refusal(PATH, f"not what this collection writes ({error})", "an unfinished change", "Inspect it, then remove it.") from error

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from ipaddress import ip_network
 from typing import Any, Optional
 
 from .._host.commands import Commands
+from .._json import read_json
 from .._refusal import Refusal
 from . import firewalld_zones as rates
 from . import firewalld_zones as rich
@@ -437,7 +437,7 @@ class Firewalld(Backend):
         route = self._commands.run(["ip", "-json", "route", "get", client], check=False)
         if route.status != 0:
             return ""
-        interfaces = [hop["dev"] for hop in json.loads(route.stdout or "[]") if "dev" in hop]
+        interfaces = [hop["dev"] for hop in read_json(route.stdout or "[]") if "dev" in hop]
         return str(self._bus.ask("zone", "getZoneOfInterface", "s", interfaces[0])) if interfaces else ""
 
     def _files(self, owner: str, zone: str, strays: Iterable[str], wanted: PortSet) -> Mapping[str, Optional[str]]:

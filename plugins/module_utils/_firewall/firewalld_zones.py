@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from xml.parsers import expat
 from zlib import crc32
 
 from .._host.commands import Commands
+from .._json import read_json
 from .._refusal import Refusal
 from .backend import Step
 from .model import EVERYONE, Opening, PortSet
@@ -58,7 +58,7 @@ class Bus:
         """Return the version of the running firewalld, whose state can be read; None if there is none."""
         argv = ["busctl", NO_START, "--json=short", "get-property", NAME, OBJECT, NAME, "state", "version"]
         told = self._commands.run(argv, check=False)
-        self._version = str(json.loads(told.stdout.splitlines()[-1])["data"]) if told.status == 0 else None
+        self._version = str(read_json(told.stdout.splitlines()[-1])["data"]) if told.status == 0 else None
         return self._version
 
     def ask(self, interface: str, method: str, *words: str, path: str = OBJECT) -> Json:
@@ -68,14 +68,14 @@ class Bus:
         """
         argv = call(interface, method, *words, path=path).argv
         if argv not in self._answers:
-            self._answers[argv] = plain(json.loads(self._commands.run(argv).stdout)["data"][0])
+            self._answers[argv] = plain(read_json(self._commands.run(argv).stdout)["data"][0])
         return self._answers[argv]
 
     def ask_if_known(self, interface: str, method: str, name: str) -> Optional[dict[str, Any]]:
         """Return the settings of an object by its name; None if firewalld does not know it."""
         completed = self._commands.run(call(interface, method, "s", name).argv, check=False)
         if completed.status == 0:
-            settings: dict[str, Any] = plain(json.loads(completed.stdout)["data"][0])
+            settings: dict[str, Any] = plain(read_json(completed.stdout)["data"][0])
             return settings
         if "INVALID_" in completed.stderr:
             return None

@@ -13,6 +13,7 @@ from fnmatch import fnmatch
 from typing import Optional, cast
 
 from .._host.commands import Commands
+from .._json import read_json
 from .backend import Backend, ReadText, Standing, Step, Transaction
 from .model import NOTHING, PortSet, as_data, for_families, from_data
 from .nftables_rules import FAMILIES, OURS, TABLES_OF_IPTABLES, ChainKey, Ruleset, Target, families_of, rule_text
@@ -137,7 +138,7 @@ def read_header(text: str) -> Optional[Saved]:
     if not text.startswith(HEADER):
         return None
     try:
-        data = json.loads(text[len(HEADER) :].split("\n", 1)[0])
+        data = read_json(text[len(HEADER) :].split("\n", 1)[0])
         targets = tuple((_file_key(key), str(hook)) for key, hook in data["targets"])
         elsewhere, last = (tuple(_file_key(key) for key in data.get(name, ())) for name in ("elsewhere", "last"))
         return Saved(from_data(data["set"]), targets, elsewhere, last)

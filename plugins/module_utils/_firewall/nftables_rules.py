@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address, summarize_address_range
 from typing import Any, Optional
 
+from .._json import read_json
 from .._refusal import Refusal
 from .model import Network, Opening, canonical_networks, networks
 from .packets import ACCEPTS, BOTH, DENIES, EVERY_PORT, LIMITS, RESTRICTS, Chains, Effect, Rule, Ways, below, can_deny, with_limits
@@ -51,7 +52,7 @@ def read_rule(expressions: list[Expression], comment: str) -> Optional[Rule]:
     """Read the rule that ``rule_text`` wrote, as nft shows it; None for any other rule."""
     try:
         return _read(expressions, comment)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, StopIteration):
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, StopIteration, OverflowError):
         return None
 
 
@@ -152,12 +153,12 @@ class Ruleset:
         self.rules: dict[ChainKey, list[Held]] = {}
         self._maps: dict[TableKey, dict[str, Any]] = {}
         try:
-            objects = json.loads(text)["nftables"]
+            objects = read_json(text)["nftables"]
         except (ValueError, KeyError, TypeError) as error:
             raise Refusal("`nft -j list ruleset`", "no JSON", "JSON", "Install nftables with JSON support.") from error
         try:
             self._read(objects)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             found, step = f"JSON of another form ({type(error).__name__}: {error})", "Report this to the authors of vmstation.cluster."
             raise Refusal("`nft -j list ruleset`", found, "chains, maps and rules", step) from error
 
@@ -209,7 +210,7 @@ class Ruleset:
         try:
             known = effects(held.expressions, key[:2], self._maps.get(key[:2], {}), needed, name=name, ways=ways)
             hash(tuple((effect.target, effect.ports) for effect in known))  # fails for a target or a port of another form
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
             found = f"an expression of an unknown form ({type(error).__name__}: {error})"
             step = "Report this to the authors of vmstation.cluster, with `nft -j list ruleset`."
             raise Refusal(f"nftables rule {name}", found, "expressions as nft shows them", step) from error

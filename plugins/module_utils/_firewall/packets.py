@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
 from typing import Optional
 
 from .._host.commands import Commands
+from .._json import read_json
 from .model import (
     EVERYONE,
     NOTHING,
@@ -64,7 +64,7 @@ def read_routes(commands: Commands) -> str:
 def of_routes(routes_text: str, ports: PortSet) -> Ways:
     """Return the interfaces of the default route and of the routes to the networks that the set names."""
     try:
-        routes = [route for route in json.loads(routes_text or "[]") if "dev" in route]
+        routes = [route for route in read_json(routes_text or "[]") if "dev" in route]
         named = {ip_network(source) for source in (*(s for opening in ports.openings for s in opening.sources), *ports.trusted)}
         v4 = [network for network in named if network.version == 4]
         interfaces = {

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Optional
 
+from .._json import read_json
 from .._refusal import Refusal
 from . import apply
 from .apply import BACKENDS, Files, restore
@@ -93,7 +94,7 @@ def pending(host: Host, owner: str) -> Optional[Rollback]:
     if text is None:
         return None
     try:
-        data = json.loads(text)
+        data = read_json(text)
         return Rollback(**{**data, "ports": from_data(data["ports"])})
     except (ValueError, KeyError, TypeError) as error:
         raise Refusal(

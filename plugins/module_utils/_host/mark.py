@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Optional
 
+from .._json import read_json
+
 Role = Literal["control_plane", "worker"]
 
 MARKER = "/etc/kubernetes/vmstation-cluster.json"
@@ -47,7 +49,7 @@ class Mark:
 def read_mark(text: Optional[str]) -> Optional[Mark]:
     """A mark; None if there is none, or one that a power loss left unreadable."""
     try:
-        read = json.loads(text or "")
+        read = read_json(text or "")
         identity = dict(read.get("identity", {}))
         return Mark(
             str(read["cluster"]), read["role"], str(read.get("name", "")), bool(read.get("installed")), identity, str(read.get("ca", ""))

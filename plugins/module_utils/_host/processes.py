@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Callable, NoReturn
 
+from .._json import read_json
 from .._refusal import Refusal
 
 POLL = 0.05
@@ -95,7 +96,7 @@ def run_detached(work: Callable[[], None]) -> None:
     os.waitpid(child, 0)
     if not answer:
         raise Refusal("the change", "its process ended without a result", "a result", "Read the host's kernel log, then run again.")
-    outcome = json.loads(answer)
+    outcome = read_json(answer)
     if outcome["refusal"]:
         raise Refusal(*outcome["refusal"])
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import socket
 import ssl
 import urllib.request
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Optional, Protocol
 from urllib.parse import urlsplit
 
+from .._json import read_json
 from .._refusal import Refusal
 
 # Asks an API server, or a kubelet, from a host that has nothing but Python's standard library. Nothing passes through a proxy.
@@ -76,7 +76,7 @@ def _context(authority: str, certificate: str, key: str) -> ssl.SSLContext:
 
 def _object(text: bytes) -> Mapping[str, Any]:
     try:
-        decoded = json.loads(text)
+        decoded = read_json(text)
     except ValueError:
         return {}
     return decoded if isinstance(decoded, dict) else {}

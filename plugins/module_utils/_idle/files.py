@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
+from .._json import read_json
 from .._programs import Host, Timed, ensure_answering, ensure_timed, key_line, known_hosts, refuse_missing, remove_timed, with_known_keys
 from .._refusal import Refusal
 from .._wake.wake import Request, Target, read_request
@@ -89,7 +90,7 @@ def as_text(options: Mapping[str, Any]) -> str:
 
 def read_configuration(text: Optional[str]) -> Configuration:
     try:
-        data = json.loads(text or "")
+        data = read_json(text or "")
         workers = tuple(Target(**one) for one in data["workers"])
         sets = {name: frozenset(data[name]) for name in ("asking_namespaces", "may_stop")}
         return Configuration(**{**data, **sets, "workers": workers})

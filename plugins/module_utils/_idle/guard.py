@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Optional, TypeVar
 
 from .._host.commands import Commands
+from .._json import read_json
 from .._network_plan.ports import PORT_FACTS
 from .._refusal import Refusal
 
@@ -110,7 +111,7 @@ def own_pods(*ip_json_routes: str) -> frozenset[str]:
 def _json(text: str, read: Callable[[dict[str, Any]], T]) -> list[T]:
     """What is read of each entry that ``ip -json`` printed."""
     try:
-        return [read(entry) for entry in json.loads(text or "[]")]
+        return [read(entry) for entry in read_json(text or "[]")]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise _unread("ip -json", text[:200]) from None
 
@@ -215,7 +216,7 @@ def _printable(text: str) -> str:
 
 def _question(asked: str) -> Question:
     try:
-        data = json.loads(asked)
+        data = read_json(asked)
         return Question(float(data["quiet"]), frozenset(map(address_of, data["pods"])), frozenset(map(address_of, data["nodes"])))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Refusal(

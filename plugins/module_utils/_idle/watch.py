@@ -12,6 +12,7 @@ from typing import Any, Callable, Optional
 
 from .._cluster.nodes import judge_all
 from .._host.commands import Commands, Completed
+from .._json import read_json
 from .._programs import ssh_to
 from .._refusal import Refusal
 from .._sleep.judge import Sight, SleepRequest, judge, why_not
@@ -73,7 +74,7 @@ def counted(commands: Commands) -> dict[str, int]:
     answer = commands.run(["nft", "-j", "reset", "counters", "table", "inet", TABLE], check=False)
     if answer.status != 0:
         return {}
-    listed = [one["counter"] for one in json.loads(answer.stdout)["nftables"] if "counter" in one]
+    listed = [one["counter"] for one in read_json(answer.stdout)["nftables"] if "counter" in one]
     return {one["name"]: int(one["packets"]) for one in listed}
 
 
@@ -159,7 +160,7 @@ class Kubectl:
         selectors = [f"--selector={label_selector}"] if label_selector else []
         selectors += [f"--field-selector={field_selector}"] if field_selector else []
         answer = self._run("get", f"{kind}.{version}.{group}", *where, *selectors, "--output=json").stdout
-        yield from json.loads(answer)["items"]
+        yield from read_json(answer)["items"]
 
     def cordon(self, node: str) -> None:
         """Let the node take no Pods, and note that it was us."""
@@ -210,7 +211,7 @@ def ask_visitors(commands: Commands, worker: Target, word: str, question: Questi
         found = " ".join((done.stderr or done.stdout).split()) or f"exit status {done.status}"
         raise Refusal(f"guard of {worker.name}", found, "an answer", "Run site.yml, which installs the guard again.")
     try:
-        answer = json.loads(done.stdout)
+        answer = read_json(done.stdout)
     except ValueError:
         raise Refusal(f"guard of {worker.name}", repr(done.stdout[:200]), "JSON", "Run site.yml, which installs the guard again.") from None
     if not isinstance(answer, dict):
@@ -467,7 +468,7 @@ def _say(world: World, memory: Memory, name: str, why: str) -> None:
 
 def _remember(world: World) -> Memory:
     try:
-        return Memory(**json.loads(world.read_text(STATE) or "{}"))
+        return Memory(**read_json(world.read_text(STATE) or "{}"))
     except (ValueError, TypeError):
         # an unreadable file counts as missing
         return Memory()

@@ -9,12 +9,12 @@ Image archives are read in OCI layout, or as written by ``docker save``.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Optional, Union
 
+from .._json import read_json
 from .._versions import image_name, image_tag, minor_of, minor_text, release_of
 from .io import Archive, SourceDirectory, Unreadable
 
@@ -195,7 +195,7 @@ def _of_docker(archive: Archive) -> Iterator[ArchivedImage]:
             raise MalformedArchive("a manifest.json that lists files which are not in the archive")
         digest = f"sha256:{hashlib.sha256(config).hexdigest()}"
         for name in entry["RepoTags"] or [""]:
-            yield ArchivedImage(full_name(name) if name else "", digest, json.loads(config)["architecture"])
+            yield ArchivedImage(full_name(name) if name else "", digest, read_json(config)["architecture"])
 
 
 def full_name(name: str) -> str:
@@ -215,7 +215,7 @@ def _blob(digest: str) -> str:
 def _document(archive: Archive, name: str) -> Any:  # noqa: ANN401 (JSON)
     if name not in archive.documents:
         raise MalformedArchive(f"no {name} in it")
-    return json.loads(archive.documents[name])
+    return read_json(archive.documents[name])
 
 
 def _verified(archive: Archive, digest: str) -> Mapping[str, Any]:
@@ -224,7 +224,7 @@ def _verified(archive: Archive, digest: str) -> Mapping[str, Any]:
         raise MalformedArchive(f"an index with {digest}, which is not in the archive")
     if f"sha256:{hashlib.sha256(content).hexdigest()}" != digest:
         raise MalformedArchive(f"a damaged {_blob(digest)}")
-    document = json.loads(content)
+    document = read_json(content)
     if not isinstance(document, Mapping):
         raise MalformedArchive(f"a {_blob(digest)} that is not an object")
     return document
@@ -283,7 +283,7 @@ def _description(there: frozenset[str], directory: SourceDirectory, unread: list
         unread.append((DESCRIPTION, text.reason, "a JSON object"))
         return None
     try:
-        content = json.loads(text)
+        content = read_json(text)
     except ValueError as error:
         unread.append((DESCRIPTION, f"invalid JSON ({error})", "a JSON object"))
         return None

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Optional
 from urllib.parse import urlsplit
 
+from .._json import read_json
 from .._refusal import Refusal
 
 ReadText = Callable[[str], Optional[str]]
@@ -141,7 +142,7 @@ def plan(wanted: Sequence[Registry], directory: str, read_text: ReadText) -> Cha
 def _ours(text: Optional[str]) -> dict[str, int]:
     """Return the names of our registries, with the number of their mirrors."""
     try:
-        return {str(name): int(mirrors) for name, mirrors in json.loads(text or "{}").items()}
+        return {str(name): int(mirrors) for name, mirrors in read_json(text or "{}").items()}
     except (ValueError, AttributeError, TypeError):
         return {}
 

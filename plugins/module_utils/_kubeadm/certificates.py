@@ -9,12 +9,12 @@ kubeadm issues them for a year and renews them only in an upgrade. A static Pod 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .._findings import Finding
+from .._json import read_json
 from .host import NodeHost
 from .state import CONFIGURATION
 from .static_pods import restart
@@ -54,7 +54,7 @@ class Certificate:
 def read_expirations(text: str) -> list[Certificate]:
     """Parse `kubeadm certs check-expiration -o json`: every existing certificate and CA."""
     try:
-        read = json.loads(text[text.index("{") :])
+        read = read_json(text[text.index("{") :])
     except ValueError:
         return []
     return [

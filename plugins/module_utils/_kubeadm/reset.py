@@ -17,6 +17,7 @@ from .._firewall.iptables_rules import words_of
 from .._host.commands import Commands
 from .._host.files import HostFiles, Trees
 from .._host.mark import MARKER, read_mark
+from .._json import read_json
 from .._refusal import Refusal
 from .join_steps import LOCK, Ways
 
@@ -281,7 +282,7 @@ def addresses_of_tunnel(text: str, networks: Sequence[str]) -> tuple[str, ...]:
 def tables_of(text: str) -> tuple[tuple[str, str], ...]:
     """Return kube-proxy's and Calico's tables in `nft --json list tables`."""
     try:
-        entries = json.loads(text).get("nftables", ())
+        entries = read_json(text).get("nftables", ())
         found = [(str(one["table"]["family"]), str(one["table"]["name"])) for one in entries if "table" in one]
     except (ValueError, AttributeError, KeyError, TypeError):
         return ()
@@ -290,7 +291,7 @@ def tables_of(text: str) -> tuple[tuple[str, str], ...]:
 
 def _objects(text: str) -> list[Mapping[str, Any]]:
     try:
-        entries = json.loads(text or "[]")
+        entries = read_json(text or "[]")
     except ValueError:
         return []
     return [entry for entry in entries if isinstance(entry, Mapping)] if isinstance(entries, list) else []

@@ -15,6 +15,7 @@ from typing import Any, Callable, Literal, Optional
 from .._host.commands import Commands, Completed
 from .._host.files import HostFiles
 from .._host.mark import MARKER, Mark, Role, read_mark
+from .._json import read_json
 from .._refusal import Refusal, Unavailable
 from .._urls import in_url
 
@@ -127,7 +128,7 @@ class Api:
         """Return an object or a list; None if there is none of this name."""
         answer = self._persistently(["get", f"--raw={path}"], "(NotFound)")
         if answer.status == 0:
-            read = json.loads(answer.stdout)
+            read = read_json(answer.stdout)
             return read if isinstance(read, dict) else None
         if "(NotFound)" in answer.stderr:
             return None

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import ssl
@@ -16,6 +15,7 @@ from collections.abc import Mapping
 from .._host.commands import HostCommands
 from .._host.files import LocalTrees, read_text, remove_empty, replace_all
 from .._host.processes import archive
+from .._json import read_json
 from .._kubeadm.state import CA, Api
 from .._parallel import ask_all
 from .._programs import Host
@@ -36,7 +36,7 @@ def this_host() -> Host:
 def main() -> None:
     """What the timer starts."""
     try:
-        configuration = json.loads(read_text(CONFIGURATION) or "{}")
+        configuration = read_json(read_text(CONFIGURATION) or "{}")
         api = Api(HostCommands(), configuration["address"], time.sleep)
         done = approve(api, as_nodes(configuration["nodes"]))
     except Refusal as refusal:

@@ -9,7 +9,6 @@ API server verifies kubelets. Back again: first the API server.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import Any, Callable
 
 from .._conditions import is_true
 from .._findings import Finding
+from .._json import read_json
 from .._kubeadm.configuration import as_text, document_of
 from .._kubeadm.hardening import SERVING, SERVING_SETTING, with_verification
 from .._kubeadm.host import NodeHost
@@ -292,7 +292,7 @@ def _write_configuration(request: Request, host: NodeHost) -> None:
     """Write kubeadm's configuration file, from which what is missing is created again, if it differs in this only."""
     before = host.files.read(CONFIGURATION)
     try:
-        documents = [json.loads(part) for part in (before or "").split("---\n")]
+        documents = [read_json(part) for part in (before or "").split("---\n")]
     except ValueError:  # the module kubeadm_control_plane writes it again
         return
     if _without_ours(documents) == _without_ours(request.documents):

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -14,6 +13,7 @@ from typing import Any, Literal, Optional
 
 from .._findings import Finding
 from .._host.commands import Commands
+from .._json import read_json
 from .._refusal import Refusal
 from .._wake.wake import station_mac
 
@@ -317,7 +317,7 @@ class Link:
 
 def ethernet_links(ip_json_link: str) -> tuple[Link, ...]:
     links = []
-    for link in json.loads(ip_json_link or "[]"):
+    for link in read_json(ip_json_link or "[]"):
         if link.get("link_type") != "ether":
             continue
         info = link.get("linkinfo", {})

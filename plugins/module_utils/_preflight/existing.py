@@ -15,7 +15,6 @@ moby), and looks at the routes of that moment only.
 from __future__ import annotations
 
 import ipaddress
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
@@ -26,6 +25,7 @@ from .._findings import Finding
 from .._host.commands import Commands
 from .._host.files import HostFiles
 from .._host.mark import MARKER
+from .._json import read_json
 from .._network_plan.model import Network
 from .._network_plan.ranges import DOCKER_POOLS, meets, relation
 from .._x509 import KUBELET_PKI
@@ -400,7 +400,7 @@ def look_at_networks(commands: Commands) -> Optional[tuple[HostNetwork, ...]]:
 def host_networks(text: str) -> Optional[tuple[HostNetwork, ...]]:
     """Parse ``ip -json route show table all``: routes of both IP versions, and the host's own addresses as local routes."""
     try:
-        routes = [route for route in json.loads(text) if route and not _is_the_clusters(route)]
+        routes = [route for route in read_json(text) if route and not _is_the_clusters(route)]
         found = {HostNetwork(ipaddress.ip_network(route["dst"]), _device(route)): None for route in routes}
     except (ValueError, KeyError, AttributeError, TypeError):
         return None
@@ -438,7 +438,7 @@ def docker_pools(files: HostFiles, commands: Commands) -> tuple[Network, ...]:
     if not commands.has("dockerd"):
         return ()
     try:
-        pools = json.loads(files.read(DOCKER_CONFIGURATION) or "{}").get("default-address-pools") or []
+        pools = read_json(files.read(DOCKER_CONFIGURATION) or "{}").get("default-address-pools") or []
         return tuple(ipaddress.ip_network(pool["base"], strict=False) for pool in pools) or DOCKER_POOLS
     except (ValueError, KeyError, AttributeError, TypeError):
         return DOCKER_POOLS

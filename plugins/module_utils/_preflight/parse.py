@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import json
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +16,7 @@ from typing import Any, Optional
 from .._findings import Finding
 from .._host.commands import Commands
 from .._host.files import HostFiles
+from .._json import read_json
 from .._refusal import Refusal
 from .model import CniConfiguration, Distribution, Expectations, HostState, Packages, Simulation
 
@@ -315,7 +315,7 @@ def _passes(flags: int) -> bool:
 def addresses(text: str) -> Optional[tuple[str, ...]]:
     """Return all addresses of ``ip -json address show``, canonical; None if the text cannot be parsed."""
     try:
-        interfaces = json.loads(text)
+        interfaces = read_json(text)
         return tuple(
             str(ipaddress.ip_address(info["local"]))
             for interface in interfaces
@@ -329,7 +329,7 @@ def addresses(text: str) -> Optional[tuple[str, ...]]:
 def links(text: str) -> tuple[dict[str, str], dict[str, int]]:
     """Return the interface of each address, and the MTU of each interface, of ``ip -json address show``."""
     try:
-        found = json.loads(text)
+        found = read_json(text)
         interfaces = {
             str(ipaddress.ip_address(info["local"])): str(one["ifname"]) for one in found for info in one["addr_info"] if "local" in info
         }
@@ -350,7 +350,7 @@ def hosts_file(text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
 def cni_configuration(file: str, text: str) -> CniConfiguration:
     """Parse a file of /etc/cni/net.d: a single plugin (``.conf``) or a list of them (``.conflist``)."""
     try:
-        content: Any = json.loads(text)
+        content: Any = read_json(text)
         plugins: Iterable[Any] = content.get("plugins", [content])
         return CniConfiguration(file, tuple(str(plugin["type"]) for plugin in plugins))
     except (ValueError, KeyError, AttributeError, TypeError):

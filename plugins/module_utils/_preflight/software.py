@@ -16,11 +16,11 @@ https://docs.tigera.io/calico/latest/reference/resources/felixconfig (``nftables
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Optional
 
 from .._findings import Finding, Severity
+from .._json import read_json
 from .._versions import OLDEST_KUBELET, minor_at_start, minor_of, minor_text
 from .model import Distribution, Expectations, HostState, Packages
 
@@ -288,7 +288,7 @@ def _natives(statement: Mapping[str, Any]) -> frozenset[str]:
 
 def _entries(nft_json: str) -> list[dict[str, Any]]:
     try:
-        return list(json.loads(nft_json)["nftables"])
+        return list(read_json(nft_json)["nftables"])
     except (ValueError, KeyError, TypeError):
         return []
 

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
+from .._json import read_json
 from .model import MARKS, TITLES, Host, Line, Link, Mark, Report, counted, folded, list_of, worst
 
 # The report as data, described by docs/check-report.schema.json
@@ -26,7 +27,7 @@ SCHEMA = "vmstation.cluster/check-report/1"
 
 def document(report: Report) -> dict[str, Any]:
     # convert tuples to lists
-    told = json.loads(json.dumps(asdict(report)))
+    told = read_json(json.dumps(asdict(report)))
     for shown, line in zip(told["lines"], report.lines):
         del shown["hosts"]
         shown["host"] = line.host

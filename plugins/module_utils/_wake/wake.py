@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Optional, Protocol, TypeVar, Union
 
+from .._json import read_json
 from .._refusal import Refusal
 from .._urls import in_url
 from .._waiting import Clock
@@ -138,7 +138,7 @@ class LocalNetwork:
 def local_networks(ip_json_address: str) -> tuple[LocalNetwork, ...]:
     """Return the networks in ``ip -json -4 address show``. Without ``brd`` the prefix gives the broadcast address, as in the kernel."""
     networks = []
-    for link in json.loads(ip_json_address or "[]"):
+    for link in read_json(ip_json_address or "[]"):
         flags = link.get("flags", [])
         if "BROADCAST" not in flags:
             continue

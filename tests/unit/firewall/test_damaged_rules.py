@@ -71,8 +71,15 @@ def test_an_expression_of_an_unknown_form_is_named_with_its_rule(expression: dic
         Ruleset(json.dumps({"nftables": [CHAIN, rule]})).refusing("input", "")
 
 
+INFINITE_PORT = {"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": float("inf")}}
+
+
 @pytest.mark.parametrize(
-    "expressions", [[{}], [], [{"match": 7}, {"accept": None}], [{"match": {"left": 7, "right": 1, "op": "=="}}, {"drop": None}]]
-)
+    "expressions",
+    [
+        [{}], [], [{"match": 7}, {"accept": None}], [{"match": {"left": 7, "right": 1, "op": "=="}}, {"drop": None}],
+        [INFINITE_PORT, {"accept": None}],
+    ],
+)  # fmt: skip
 def test_an_unknown_rule_of_nftables_is_none_of_ours(expressions: list[dict[str, Any]]) -> None:
     assert read_rule(expressions, "") is None
