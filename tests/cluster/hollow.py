@@ -82,10 +82,7 @@ class HollowNodes:
         elif not any((one["type"], one["status"]) == ("Ready", "True") for one in pod["status"].get("conditions", ())):
             running = {"running": {"startedAt": _now()}}
             told = {"imageID": "", "ready": True, "started": True, "restartCount": 0}
-            status = [
-                {**told, "name": one["name"], "image": one["image"], "state": running}
-                for one in pod["spec"]["containers"]
-            ]
+            status = [{**told, "name": one["name"], "image": one["image"], "state": running} for one in pod["spec"]["containers"]]
             conditions = [
                 {"type": kind, "status": "True", "lastTransitionTime": _now()} for kind in ("Initialized", "ContainersReady", "Ready")
             ]
