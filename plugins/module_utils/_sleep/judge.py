@@ -212,6 +212,13 @@ def as_data(request: SleepRequest, seen: Sight) -> dict[str, dict[str, Any]]:
     }
 
 
+def moving_and_stopping(request: SleepRequest, seen: Sight) -> tuple[list[str], list[str]]:
+    """The Pods that a drain moves to other nodes, and those that stop meanwhile, as no other node can run them."""
+    pods = _moving(request, seen)
+    stopping = [_called(pod) for pod in pods if not _workload(pod, seen) or all(_obstacles(pod, request, seen).values())]
+    return [name for name in map(_called, pods) if name not in stopping], stopping
+
+
 def _of_node(name: str, request: SleepRequest, node: Optional[Object]) -> Iterator[Finding]:
     if node is None:
         if request.for_good:
@@ -257,8 +264,7 @@ def _of_pod(pod: Object, request: SleepRequest, seen: Sight) -> Iterator[Finding
             f"Make it a Deployment, delete it yourself, or allow its deletion: {_called(pod)} in may_stop.",
         )  # fmt: skip
         return
-    others = _verdicts([name for name in seen.nodes if name not in request.nodes], seen)
-    reasons = {name: why_not(pod, seen.nodes[name], seen) for name, verdict in others.items() if verdict.ready and verdict.schedulable}
+    reasons = _obstacles(pod, request, seen)
     if all(reasons.values()):
         told = "; ".join(f"{name}: {why}" for name, why in sorted(reasons.items())) or "no other node is up and schedulable"
         yield Finding(
@@ -269,6 +275,12 @@ def _of_pod(pod: Object, request: SleepRequest, seen: Sight) -> Iterator[Finding
             else f"Allow it on another node, or allow it to stop meanwhile: {workload} in may_stop, or the annotation "
             f'{MAY_STOP}: "true" on its Pods.',
         )  # fmt: skip
+
+
+def _obstacles(pod: Object, request: SleepRequest, seen: Sight) -> dict[str, str]:
+    """What keeps the Pod from each other node that is up and schedulable; empty if nothing does."""
+    others = _verdicts([name for name in seen.nodes if name not in request.nodes], seen)
+    return {name: why_not(pod, seen.nodes[name], seen) for name, verdict in others.items() if verdict.ready and verdict.schedulable}
 
 
 def _of_budgets(moving: list[Object], request: SleepRequest, seen: Sight) -> Iterator[Finding]:
