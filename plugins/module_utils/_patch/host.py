@@ -1,0 +1,130 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ask a host's package manager for updates, and whether the host must be rebooted. No package is changed."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterable
+from dataclasses import replace
+
+from .._host.commands import Commands, Completed
+from .._host.files import HostFiles, modified
+from .._preflight.parse import distribution
+from .._preflight.software import family
+from .._refusal import Refusal
+from .._waiting import Clock, look_until
+from .packages import Manager, Reboot, Request, Updates, parse_apt, parse_dnf, started_at
+
+
+def look(request: Request, commands: Commands, files: HostFiles, clock: Clock) -> Updates:
+    """Simulate the update with the host's own package manager."""
+    return look_with_dnf(request, commands) if manager_of(commands, files) == "dnf" else look_with_apt(request, commands, files, clock)
+
+
+def manager_of(commands: Commands, files: HostFiles) -> Manager:
+    found = distribution(files.read("/etc/os-release") or files.read("/usr/lib/os-release") or "")
+    is_rhel = found is not None and family(found) == "rhel"
+    if not is_rhel and commands.has("apt-get"):
+        return "apt"
+    if commands.has("dnf"):
+        return "dnf"
+    raise Refusal("package manager", "neither apt-get nor dnf", "one of them", "Update this host with its own package manager.")
+
+
+APT_IS_LOCKED = "Could not get lock"
+PREFERENCES = "/etc/apt/preferences"
+# playbooks/tasks/update_packages_apt.yml writes the same. A negative priority keeps apt from installing any version
+PIN = "Package: {names}\nPin: version *\nPin-Priority: -1\n"
+PAUSE = 3.0
+
+
+def look_with_apt(request: Request, commands: Commands, files: HostFiles, clock: Clock) -> Updates:
+    if request.refresh:
+        _refresh_apt(request, commands, clock)
+    # apt reads a file of preferences, and then those of a directory: the host's own file comes along
+    pins = [files.read(PREFERENCES) or "", *([PIN.format(names=" ".join(request.hold))] if request.hold else [])]
+    with tempfile.NamedTemporaryFile("w", prefix="vmstation-", encoding="utf-8", errors="surrogateescape") as preferences:
+        preferences.write("\n\n".join(pins))
+        preferences.flush()
+        argv = ["apt-get", "--simulate", "--with-new-pkgs", f"--option=Dir::Etc::Preferences={preferences.name}", "upgrade"]
+        return parse_apt(commands.run(argv, timeout=request.timeout).stdout)
+
+
+def _refresh_apt(request: Request, commands: Commands, clock: Clock) -> None:
+    # by default apt-get only warns if a repository does not answer
+    argv = ["apt-get", "--quiet", "--option=APT::Update::Error-Mode=any", "update"]
+
+    def update() -> Completed:
+        return commands.run(argv, timeout=request.timeout, check=False)
+
+    done = look_until(update, lambda seen: APT_IS_LOCKED not in seen.stderr, clock, request.timeout, PAUSE)
+    if done.status != 0:
+        errors = " ".join(line for line in done.stderr.splitlines() if line.startswith("E: ")) or done.stderr.strip()
+        locked = f", after {request.timeout:g} s" if APT_IS_LOCKED in errors else ""
+        raise _stale(f"{errors}{locked}", "apt-get update")
+
+
+def _stale(found: str, command: str) -> Refusal:
+    step = f"Run `{command}` on the host and correct what it reports, or use the lists as they are with `refresh: false`."
+    return Refusal("package lists", found or "no reason given", "lists from all repositories", step)
+
+
+def look_with_dnf(request: Request, commands: Commands) -> Updates:
+    options = [*(["--refresh"] if request.refresh else []), *([f"--exclude={','.join(request.hold)}"] if request.hold else [])]
+    done = commands.run(["dnf", "--assumeno", "--nobest", *options, "upgrade"], timeout=request.timeout, check=False)
+    # with something to do, it ends with status 1
+    if done.status != 0 and "Operation aborted" not in done.stdout + done.stderr:
+        # warnings come before it
+        raise _stale(" ".join(done.stderr[max(done.stderr.find("Error: "), 0) :].split()), "dnf --refresh --assumeno upgrade")
+    found = parse_dnf(done.stdout)
+    left_out = [line for line in done.stderr.splitlines() if line.startswith("Ignoring repositories")]
+    return replace(found, warnings=left_out)
+
+
+# Whether the host must be rebooted.
+#
+# Packages whose update takes effect with a reboot: https://access.redhat.com/solutions/27943 and NEED_REBOOT of dnf-plugins-core's
+# needs_restarting.py, and their names in Debian. /run/reboot-required is there only if a package such as unattended-upgrades writes it.
+
+RPM_NAMES = (
+    "kernel", "kernel-core", "kernel-rt", "kernel-64k-core", "linux-firmware", "microcode_ctl", "glibc", "systemd", "dbus", "dbus-broker",
+    "dbus-daemon", "openssl-libs", "gnutls",
+)  # fmt: skip
+DEB_NAMES = ("linux-image-*", "raspberrypi-kernel", "firmware-*", "*-microcode", "libc6", "systemd", "dbus", "libssl3*", "libgnutls30*")
+REBOOT_REQUIRED = "/run/reboot-required"
+DPKG_INFO = "/var/lib/dpkg/info"
+NO_MATCH = 1  # dpkg-query's status if there is no package of one of the names
+
+
+def reboot_of(manager: Manager, commands: Commands, files: HostFiles) -> tuple[Reboot, list[str]]:
+    """Whether the host must be rebooted, and the packages that require it."""
+    marked = files.read(f"{REBOOT_REQUIRED}.pkgs")
+    if files.exists(REBOOT_REQUIRED) or marked:
+        return "required", list(dict.fromkeys((marked or "").split())) or [REBOOT_REQUIRED]
+    started = started_at(files.read("/proc/stat") or "", files.read("/proc/1/stat") or "", os.sysconf("SC_CLK_TCK"))
+    if started is None:
+        return "unknown", []
+    installed = _installed_by_rpm(commands) if manager == "dnf" else _installed_by_dpkg(commands)
+    newer = sorted({name for name, when in installed if when > started})
+    return ("required" if newer else "not_required"), newer
+
+
+def _installed_by_rpm(commands: Commands) -> Iterable[tuple[str, float]]:
+    argv = ["rpm", "--query", "--queryformat", "%{INSTALLTIME} %{NAME}\\n", *RPM_NAMES]
+    # its status is the number of names that are not installed
+    lines = commands.run(argv, check=False).stdout.splitlines()
+    return [(line.split()[1], float(line.split()[0])) for line in lines if re.match(r"\d+ \S+$", line)]
+
+
+def _installed_by_dpkg(commands: Commands) -> Iterable[tuple[str, float]]:
+    argv = ["dpkg-query", "--show", "--showformat", "${db:Status-Status} ${binary:Package}\\n", *DEB_NAMES]
+    done = commands.run(argv, check=False)
+    if done.status > NO_MATCH:
+        raise Refusal("command `dpkg-query --show`", done.stderr.strip(), "exit status 0", "Correct the error in its output.")
+    names = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("installed ")]
+    # dpkg writes it when it installs the package
+    return [(name, modified(f"{DPKG_INFO}/{name}.list") or 0.0) for name in names]

@@ -1,0 +1,83 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Parses what package managers report of updates, and when a host was started. No I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Optional
+
+Manager = Literal["apt", "dnf"]
+Reboot = Literal["required", "not_required", "unknown"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """hold: packages that stay as they are. refresh: whether the package lists are fetched first. timeout: seconds for each command."""
+
+    hold: tuple[str, ...] = ()
+    refresh: bool = True
+    timeout: float = 300.0
+
+
+@dataclass(frozen=True)
+class Updates:
+    """versions: of each package that would be installed. kept_back: what has an update that would not be installed.
+
+    warnings: repositories that were left out.
+    """
+
+    manager: Manager
+    versions: Mapping[str, str]
+    kept_back: Sequence[str] = ()
+    warnings: Sequence[str] = ()
+
+    def as_data(self) -> dict[str, Any]:
+        updates = [{"name": name, "version": version} for name, version in self.versions.items()]
+        return {"manager": self.manager, "updates": updates, "kept_back": list(self.kept_back)}
+
+
+APT_INSTALLS = re.compile(r"^(?:Inst|Conf) (\S+) (?:\[\S+\] )?\((\S+)", re.MULTILINE)
+APT_KEEPS = re.compile(
+    r"^The following (?:packages have been kept back|upgrades have been deferred due to phasing):\n((?: +.*\n)+)", re.MULTILINE
+)
+
+
+def parse_apt(text: str) -> Updates:
+    """Parse the output of ``apt-get --simulate upgrade``. A package that is only to be configured is one that was interrupted."""
+    kept = " ".join(APT_KEEPS.findall(text)).split()
+    return Updates("apt", dict(APT_INSTALLS.findall(text)), tuple(dict.fromkeys(kept)))
+
+
+DNF_TITLE = re.compile(r"^[A-Z][\w ,]*:$")
+# a row begins with one space, and continues in the next line if it is long
+DNF_ROW = re.compile(r"^ \S")
+DNF_INSTALLS = ("Installing", "Upgrading", "Reinstalling", "Downgrading")
+
+
+def parse_dnf(text: str) -> Updates:
+    """Parse the output of ``dnf --assumeno upgrade``."""
+    title, rows = "", []
+    for line in text.partition("\nTransaction Summary")[0].splitlines():
+        if DNF_TITLE.match(line):
+            title = line
+        elif title and DNF_ROW.match(line):
+            rows.append((title, line.split()))
+        elif rows and line.startswith("  ") and not line.lstrip().startswith("replacing "):
+            rows[-1][1].extend(line.split())
+    versions = {words[0]: words[2] for title, words in rows if title.startswith(DNF_INSTALLS) and len(words) > 2}
+    return Updates("dnf", versions, tuple(dict.fromkeys(words[0] for title, words in rows if title.startswith("Skipping"))))
+
+
+def started_at(stat: str, first_process: str, ticks: int) -> Optional[float]:
+    """When the first process of the host was started, in Unix time; in a container, that is later than the kernel's start. None: unknown.
+
+    stat, first_process: /proc/stat and /proc/1/stat (proc(5)). ticks: clock ticks a second.
+    """
+    booted = re.search(r"^btime (\d+)$", stat, re.MULTILINE)
+    # the name, in parentheses, may have spaces. starttime is field 22
+    fields = first_process.rpartition(")")[2].split()
+    return int(booted[1]) + int(fields[19]) / ticks if booted and len(fields) > 19 else None
