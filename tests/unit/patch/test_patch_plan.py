@@ -1,0 +1,143 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plan of patch.yml: the order, what a drain takes down, and what stops it before anything is changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.vmstation.cluster.plugins.module_utils._patch.plan import as_data, judge, looked_at, plan, read_request
+from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+from ansible_collections.vmstation.cluster.plugins.module_utils._sleep.judge import CONTROL_PLANE, MAY_STOP, Sight
+
+NODES = [{"name": "Master", "role": "control_plane"}, {"name": "storage", "role": "worker"}, {"name": "homelab", "role": "worker"}]
+TAINT = {"key": CONTROL_PLANE, "effect": "NoSchedule"}
+OWNED = {"ownerReferences": [{"kind": "ReplicaSet", "name": "web-1", "controller": True}]}
+BARE = {"ownerReferences": []}
+HERE = {"kubernetes.io/hostname": "storage"}
+
+
+def packages(*names: str, reboot: str = "not_required", kept_back: tuple[str, ...] = ()) -> dict[str, Any]:
+    updates = [{"name": name, "version": "2"} for name in names]
+    return {"updates": updates, "kept_back": list(kept_back), "reboot": reboot, "reboot_reasons": ["linux"] if reboot == "required" else []}
+
+
+def node(name: str, *, ready: str = "True", **spec: Any) -> dict[str, Any]:
+    labels = {"kubernetes.io/hostname": name, **({CONTROL_PLANE: ""} if name == "master" else {})}
+    return {"metadata": {"name": name, "labels": labels}, "spec": spec, "status": {"conditions": [{"type": "Ready", "status": ready}]}}
+
+
+def pod(on: str, metadata: Any = OWNED, **spec: Any) -> dict[str, Any]:
+    return {"metadata": {"namespace": "media", "name": f"web-{on}", **metadata}, "spec": {"nodeName": on, **spec}}
+
+
+MASTER, STORAGE, HOMELAB = node("master", taints=[TAINT]), node("storage"), node("homelab")
+ALL = {"Master": packages("libc6"), "storage": packages("libc6", "openssl"), "homelab": packages()}
+
+
+def seen(*pods: dict[str, Any], nodes: Any = (MASTER, STORAGE, HOMELAB)) -> Sight:
+    owners = {("media", "web-1"): "web"}
+    return Sight({one["metadata"]["name"]: one for one in nodes}, pods, owners=owners, claims={}, volumes={}, budgets=())
+
+
+def asked(found: Any = None, **options: Any) -> Any:
+    given = {
+        "nodes": NODES,
+        "asleep": [],
+        "packages": ALL if found is None else found,
+        "may_stop": [],
+        "reboot": "if_needed",
+        "controllers": [],
+    }
+    return read_request({**given, "packages": ALL if found is None else found, **options})
+
+
+def test_workers_come_first_and_each_host_has_a_line() -> None:
+    assert plan(asked(), seen(pod("storage"), pod("master"))) == [
+        "storage: 2 updates (libc6, openssl); Pods that move: media/web-storage",
+        "homelab: no updates",
+        "Master: 1 update (libc6); not drained; Pods that stop during a reboot: media/web-master",
+    ]
+
+
+def test_hosts_that_sleep_are_named_and_hosts_beyond_the_limit_are_not() -> None:
+    request = asked({"storage": packages()}, asleep=["homelab"])
+    assert plan(request, seen()) == ["storage: no updates", "homelab: asleep, left for the next run"]
+    assert judge(request, seen(nodes=[MASTER, STORAGE, node("homelab", ready="Unknown")])) == []
+    assert [one.state for one in looked_at(request, [])] == ["ok", "asleep"]
+
+
+FACTS = {
+    "a reboot alone": ({"reboot": "required"}, {}, "no updates; reboot required (linux)", True),
+    "a reboot that is not wanted": ({"reboot": "required"}, {"reboot": "never"}, "no updates; reboot required (linux)", False),
+    "the controller's reboot": ({"reboot": "required"}, {"controllers": ["homelab"]}, "no updates; reboot required (linux)", False),
+    "unknown": ({"reboot": "unknown"}, {}, "no updates", False),
+    "what is kept back": ({"kept_back": ("docker-ce",)}, {}, "no updates; kept back: docker-ce", False),
+}
+
+
+@pytest.mark.parametrize("case", FACTS)
+def test_a_host_is_touched_for_updates_and_for_a_reboot_that_may_be(case: str) -> None:
+    facts, options, line, has_work = FACTS[case]
+    request = asked({"homelab": packages(**facts)}, **options)
+    assert plan(request, seen()) == [f"homelab: {line}"]
+    data = as_data(request, seen())["homelab"]
+    assert (data["patch"], data["drain"], data["may_reboot"]) == (has_work, has_work, not options)
+    found = [(one.rule, one.severity, one.hosts) for one in judge(request, seen())]
+    rules = {True: ("hosts_run_what_is_installed", "warning"), False: ("the_need_for_a_reboot_is_known", "unknown")}
+    assert found == ([(*rules[bool(options)], ("homelab",))] if options or case == "unknown" else [])
+
+
+STOPPED: dict[str, tuple[Sight, list[str]]] = {
+    "nothing": (seen(pod("storage")), []),
+    "a Pod that only this node can run": (seen(pod("storage", nodeSelector=HERE)), ["pods_have_somewhere_to_go"]),
+    "a Pod without a controller": (seen(pod("storage", BARE)), ["pods_come_back"]),
+    "the same on the control plane, which is not drained": (seen(pod("master", BARE)), []),
+    "the same on a host without work": (seen(pod("homelab", BARE)), []),
+    "a node that is not ready": (seen(nodes=[MASTER, node("storage", ready="False"), HOMELAB]), ["nodes_are_ready"]),
+    "a host that has not joined": (seen(nodes=[MASTER, HOMELAB]), ["nodes_are_ready"]),
+}
+
+
+@pytest.mark.parametrize("case", STOPPED)
+def test_what_stops_it(case: str) -> None:
+    sight, rules = STOPPED[case]
+    found = judge(asked(), sight)
+    assert [one.rule for one in found] == rules
+    assert {(one.severity, one.hosts) for one in found} <= {("error", ("storage",))}
+
+
+def test_a_workload_that_may_stop_is_named() -> None:
+    sight = seen(pod("storage", nodeSelector=HERE))
+    request = asked(may_stop=["media/web"])
+    assert judge(request, sight) == []
+    assert plan(request, sight)[0].endswith("; Pods that stop: media/web-storage")
+    annotated = seen(pod("storage", {**OWNED, "annotations": {MAY_STOP: "true"}}, nodeSelector=HERE))
+    assert judge(asked(), annotated) == []
+
+
+UNTAINTED = node("master")
+DRAINED = {
+    "with a taint": ((MASTER, STORAGE), False),
+    "where ordinary Pods run": ((UNTAINTED, STORAGE), True),
+    "alone": ((UNTAINTED,), False),
+    "with a worker that sleeps": ((UNTAINTED, node("storage", ready="Unknown")), False),
+    "with a worker that is cordoned": ((UNTAINTED, node("storage", unschedulable=True)), False),
+}
+
+
+@pytest.mark.parametrize("case", DRAINED)
+def test_a_control_plane_is_drained_only_to_another_node(case: str) -> None:
+    nodes, is_drained = DRAINED[case]
+    request, sight = asked({"Master": packages("libc6")}), seen(pod("master", BARE), nodes=nodes)
+    assert as_data(request, sight)["Master"]["drain"] is is_drained
+    assert [one.rule for one in judge(request, sight)] == (["pods_come_back"] if is_drained else [])
+
+
+def test_bad_options_are_rejected() -> None:
+    with pytest.raises(Refusal, match="packages: found no updates of storage; required: results of package_updates_info"):
+        asked({"storage": {"skipped": True}})
+    with pytest.raises(Refusal, match="may_stop: found web; required: namespace/name"):
+        asked(may_stop=["web"])
