@@ -156,6 +156,8 @@ PLAYBOOK = """
       when: kept is not skipped
     - vmstation.cluster.installed_programs_info:
         programs: "{{ hostvars.localhost.source.installation.programs }}"
+    - vmstation.cluster.package_updates_info:
+        hold: [containerd]
     - vmstation.cluster.host_diagnosis_info:
         maximum_size: 1MiB
         timeout: 60
@@ -206,8 +208,8 @@ NEED_A_CLUSTER = {
         "idle_guard", "idle_watch", "jellyfin_startup_wizard", "kubeadm_control_plane", "kubeadm_control_plane_info",
         "kubeadm_join_token", "kubeadm_reset", "kubeadm_upgrade", "kubeadm_worker", "kubelet_approver",
         "kubelet_certificates", "kubelet_tls_bootstrap", "node_labels",
-        "node_leftovers_check", "node_ready_check", "node_sleep_check", "pod_network_check", "rollout_check", "service_check",
-        "upgrade_plan_check", "workload_preflight_check",
+        "node_leftovers_check", "node_ready_check", "node_sleep_check", "patch_plan_check", "pod_network_check", "rollout_check",
+        "service_check", "upgrade_plan_check", "workload_preflight_check",
     },
     "filter": {"backup_receivers", "object_changes", "calico_manifest", "idle_workers", "kubeadm_init_configuration"},
 }  # fmt: skip

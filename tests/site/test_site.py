@@ -22,6 +22,7 @@ import yaml
 from tests.cluster import dashboards
 from tests.cluster.busybox import NAME as BUSYBOX
 from tests.integration.kubernetes_nodes import leftovers
+from tests.integration.offered_packages import Package, install, offer, take_back, versions
 from tests.lab.hosts import GATEWAY
 from tests.lab.say import say
 from tests.rounds import rounds
@@ -366,6 +367,22 @@ def test_a_pod_without_a_controller_keeps_its_host_awake(site: Site) -> None:
         assert site.hosts["homelab"].is_up()
     finally:
         pods.remove(site)
+
+
+def test_a_worker_is_updated_and_rebooted_and_a_second_run_changes_nothing(site: Site) -> None:
+    host, limited = site.hosts["storagenodet3500"], ("--limit", "storagenodet3500", "-e", "confirm=vmstation")
+    wanted, older, newer = workloads(site), Package("linux-image-lab", "8"), Package("linux-image-lab", "9")
+    install(host, older)
+    offer(host, newer)
+    run = site.play("playbooks/patch.yml", *limited)
+    assert run.status == 0, run.failed
+    assert {"storagenodet3500: Update the packages", "storagenodet3500: Reboot the host"} <= set(run.changed)
+    assert versions(host, newer) == {"linux-image-lab": "9"}
+    assert [node["metadata"]["name"] for node in site.objects("nodes") if node["spec"].get("unschedulable")] == []
+    again = site.play("playbooks/patch.yml", *limited)
+    assert (again.status, again.changed) == (0, []), again.failed
+    take_back(host, newer)
+    site.lab.wait_for(lambda: workloads(site, ready=True) == wanted, "every workload after the reboot", 180)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ VARIABLES = {
     "backup": [NAME],
     "check": [KUBECONFIG],
     "diagnose": [KUBECONFIG, PLAN],
+    "patch": [KUBECONFIG, NAME, PLAN],
     "remove_worker": [KUBECONFIG, NAME, PLAN],
     "reset": [KUBECONFIG, NAME, PLAN],
     "restore": [KUBECONFIG, NAME, PLAN],

@@ -1,0 +1,175 @@
+# Copyright (c) 2026, the vmstation.cluster contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What patch.yml does on one host, with a real apt and a real dnf: updates are found and made, and what is held or changed stays."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.offered_packages import Package, install, offer, versions
+from tests.integration.playbook_output import flat, recap
+from tests.integration.rpm_repository import RpmRepositories
+from tests.lab import Lab
+from tests.lab.cache import CHECKOUT
+from tests.lab.hosts import Host
+
+HELD = ["containerd", "containerd.io", "cri-tools", "kubeadm", "kubectl", "kubelet", "kubernetes-cni"]
+PLAYBOOK = f"""
+- name: Update
+  hosts: all
+  gather_facts: false
+  vars: {{_patch_hold: {json.dumps(HELD)}, _patch_timeout: 60, _patch_environment: {{}}}}
+  tasks:
+    - vmstation.cluster.package_updates_info:
+        hold: "{{{{ _patch_hold }}}}"
+        timeout: "{{{{ _patch_timeout }}}}"
+      register: found
+    - ansible.builtin.copy:
+        content: "{{{{ found | to_json }}}}"
+        dest: "{{{{ playbook_dir }}}}/found.json"
+        mode: "0600"
+      delegate_to: localhost
+      check_mode: false
+      changed_when: false
+    - ansible.builtin.include_tasks: "{CHECKOUT}/playbooks/tasks/update_packages_{{{{ found.manager }}}}.yml"
+      when: found.updates | length > 0
+"""
+# Newer than those of the image. helper is new, and a kernel is one by the name of its package
+OLDER = [Package(name, "8") for name in ("tool", "containerd", "kubelet", "linux-image-lab")]
+HELPER = Package("helper", "1")
+NEWER = [Package("tool", "9", depends="helper"), *(Package(package.name, "9") for package in OLDER[1:]), HELPER]
+
+
+class Updated:
+    """One host, and the playbook that updates it."""
+
+    def __init__(self, lab: Lab, host: Host, directory: Path) -> None:
+        self.lab, self.host, self.directory = lab, host, directory
+        (directory / "update.yml").write_text(PLAYBOOK)
+        variables = {
+            "ansible_host": host.address,
+            "ansible_user": "root",
+            "ansible_ssh_private_key_file": str(lab.key),
+            "ansible_ssh_common_args": "-o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no -o LogLevel=ERROR",
+            "ansible_python_interpreter": "/usr/bin/python3",
+        }
+        (directory / "hosts.json").write_text(json.dumps({"all": {"hosts": {host.name: variables}}}))
+
+    def play(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        argv = ["ansible-playbook", "-i", str(self.directory / "hosts.json"), str(self.directory / "update.yml"), *arguments]
+        return self.lab.run(argv, check=False, timeout=300)
+
+    def found(self, *arguments: str, changed: bool) -> dict[str, object]:
+        """What the module has found before the update."""
+        process = self.play(*arguments)
+        assert process.returncode == 0, process.stdout + process.stderr
+        assert (recap(process)[self.host.name]["changed"] > 0) is changed, process.stdout
+        return json.loads((self.directory / "found.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def debian(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Updated]:
+    host = lab.start("patched", address="192.168.4.237", mac="02:00:c0:a8:04:ed")
+    install(host, *OLDER)
+    host.reboot()
+    host.run(["apt-mark", "hold", "kubelet"])
+    offer(host, *NEWER)
+    yield Updated(lab, host, tmp_path_factory.mktemp("patch"))
+    lab.remove(host)
+
+
+def test_check_mode_finds_the_updates_and_changes_nothing(debian: Updated) -> None:
+    before = versions(debian.host, *NEWER)
+    found = debian.found("--check", changed=True)
+    assert sorted(tuple(update.values()) for update in found["updates"]) == [("helper", "1"), ("linux-image-lab", "9"), ("tool", "9")]
+    assert (found["kept_back"], found["reboot"]) == (["kubelet"], "not_required")
+    assert versions(debian.host, *NEWER) == before == {package.name: "8" for package in OLDER}
+
+
+def test_updates_are_made_and_what_is_held_or_changed_is_kept(debian: Updated) -> None:
+    debian.host.write("/etc/tool.conf", "mine\n")
+    debian.found(changed=True)
+    assert versions(debian.host, *NEWER) == {"tool": "9", "linux-image-lab": "9", "helper": "1", "containerd": "8", "kubelet": "8"}
+    assert (debian.host.read("/etc/tool.conf"), debian.host.read("/etc/linux-image-lab.conf")) == ("mine\n", "9\n")
+    assert "vmstation" not in debian.host.run(["ls", "/etc/apt/preferences.d"]).stdout
+    assert "Inst containerd [8] (9 " in debian.host.run(["apt-get", "--simulate", "upgrade"]).stdout, "it would show nothing otherwise"
+
+
+def test_a_second_run_finds_none_and_a_required_reboot(debian: Updated) -> None:
+    found = debian.found(changed=False)
+    assert (found["updates"], found["reboot"], found["reboot_reasons"]) == ([], "required", ["linux-image-lab"])
+
+
+def test_after_a_loss_of_power_the_interrupted_update_is_completed_and_no_reboot_is_required(debian: Updated) -> None:
+    """A package is unpacked and not configured, and dpkg's journal is not empty."""
+    offer(debian.host, Package("helper", "2"))
+    debian.host.run(["dpkg", "--unpack", "/srv/offered/helper_2_all.deb"])
+    debian.host.run(["sh", "-c", "dpkg-query --status helper > /var/lib/dpkg/updates/0001"])
+    debian.host.lose_power()
+    debian.host.boot()
+    assert versions(debian.host, HELPER) == {}
+    found = debian.found(changed=True)
+    assert ([update["name"] for update in found["updates"]], found["reboot"]) == (["helper"], "not_required")
+    assert versions(debian.host, HELPER) == {"helper": "2"}
+
+
+def test_a_repository_that_does_not_answer_is_named(debian: Updated) -> None:
+    debian.host.write("/etc/apt/sources.list.d/away.list", "deb [trusted=yes] http://127.0.0.1:9/ ./\n")
+    process = debian.play()
+    debian.host.run(["rm", "/etc/apt/sources.list.d/away.list"])
+    assert recap(process)["patched"]["failed"] == 1
+    assert "package lists: found E: Failed to fetch http://127.0.0.1:9/" in flat(process), process.stdout
+
+
+# dnf. It prints the columns of a long name over several lines
+LONG = "a-package-whose-name-is-longer-than-a-line-of-the-table-of-dnf-which-continues-in-the-next-one"
+RPMS = ("tool", "containerd.io", "linux-firmware", LONG)
+REPOSITORY = "[offered]\nname=Offered\nbaseurl=http://192.168.4.1:8478/offered/\ngpgcheck=0\n"
+
+
+@pytest.fixture
+def rhel(lab: Lab, tmp_path: Path) -> Iterator[Updated]:
+    root = tmp_path / "repositories"
+    root.mkdir()
+    repositories = RpmRepositories(lab, root)
+    for name in RPMS:
+        repositories.add("offered", name, "8", "x")
+    repositories.publish("offered")
+    server = lab.start_process(["python3", "-m", "http.server", "8478", "--bind", "192.168.4.1", "--directory", str(root)])
+    host = lab.start("patched-rpm", address="192.168.4.234", mac="02:00:c0:a8:04:ea", image="rhel10")
+    host.write("/etc/yum.repos.d/offered.repo", REPOSITORY)
+    host.run(["dnf", "--assumeyes", "install", *RPMS], timeout=180)
+    repositories.add("offered", "helper", "1", "x")
+    for name in RPMS:
+        repositories.add("offered", name, "9", "x", header="Requires: helper" if name == "tool" else "")
+    repositories.publish("offered")
+    yield Updated(lab, host, tmp_path)
+    lab.remove(host)
+    server.kill()
+    server.wait(timeout=20)
+
+
+def rpms(host: Host) -> dict[str, str]:
+    lines = host.run(["rpm", "--query", "--queryformat", "%{NAME} %{VERSION}\n", *RPMS, "helper"], check=False).stdout.splitlines()
+    return dict(line.split() for line in lines if len(line.split()) == 2)
+
+
+@pytest.mark.thorough  # it needs an image of its own
+def test_dnf_updates_what_is_not_held(rhel: Updated) -> None:
+    rhel.host.reboot()
+    found = rhel.found("--check", changed=True)
+    assert sorted(tuple(update.values()) for update in found["updates"]) == sorted(
+        [("helper", "1-1.1"), *((name, "9-1.1") for name in RPMS if name != "containerd.io")]
+    )
+    assert (found["kept_back"], found["reboot"]) == ([], "not_required")
+    assert rpms(rhel.host) == dict.fromkeys(RPMS, "8")
+    assert rhel.found(changed=True)["updates"] == found["updates"]
+    assert rpms(rhel.host) == {**dict.fromkeys(RPMS, "9"), "containerd.io": "8", "helper": "1"}
+    again = rhel.found(changed=False)
+    assert (again["updates"], again["reboot"], again["reboot_reasons"]) == ([], "required", ["linux-firmware"])
