@@ -234,6 +234,14 @@ def test_the_preflight_of_every_host_knows_the_kubelet_configuration_of_the_cont
     assert found(expression, tmp_path, "all", FOREIGN) == "{}"
 
 
+@pytest.mark.parametrize("playbook", ["patch", "upgrade"])
+def test_localhost_has_no_part_in_a_backup_of_which_only_the_hosts_know(playbook: str, tmp_path: Path) -> None:
+    """Each playbook begins with a play of localhost, too, where the plan is not registered."""
+    (condition,) = (entry["when"] for entry in load(CHECKOUT / f"playbooks/{playbook}.yml") if "when" in entry and "backup" in str(entry))
+    groups = {"control_plane": {"hosts": {"alpha": HERE}}}
+    assert found(condition, tmp_path, "localhost", groups) == "False"
+
+
 @pytest.mark.parametrize(("state", "is_applied"), [("present", "False"), ("absent", "True")])
 def test_site_removes_jellyfin_from_a_cluster_without_workers(state: str, is_applied: str, tmp_path: Path) -> None:
     tasks = mappings(load(CHECKOUT / "playbooks/site.yml"))
