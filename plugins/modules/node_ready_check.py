@@ -40,7 +40,8 @@ options:
     description:
       - Whether a node counts as ready only after its kubelet has renewed its lease since the start of this task. Kubelets do this every 10
         seconds.
-      - Use it after a restore of etcd, when the status of the nodes dates from the backup.
+      - Use it after a restore of etcd, when the status of the nodes dates from the backup, and after a reboot, when it dates from before.
+        Errors of the API server, which forbids all requests for a moment after its start, are waited for too.
     type: bool
     default: false
   release:

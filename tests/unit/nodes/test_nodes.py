@@ -301,3 +301,13 @@ def test_a_node_that_the_inventory_does_not_name_is_a_warning_with_the_way_out()
     finding = finding_of_stranger("oldbox")
     assert (finding.severity, finding.subject) == ("warning", "node oldbox")
     assert "remove_worker.yml -e worker=oldbox" in finding.fix
+
+
+def test_an_api_server_that_has_just_started_and_forbids_everything_is_waited_for() -> None:
+    forbidden = Refusal("API", "HTTP status 403", "the permission", "Allow it.")
+    cluster = Heartbeats([node("a")], {"a": "06:00"}, {"a": "06:10"})
+    cluster.rounds = [forbidden, forbidden, [node("a")]]
+    assert wait_for_nodes(Request(("a",), timeout=60, heartbeat=True), cluster, Clock()).verdicts[0].ready
+    cluster.rounds = [forbidden]
+    with pytest.raises(Refusal, match="403"):
+        wait_for_nodes(Request(("a",), timeout=5, heartbeat=True), cluster, Clock())
