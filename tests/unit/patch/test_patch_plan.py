@@ -29,8 +29,9 @@ def node(name: str, *, ready: str = "True", **spec: Any) -> dict[str, Any]:
     return {"metadata": {"name": name, "labels": labels}, "spec": spec, "status": {"conditions": [{"type": "Ready", "status": ready}]}}
 
 
-def pod(on: str, metadata: Any = OWNED, **spec: Any) -> dict[str, Any]:
-    return {"metadata": {"namespace": "media", "name": f"web-{on}", **metadata}, "spec": {"nodeName": on, **spec}}
+def pod(on: str, metadata: Any = None, **spec: Any) -> dict[str, Any]:
+    owned = OWNED if metadata is None else metadata
+    return {"metadata": {"namespace": "media", "name": f"web-{on}", **owned}, "spec": {"nodeName": on, **spec}}
 
 
 MASTER, STORAGE, HOMELAB = node("master", taints=[TAINT]), node("storage"), node("homelab")
