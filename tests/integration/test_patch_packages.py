@@ -119,6 +119,7 @@ def test_after_a_loss_of_power_the_interrupted_update_is_completed_and_no_reboot
     assert versions(debian.host, HELPER) == {"helper": "2"}
 
 
+@pytest.mark.thorough  # as tests/unit/patch has it of a host
 def test_a_repository_that_does_not_answer_is_named(debian: Updated) -> None:
     debian.host.write("/etc/apt/sources.list.d/away.list", "deb [trusted=yes] http://127.0.0.1:9/ ./\n")
     process = debian.play()
