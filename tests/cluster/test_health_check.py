@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
+from functools import cache
 
 import pytest
 
@@ -24,17 +25,23 @@ from tests.cluster.server import Cluster, running
 from tests.unit.health.objects import ASLEEP, FAULTS, HOMELAB, MASTER, Object, healthy
 
 WANTED = Wanted(control_plane=(MASTER,), nodes=(MASTER, HOMELAB, ASLEEP), asleep=frozenset({ASLEEP}), replicas=2)
-# the objects are older than a Pod that is given its time
-NOW = datetime.now(timezone.utc) + timedelta(minutes=10)
 NAMESPACES = ("apps", "monitoring", "kube-system")
 # lists, reports and discoveries (26), and the questions to the programs of monitoring, of which Prometheus also counts the alerts sent
 REQUESTS = 34
 
 
+@cache
+def now() -> datetime:
+    """The moment of the checks. The objects are made when this file's tests begin: they are older than a Pod that is given its time."""
+    return datetime.now(timezone.utc) + timedelta(minutes=10)
+
+
 class Later(HealthApi):
     """Asks as of another moment."""
 
-    moment = NOW
+    def __init__(self, kubeconfig: str, moment: datetime) -> None:
+        super().__init__(kubeconfig)
+        self.moment = moment
 
     def now(self) -> datetime:
         return self.moment
@@ -51,7 +58,7 @@ def cluster() -> Iterator[Cluster]:
         for namespace in NAMESPACES:
             made.kubectl("create", "namespace", namespace, check=False)
             made.kubectl("create", "serviceaccount", "default", f"--namespace={namespace}", check=False)
-        apply(made, healthy(NOW))
+        apply(made, healthy(now()))
         yield made
 
 
@@ -70,14 +77,13 @@ def as_list(objects: list[Object]) -> str:
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
 
 
-def outcome(cluster: Cluster, wanted: Wanted = WANTED, moment: datetime = NOW) -> tuple[Outcome, Later]:
-    api = Later(str(cluster.kubeconfig))
-    api.moment = moment
+def outcome(cluster: Cluster, wanted: Wanted = WANTED, later: timedelta = timedelta()) -> tuple[Outcome, Later]:
+    api = Later(str(cluster.kubeconfig), now() + later)
     return check(wanted, api), api
 
 
-def found(cluster: Cluster, wanted: Wanted = WANTED, moment: datetime = NOW) -> list[tuple[str, Finding]]:
-    findings = outcome(cluster, wanted, moment)[0].findings
+def found(cluster: Cluster, wanted: Wanted = WANTED, later: timedelta = timedelta()) -> list[tuple[str, Finding]]:
+    findings = outcome(cluster, wanted, later)[0].findings
     return [(group, one) for group, several in findings.items() for one in several]
 
 
@@ -91,24 +97,24 @@ def test_a_cluster_that_is_well_has_no_finding_at_few_requests(cluster: Cluster)
 
 
 def test_a_component_without_a_pod_and_with_an_old_lease_is_found(cluster: Cluster) -> None:
-    spec = {"spec": {"renewTime": (NOW - timedelta(seconds=75)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")}}
+    spec = {"spec": {"renewTime": (now() - timedelta(seconds=75)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")}}
     cluster.kubectl("patch", "lease", "kube-scheduler", "--namespace=kube-system", "--type=merge", f"--patch={json.dumps(spec)}")
     cluster.kubectl("delete", "pod", f"kube-scheduler-{MASTER}", "--namespace=kube-system", "--grace-period=0", "--force", "--wait=false")
     [(group, finding)] = [one for one in found(cluster) if one[0] == "control_plane"]
     assert (group, finding.subject, finding.severity) == ("control_plane", "kube-scheduler", "error")
     assert finding.found == "no Pod kube-scheduler-masternode; its Lease was last renewed 75 s ago: no Pod is scheduled"
-    apply(cluster, [one for one in healthy(NOW) if one["metadata"]["name"].startswith("kube-scheduler")])
+    apply(cluster, [one for one in healthy(now()) if one["metadata"]["name"].startswith("kube-scheduler")])
     assert found(cluster, Wanted(("control_plane",), (MASTER,))) == []
 
 
 def test_leases_that_nobody_renews_are_an_etcd_without_writes(cluster: Cluster) -> None:
-    told = found(cluster, Wanted(("control_plane",), (MASTER,)), NOW + timedelta(seconds=75))
+    told = found(cluster, Wanted(("control_plane",), (MASTER,)), timedelta(seconds=75))
     assert [one.subject for _group, one in told] == ["etcd"]
 
 
 @pytest.mark.parametrize(("days", "severities"), [(340, {"warning"}), (360, {"error"})])
 def test_certificates_that_end_soon_are_found(cluster: Cluster, days: int, severities: set[str]) -> None:
-    told = found(cluster, Wanted(("certificates",)), NOW + timedelta(days=days))
+    told = found(cluster, Wanted(("certificates",)), timedelta(days=days))
     assert {one.subject for _group, one in told} == {"API server's certificate", "kubeconfig's client certificate"}
     assert {one.severity for _group, one in told} == severities
 
@@ -116,7 +122,7 @@ def test_certificates_that_end_soon_are_found(cluster: Cluster, days: int, sever
 @pytest.fixture(scope="module")
 def broken(cluster: Cluster) -> dict[str, tuple[str, Finding]]:
     """All faults at once, and what was found."""
-    objects = [one for fault in FAULTS.values() for one in fault.objects(NOW)]
+    objects = [one for fault in FAULTS.values() for one in fault.objects(now())]
     apply(cluster, objects)
     return {one.subject: (group, one) for group, one in found(cluster)}
 
