@@ -80,7 +80,9 @@ updates:
       returned: always
       sample: 6.1.124-1
 kept_back:
-  description: The packages that have an update which would not be installed, because they are held or because of their dependencies.
+  description:
+    - The packages that have an update which would not be installed, because the host holds them or because of their dependencies. Those in
+      O(hold) are not among them.
   returned: success
   type: list
   elements: str

@@ -41,7 +41,7 @@ PLAYBOOK = f"""
       when: found.updates | length > 0
 """
 # Newer than those of the image. helper is new, and a kernel is one by the name of its package
-OLDER = [Package(name, "8") for name in ("tool", "containerd", "kubelet", "linux-image-lab")]
+OLDER = [Package(name, "8") for name in ("tool", "containerd", "kubelet", "linux-image-lab", "mine")]
 HELPER = Package("helper", "1")
 NEWER = [Package("tool", "9", depends="helper"), *(Package(package.name, "9") for package in OLDER[1:]), HELPER]
 
@@ -78,7 +78,7 @@ def debian(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Updat
     host = lab.start("patched", address="192.168.4.237", mac="02:00:c0:a8:04:ed")
     install(host, *OLDER)
     host.reboot()
-    host.run(["apt-mark", "hold", "kubelet"])
+    host.run(["apt-mark", "hold", "kubelet", "mine"])
     offer(host, *NEWER)
     yield Updated(lab, host, tmp_path_factory.mktemp("patch"))
     lab.remove(host)
@@ -88,14 +88,21 @@ def test_check_mode_finds_the_updates_and_changes_nothing(debian: Updated) -> No
     before = versions(debian.host, *NEWER)
     found = debian.found("--check", changed=True)
     assert sorted(tuple(update.values()) for update in found["updates"]) == [("helper", "1"), ("linux-image-lab", "9"), ("tool", "9")]
-    assert (found["kept_back"], found["reboot"]) == (["kubelet"], "not_required")
+    assert (found["kept_back"], found["reboot"]) == (["mine"], "not_required")
     assert versions(debian.host, *NEWER) == before == {package.name: "8" for package in OLDER}
 
 
 def test_updates_are_made_and_what_is_held_or_changed_is_kept(debian: Updated) -> None:
     debian.host.write("/etc/tool.conf", "mine\n")
     debian.found(changed=True)
-    assert versions(debian.host, *NEWER) == {"tool": "9", "linux-image-lab": "9", "helper": "1", "containerd": "8", "kubelet": "8"}
+    assert versions(debian.host, *NEWER) == {
+        "tool": "9",
+        "linux-image-lab": "9",
+        "helper": "1",
+        "containerd": "8",
+        "kubelet": "8",
+        "mine": "8",
+    }
     assert (debian.host.read("/etc/tool.conf"), debian.host.read("/etc/linux-image-lab.conf")) == ("mine\n", "9\n")
     assert "vmstation" not in debian.host.run(["ls", "/etc/apt/preferences.d"]).stdout
     assert "Inst containerd [8] (9 " in debian.host.run(["apt-get", "--simulate", "upgrade"]).stdout, "it would show nothing otherwise"
