@@ -121,5 +121,5 @@ def wait_for_the_ban(host, *, to_end: bool = False) -> None:
     """fail2ban's client does not wait for the action."""
     until = time.monotonic() + 30
     while (BANNED in host.run(["sh", "-c", "nft list ruleset; iptables-save"]).stdout) is to_end:
-        assert time.monotonic() < until
+        assert time.monotonic() < until, host.run(["tail", "-n", "30", "/var/log/fail2ban.log"]).stdout
         time.sleep(0.1)
