@@ -47,6 +47,7 @@ def _copy(source: Path) -> None:
     for path in (CHECKOUT / "docs" / "site").iterdir():
         shutil.copy(path, source)
     shutil.copy(CHECKOUT / "docs" / "check-report.schema.json", source)
+    shutil.copytree(CHECKOUT / "docs" / "images", source / "images")
     for path in [*(CHECKOUT / "docs").glob("*.md"), CHECKOUT / "CHANGELOG.md", CHECKOUT / "CONTRIBUTING.md"]:
         (source / path.name).write_text(for_the_site(path.read_text()))
 
