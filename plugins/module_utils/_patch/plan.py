@@ -129,13 +129,17 @@ def _facts(host: Host, request: Request, seen: Sight) -> Iterator[str]:
         yield f"kept back: {', '.join(packages.kept_back)}"
     if packages.reboot == "required":
         yield f"reboot required ({', '.join(packages.reasons)})"
-    if host.has_work:
-        moving, stopping = sleep.moving_and_stopping(_alone(host, request), seen)
-        if not is_drained(host, seen):
-            moving, stopping = [], sorted(moving + stopping)
-            yield "not drained"
-        yield from [f"Pods that move: {', '.join(moving)}"] if moving else []
-        yield from [f"Pods that stop{'' if is_drained(host, seen) else ' during a reboot'}: {', '.join(stopping)}"] if stopping else []
+    if not host.has_work:
+        return
+    moving, stopping = sleep.moving_and_stopping(_alone(host, request), seen)
+    when = ""
+    if not is_drained(host, seen):
+        moving, stopping, when = [], sorted(moving + stopping), " during a reboot"
+        yield "not drained"
+    if moving:
+        yield f"Pods that move: {', '.join(moving)}"
+    if stopping:
+        yield f"Pods that stop{when}: {', '.join(stopping)}"
 
 
 def _alone(host: Host, request: Request) -> SleepRequest:
