@@ -17,6 +17,7 @@ from tests.cluster.monitoring_images import monitoring_images
 from tests.cluster.programs import API_SERVER, OLDER_RELEASE, PROGRAMS, known, version
 from tests.cluster.published import make_published_source
 from tests.cluster.source import make_source
+from tests.lab import machine
 from tests.lab.say import LabError, say
 
 
@@ -26,11 +27,13 @@ def build_command(options: argparse.Namespace) -> None:
 
 
 def images_command(_options: argparse.Namespace) -> None:
+    machine.install_missing(hosts=False, cluster=True)
     for path in [*make_images(), *calico_images().values(), *monitoring_images().values()]:
         print(path)
 
 
 def source_command(options: argparse.Namespace) -> None:
+    machine.install_missing(hosts=False, cluster=not options.published, published=options.published)
     print(make_published_source() if options.published else make_source(older=options.older))
 
 
