@@ -14,7 +14,7 @@ from tests.cluster.build import binary, build
 from tests.cluster.calico_images import calico_images
 from tests.cluster.images import make_images
 from tests.cluster.monitoring_images import monitoring_images
-from tests.cluster.programs import API_SERVER, OLDER_RELEASE, PROGRAMS, known, version
+from tests.cluster.programs import API_SERVER, PROGRAMS, known, program_of, version
 from tests.cluster.published import make_published_source
 from tests.cluster.source import make_source
 from tests.lab import machine
@@ -34,7 +34,7 @@ def images_command(_options: argparse.Namespace) -> None:
 
 def source_command(options: argparse.Namespace) -> None:
     machine.install_missing(hosts=False, cluster=not options.published, published=options.published)
-    print(make_published_source() if options.published else make_source(older=options.older))
+    print(make_published_source() if options.published else make_source(newer=options.newer))
 
 
 def run_command(options: argparse.Namespace) -> None:
@@ -68,7 +68,8 @@ def main() -> int:
     command.set_defaults(function=images_command)
     command = commands.add_parser("source", help="make the installation source of the lab, a directory, and print its path")
     command.add_argument("--published", action="store_true", help="download what is published; nothing is compiled")
-    command.add_argument("--older", action="store_true", help=f"the same sources under the version {OLDER_RELEASE}, to upgrade from")
+    newer = version(program_of("kubeadm", newer=True))
+    command.add_argument("--newer", action="store_true", help=f"Kubernetes {newer}, to upgrade to")
     command.set_defaults(function=source_command)
     command = commands.add_parser("run", help="run a command beside an API server with two simulated nodes")
     command.add_argument("argv", nargs=argparse.REMAINDER, metavar="COMMAND")

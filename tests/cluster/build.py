@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from functools import cache as remembered
 from pathlib import Path
 
-from tests.cluster.programs import HERE, PROGRAMS, Program, go, known, linker_flags, restamped, version
+from tests.cluster.programs import HERE, Program, go, known, linker_flags, program_of, version
 from tests.lab.cache import cache, digest, locked
 from tests.lab.say import LabError, quietly, say, step
 
@@ -37,9 +37,9 @@ def directory_of(program: Program) -> Path:
     return cache() / "cluster" / f"{program.directory}-{key}" / "bin"
 
 
-def binary(name: str) -> Path:
+def binary(name: str, *, newer: bool = False) -> Path:
     """The compiled program; raises if it is not built."""
-    path = directory_of(PROGRAMS[name]) / name
+    path = directory_of(program_of(name, newer=newer)) / name
     if not path.exists():
         raise LabError(f"{name} is not built: run `python3 -m tests.cluster build`")
     return path
@@ -50,9 +50,9 @@ def missing(names: Sequence[str]) -> list[str]:
     return [program.name for program in known(names) if not (directory_of(program) / program.name).exists()]
 
 
-def build(names: Sequence[str] = (), *, older: bool = False) -> list[Path]:
-    """Build what is not built yet (default: everything); returns the paths of all that was asked for. older: under the older release."""
-    return [_ensure(restamped(program) if older else program) for program in known(names)]
+def build(names: Sequence[str] = (), *, newer: bool = False) -> list[Path]:
+    """Build what is not built yet (default: everything); returns the paths of all that was asked for. newer: of the next minor version."""
+    return [_ensure(program_of(program.name, newer=newer)) for program in known(names)]
 
 
 def _ensure(program: Program) -> Path:

@@ -109,14 +109,14 @@ PROGRAMS = {
 API_SERVER = ("etcd", "kubeadm", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
 
 
-# Where a test of an upgrade begins: the pinned sources, linked under the version of an older patch release. To compile another release
-# would take a quarter of an hour; this takes a minute, and nothing but the version differs.
-OLDER_RELEASE = "v1.36.3"
+# The next minor version of Kubernetes, with the etcd and the CoreDNS of its kubeadm. Only the tests of upgrades compile it.
+NEWER = ("kubernetes", "etcd", "coredns")
 
 
-def restamped(program: Program) -> Program:
-    """A program of Kubernetes under the older release; any other one as it is."""
-    return replace(program, release=OLDER_RELEASE) if program.directory == "kubernetes" else program
+def program_of(name: str, *, newer: bool = False) -> Program:
+    """The program of a name; newer: as the next minor version of Kubernetes has it, if it is one of that."""
+    program = PROGRAMS[name]
+    return replace(program, directory=f"newer_{program.directory}") if newer and program.directory in NEWER else program
 
 
 def known(names: Sequence[str]) -> list[Program]:

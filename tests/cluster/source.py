@@ -18,7 +18,7 @@ from tests.cluster.calico_images import calico_images, calico_manifest
 from tests.cluster.images import HOST_PROGRAMS, archive, make_images, wanted
 from tests.cluster.monitoring_images import monitoring_images
 from tests.cluster.oci import merge_archives
-from tests.cluster.programs import OLDER_RELEASE, PROGRAMS, go, version
+from tests.cluster.programs import go, program_of, version
 from tests.lab.cache import cache, digest, installation_source, locked
 from tests.lab.say import step
 
@@ -26,16 +26,16 @@ INSTALLED = ("kubeadm", *sorted(HOST_PROGRAMS))
 CONTROL_PLANE_ONLY = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd")
 
 
-def make_source(*, older: bool = False) -> Path:
-    """The directory, complete; what it needs is built first. older: that of the older release, for tests of upgrades."""
-    images = _images(older)
-    files = {f"bin/{path.name}": path for path in build(INSTALLED, older=older)}
+def make_source(*, newer: bool = False) -> Path:
+    """The directory, complete; what it needs is built first. newer: that of the next minor version, for tests of upgrades."""
+    images = _images(newer)
+    files = {f"bin/{path.name}": path for path in build(INSTALLED, newer=newer)}
     files["manifests/calico.yaml"] = calico_manifest()
     files |= {f"images/{name}": _merged(name, list(paths.values())) for name, paths in images.items()}
     description = {
-        "kubernetes": (OLDER_RELEASE if older else version(PROGRAMS["kubeadm"])).removeprefix("v"),
+        "kubernetes": version(program_of("kubeadm", newer=newer)).removeprefix("v"),
         "architecture": go("env", "GOARCH"),
-        "calico": version(PROGRAMS["calico-node"]).removeprefix("v"),
+        "calico": version(program_of("calico-node")).removeprefix("v"),
         "images": {name: list(paths) for name, paths in images.items()},
     }
     text = json.dumps(description, indent=1, sort_keys=True) + "\n"
@@ -45,7 +45,7 @@ def make_source(*, older: bool = False) -> Path:
         if not directory.exists():
             with step(f"installation source {directory}"):
                 _assemble(directory, files, text)
-        if older:
+        if newer:
             return directory
         link = installation_source()
         part = link.with_name(f".{link.name}.part")
@@ -55,10 +55,10 @@ def make_source(*, older: bool = False) -> Path:
     return directory
 
 
-def _images(older: bool) -> dict[str, dict[str, Path]]:
+def _images(newer: bool) -> dict[str, dict[str, Path]]:
     """Images with the archives that they were made in, by the archive that hosts are given: what is wanted together is copied at once."""
-    make_images(older=older)
-    kubernetes = {name: archive(name) for name in wanted(older=older)}
+    make_images(newer=newer)
+    kubernetes = {name: archive(name, newer=newer) for name in wanted(newer=newer)}
     control_plane = {name: path for name, path in kubernetes.items() if Path(name).name.partition(":")[0] in CONTROL_PLANE_ONLY}
     return {
         "control-plane.tar": control_plane,

@@ -67,6 +67,7 @@ PLAYBOOK = """
           - hostvars | vmstation.cluster.site_verdict([my_hosts[0]]) | first is search('not reached')
           - hostvars | vmstation.cluster.asleep_hosts == []
           - hostvars | vmstation.cluster.inventory_errors(groups, ['reused']) | first is search('no host in the group control_plane')
+          - my_plan | vmstation.cluster.dns_image == 'registry.k8s.io/coredns/coredns:v1.14.2'
           - my_plan | vmstation.cluster.network_plan_service_cidrs == []
           - "'10.96.0.0/12' in (my_plan | vmstation.cluster.proxy_environment({'http': 'http://proxy.lan:3128'})).NO_PROXY"
           - "'dns, calico' | vmstation.cluster.check_groups == ['calico', 'dns']"

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""upgrade.yml from an older patch release to the pinned one, while somebody asks a Service ten times a second."""
+"""upgrade.yml to the next minor version, while a client asks a Service ten times a second."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.cluster.busybox import NAME as BUSYBOX
-from tests.cluster.programs import OLDER_RELEASE, PROGRAMS, version
+from tests.cluster.images import wanted
+from tests.cluster.programs import program_of, version
 from tests.cluster.source import make_source
+from tests.lab.cache import CHECKOUT
 from tests.lab.say import say
 from tests.site.whole_site import Site
 
@@ -24,7 +27,7 @@ pytestmark = pytest.mark.endurance
 
 NODES = ["homelab", "masternode", "storagenodet3500"]
 NODE_PORT, PORT = 31235, 8080
-NEW = version(PROGRAMS["kubelet"])
+OLD, NEW = (version(program_of("kubelet", newer=newer)) for newer in (False, True))
 # the workers are upgraded as the inventory has them
 LAST = "homelab"
 BROKEN = "/etc/systemd/system/kubelet.service.d/99-broken.conf"
@@ -94,16 +97,28 @@ while True:
 
 @pytest.fixture(scope="module")
 def older(site: Site) -> Site:
-    """The site as it was with the older release."""
+    """A new site with the lab's own release."""
     site.remove_hosts()
     site.make_hosts()
-    source = {"installation_source": {"kind": "directory", "path": str(make_source(older=True))}}
-    run = site.play("site.yml", "-e", json.dumps({**source, "node_kubernetes_release": OLDER_RELEASE.removeprefix("v")}))
+    run = site.play("site.yml")
     assert run.status == 0, run.failed
-    assert releases(site) == dict.fromkeys(NODES, OLDER_RELEASE)
+    assert releases(site) == dict.fromkeys(NODES, OLD)
     site.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": OBJECTS}))
     site.kubectl("rollout", "status", "deployment/asked", "--timeout=90s", timeout=100)
     return site
+
+
+@pytest.fixture(scope="module")
+def upgrade() -> tuple[str, ...]:
+    """upgrade.yml as docs/upgrade.md describes it: another release, its minor version in the plan, and a directory that has it."""
+    plan = yaml.safe_load((CHECKOUT / "inventory/group_vars/all/network_plan.yml").read_text())["network_plan"]
+    overlay = {"encapsulation": "VXLAN", "admin_sources": ["192.168.4.1/32"]}
+    inventory = {
+        "network_plan": {**plan, **overlay, "kubernetes_version": NEW.removeprefix("v").rpartition(".")[0]},
+        "node_kubernetes_release": NEW.removeprefix("v"),
+        "installation_source": {"kind": "directory", "path": str(make_source(newer=True))},
+    }
+    return ("playbooks/upgrade.yml", *CONFIRMED, "-e", json.dumps(inventory))
 
 
 def releases(site: Site) -> dict[str, str]:
@@ -134,52 +149,50 @@ def pki(site: Site, *names: str) -> dict[str, str]:
     return {name: checksum for checksum, name in map(str.split, lines)}
 
 
-def test_an_upgrade_stops_at_the_first_failure_and_says_the_ways_on_and_back(older: Site, tmp_path: Path) -> None:
+def test_an_upgrade_stops_at_the_first_failure_and_says_the_ways_on_and_back(older: Site, upgrade: tuple[str, ...], tmp_path: Path) -> None:
     """The new kubelet of the last worker does not start. Until then nobody who asks is left without an answer."""
     certificates, authorities = pki(older, *CERTIFICATES), pki(older, *AUTHORITIES)
     older.hosts[LAST].write(BROKEN, "[Service]\nExecStartPre=/bin/false\n")
     older.hosts[LAST].run(["systemctl", "daemon-reload"])
     wishes = {"backup_directory": str(tmp_path / "backups"), "upgrade_timeout": 90}
     with asking(older, tmp_path / "answers.json"):
-        run = older.play("playbooks/upgrade.yml", *CONFIRMED, "-e", json.dumps(wishes), timeout=1800)
+        run = older.play(*upgrade, "-e", json.dumps(wishes), timeout=1800)
     assert run.status == 2
     assert {failure.partition(":")[0] for failure in run.failed} == {LAST}
     for words in (f"{LAST}: Restart kubelet", "The upgrade has stopped here", "playbooks/restore.yml"):
         assert words in run.failed[-1]
-    assert releases(older) == {**dict.fromkeys(NODES, NEW), LAST: OLDER_RELEASE}
+    assert releases(older) == {**dict.fromkeys(NODES, NEW), LAST: OLD}
     assert len(list((tmp_path / "backups").iterdir())) == 1
     assert pki(older, *AUTHORITIES) == authorities
     assert [name for name, checksum in pki(older, *CERTIFICATES).items() if checksum == certificates[name]] == []
     assert answers(tmp_path / "answers.json")["failed"] == 0
 
 
-def test_killed_and_without_power_the_next_run_goes_on(older: Site, tmp_path: Path) -> None:
+def test_killed_and_without_power_the_next_run_goes_on(older: Site, upgrade: tuple[str, ...], tmp_path: Path) -> None:
     older.hosts[LAST].run(["rm", BROKEN])
     older.hosts[LAST].run(["systemctl", "daemon-reload"])
     for task in sorted(random.sample(range(20, 90), 3)):
-        killed = older.play_and_kill(task, "playbooks/upgrade.yml", *CONFIRMED, "-e", f"backup_directory={tmp_path}")
+        killed = older.play_and_kill(task, *upgrade, "-e", f"backup_directory={tmp_path}")
         say(f"killed, and the power of two hosts cut, at task {task}: {killed}")
         older.lose_power("masternode", LAST)
     with asking(older, tmp_path / "answers.json"):
-        run = older.play("playbooks/upgrade.yml", *CONFIRMED, "-e", f"backup_directory={tmp_path}", timeout=1800)
+        run = older.play(*upgrade, "-e", f"backup_directory={tmp_path}", timeout=1800)
     answers(tmp_path / "answers.json")
     assert run.status == 0, run.failed
     assert releases(older) == dict.fromkeys(NODES, NEW)
     assert older.ready_nodes() == NODES
     assert [node["metadata"]["name"] for node in older.objects("nodes") if node["spec"].get("unschedulable")] == []
     assert json.loads(older.kubectl("version", "-o", "json").stdout)["serverVersion"]["gitVersion"] == NEW
-    proxies = older.objects("pods", "-n", "kube-system", "-l", "k8s-app=kube-proxy")
-    assert {pod["spec"]["containers"][0]["image"].rpartition(":")[2] for pod in proxies} == {NEW}
+    running = {pod["spec"]["containers"][0]["image"] for pod in older.objects("pods", "-n", "kube-system")}
+    assert {*wanted(newer=True)} - running == {pause for pause in wanted(newer=True) if "/pause:" in pause}
 
 
-def test_a_second_run_changes_nothing(older: Site) -> None:
-    run = older.play("playbooks/upgrade.yml", *CONFIRMED)
+def test_a_second_run_changes_nothing(older: Site, upgrade: tuple[str, ...]) -> None:
+    run = older.play(*upgrade)
     assert (run.status, run.changed) == (0, []), run.failed
 
 
 def test_there_is_no_way_back_to_an_older_release(older: Site) -> None:
-    source = {"installation_source": {"kind": "directory", "path": str(make_source(older=True))}}
-    wish = json.dumps({**source, "node_kubernetes_release": OLDER_RELEASE.removeprefix("v")})
-    run = older.play("playbooks/upgrade.yml", "-e", wish, *CONFIRMED)
+    run = older.play("playbooks/upgrade.yml", *CONFIRMED)
     assert run.status == 2
     assert any("or older. Set node_kubernetes_release" in failure for failure in run.failed), run.failed

@@ -100,6 +100,7 @@ ON_CONTROL_PLANE_ONLY = tuple(f"{REGISTRY}/{name}" for name in (*COMPONENTS[:3],
 
 TAGS: Mapping[str, Mapping[str, str]] = {
     "1.36": {"coredns/coredns": "v1.14.2", "pause": "3.10.2", "etcd": "3.6.8-0"},
+    "1.37": {"coredns/coredns": "v1.14.6", "pause": "3.10.2", "etcd": "3.7.0-0"},
 }
 """Minor version -> tags published with it. A later patch release may bring a newer etcd, so these are expected, not required."""
 
@@ -124,6 +125,12 @@ def usual(release: str) -> dict[str, str]:
     minor = minor_of(release)
     known = TAGS.get(minor_text(minor), {}) if minor else {}
     return {f"{REGISTRY}/{name}": tag for name, tag in known.items()}
+
+
+def coredns_image(minor: tuple[int, int]) -> str:
+    """Return the image of CoreDNS published with a minor version of Kubernetes; for one that is not known, that of the newest known one."""
+    name, newest = "coredns/coredns", max(TAGS, key=lambda one: minor_of(one) or (0, 0))
+    return f"{REGISTRY}/{name}:{TAGS.get(minor_text(minor), TAGS[newest])[name]}"
 
 
 def is_for_control_plane_only(name: str) -> bool:
