@@ -48,6 +48,8 @@ options:
       - The filter P(vmstation.cluster.cluster_hosts#filter) creates this list from the inventory.
       - Without it, only the plan is validated.
     type: raw
+requirements:
+  - netaddr >= 0.8.0, for examples of free ranges and addresses in RV(findings[].fix); without it, they are left out
 seealso:
   - plugin: vmstation.cluster.network_plan_ports
     plugin_type: filter

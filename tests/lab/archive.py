@@ -85,7 +85,7 @@ def _undocumented(installed: Path) -> list[str]:
 def _dependencies_not_found(installed: Path) -> list[str]:
     """An execution environment gets what ansible-builder finds in the collection."""
     found = _run(installed, "ansible-builder", "introspect", str(installed.parents[2]))
-    wanted = ("kubernetes>=24.2.0,!=36.0.0", "gnupg", "openssh-client")
+    wanted = ("kubernetes>=24.2.0,!=36.0.0", "netaddr>=0.8.0", "gnupg", "openssh-client")
     return [found.stderr] * (found.returncode != 0) + [
         f"ansible-builder does not find {name}" for name in wanted if name not in found.stdout
     ]

@@ -10,8 +10,10 @@ from typing import Optional
 
 from .model import Cluster, DeclaredPort, ExtraPort, Network, Plan, Role, Rule, Violation
 from .ports import PORT_FACTS, SSH_PORT, STALE_FACTS, OpenPort, open_ports, uses_bgp
+from .proposals import free_network
 from .ranges import (
     BLOCK_SIZES,
+    PODS_PER_NODE,
     PRIVATE_IPV4,
     Pool,
     api_server_address,
@@ -382,8 +384,6 @@ DNS_RULES = (
 
 # Rules for Calico: pools, blocks and encapsulation
 
-# https://kubernetes.io/docs/setup/best-practices/cluster-large/ and the kubelet's default of maxPods
-PODS_PER_NODE = 110
 # https://docs.tigera.io/calico/latest/getting-started/kubernetes/self-managed-onprem/onpremises: calico.yaml is for 50 nodes or fewer
 NODES_WITHOUT_TYPHA = 50
 # https://docs.tigera.io/calico/latest/networking/configuring/bgp: a full mesh is for about 100 nodes or fewer
@@ -430,7 +430,7 @@ def pools_have_a_block_for_every_node(cluster: Cluster) -> Iterator[Violation]:
         if pool.blocks < nodes:
             count = f"{pool.blocks} block{'s' if pool.blocks > 1 else ''}"
             found = f"{pool.cidr}, which has {count} of /{pool.block_size}, for {nodes} hosts"
-            yield Violation("network_plan.pod_cidr", found, f"at least {nodes} blocks")
+            yield Violation("network_plan.pod_cidr", found, f"at least {nodes} blocks", _larger(pool, cluster, ", or raise block_size"))
 
 
 def pools_hold_all_pods_of_full_nodes(cluster: Cluster) -> Iterator[Violation]:
@@ -440,7 +440,12 @@ def pools_hold_all_pods_of_full_nodes(cluster: Cluster) -> Iterator[Violation]:
         have = pool.blocks * pool.addresses_per_block
         if pool.blocks >= nodes and have < nodes * PODS_PER_NODE:
             found = f"{pool.cidr}, which has {have} addresses, for {nodes} hosts"
-            yield Violation("network_plan.pod_cidr", found, f"{nodes * PODS_PER_NODE} addresses or more")
+            yield Violation("network_plan.pod_cidr", found, f"{nodes * PODS_PER_NODE} addresses or more", _larger(pool, cluster))
+
+
+def _larger(pool: Pool, cluster: Cluster, instead: str = "") -> str:
+    larger = free_network("pod_cidr", pool.cidr.version, cluster)
+    return f"Enlarge pod_cidr, for example to {larger}{instead}." if larger else ""
 
 
 def ipip_has_an_ipv4_pool(cluster: Cluster) -> Iterator[Violation]:

@@ -45,6 +45,8 @@ SPECIAL: dict[Network, str] = {
 # https://docs.tigera.io/calico/latest/reference/resources/ippool
 BLOCK_SIZES = {4: (20, 32), 6: (116, 128)}
 DEFAULT_BLOCK_SIZE = {4: 26, 6: 122}
+# https://kubernetes.io/docs/setup/best-practices/cluster-large/ and the kubelet's default of maxPods
+PODS_PER_NODE = 110
 
 # https://docs.tigera.io/calico/latest/networking/configuring/mtu, for an Ethernet MTU of 1500 bytes
 _NETWORK_MTU = 1500

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
-from ipaddress import ip_network
 from typing import Callable, Optional
 
 from .._findings import Severity
-from .model import Address, Cluster, Host, Network, Plan, Rule, Violation
+from .model import Address, Cluster, Host, Network, Rule, Violation
+from .proposals import free_address, free_network
 from .ranges import (
     DOCKER_BRIDGE,
     PRIVATE_IPV4,
@@ -33,27 +33,17 @@ POD_PREFIXES = {4: (8, 24), 6: (48, 64)}
 Networks = Optional[tuple[Network, ...]]
 
 
-# proposals, the usual ones first; none lies in a pool of Docker (172.17.0.0 to 172.31.255.255), and that of Tailscale is the last
-_PROPOSALS = {
-    "pod_cidr": ("10.244.0.0/16", "10.10.0.0/16", "172.16.0.0/17", "100.64.0.0/16", "fd00:10:244::/56", "fd00:20:244::/56"),
-    "service_cidr": ("10.96.0.0/12", "10.32.0.0/16", "172.16.128.0/17", "100.96.0.0/16", "fd00:10:96::/112", "fd00:20:96::/112"),
-}
-
-
-def _proposal(name: str, version: int, plan: Plan) -> str:
-    """Propose a range for ``name`` that overlaps none of the plan's others."""
-    others = {"node_cidr": plan.node_cidr, "pod_cidr": plan.pod_cidr, "service_cidr": plan.service_cidr}
-    taken = [net for other, networks in others.items() if other != name for net in networks or ()]
-    proposals = [net for net in map(ip_network, _PROPOSALS[name]) if net.version == version]
-    free = next((net for net in proposals if not any(meets(net, other) for other in taken)), None)
+def _move(name: str, version: int, cluster: Cluster) -> str:
+    """Name a range that is free as the next step; empty if there is none to name."""
+    free = free_network(name, version, cluster)
     return f"Move {name}, for example to {free}." if free else ""
 
 
-def _meetings(plan: Plan, name: str, networks: Networks, other: str, others: Networks) -> Iterator[Violation]:
+def _meetings(cluster: Cluster, name: str, networks: Networks, other: str, others: Networks) -> Iterator[Violation]:
     for one in networks or ():
         for two in others or ():
             if meets(one, two):
-                fix = _proposal(name, one.version, plan) if name in _PROPOSALS and other in ("service_cidr", "node_cidr") else ""
+                fix = _move(name, one.version, cluster) if other in ("service_cidr", "node_cidr") else ""
                 found = f"{one}, which {relation(one, two)} {other} {two}"
                 yield Violation(f"network_plan.{name}", found, f"a network that does not overlap {other}", fix)
 
@@ -61,19 +51,19 @@ def _meetings(plan: Plan, name: str, networks: Networks, other: str, others: Net
 def pods_are_apart_from_services(cluster: Cluster) -> Iterator[Violation]:
     """No pod network overlaps a service network."""
     plan = cluster.plan
-    yield from _meetings(plan, "pod_cidr", plan.pod_cidr, "service_cidr", plan.service_cidr)
+    yield from _meetings(cluster, "pod_cidr", plan.pod_cidr, "service_cidr", plan.service_cidr)
 
 
 def pods_are_apart_from_nodes(cluster: Cluster) -> Iterator[Violation]:
     """No pod network overlaps the network of the nodes."""
     plan = cluster.plan
-    yield from _meetings(plan, "pod_cidr", plan.pod_cidr, "node_cidr", plan.node_cidr)
+    yield from _meetings(cluster, "pod_cidr", plan.pod_cidr, "node_cidr", plan.node_cidr)
 
 
 def services_are_apart_from_nodes(cluster: Cluster) -> Iterator[Violation]:
     """No service network overlaps the network of the nodes."""
     plan = cluster.plan
-    yield from _meetings(plan, "service_cidr", plan.service_cidr, "node_cidr", plan.node_cidr)
+    yield from _meetings(cluster, "service_cidr", plan.service_cidr, "node_cidr", plan.node_cidr)
 
 
 def networks_are_apart_from_dockers_bridge(cluster: Cluster) -> Iterator[Violation]:
@@ -81,7 +71,7 @@ def networks_are_apart_from_dockers_bridge(cluster: Cluster) -> Iterator[Violati
     plan = cluster.plan
     named = (("node_cidr", plan.node_cidr), ("pod_cidr", plan.pod_cidr), ("service_cidr", plan.service_cidr))
     for name, networks in (*named, ("dns_service_ip", extra_service_ranges(plan))):
-        yield from _meetings(plan, name, networks, "Docker's bridge", (DOCKER_BRIDGE,))
+        yield from _meetings(cluster, name, networks, "Docker's bridge", (DOCKER_BRIDGE,))
 
 
 def extra_service_ranges_are_apart_from_everything(cluster: Cluster) -> Iterator[Violation]:
@@ -104,7 +94,7 @@ def networks_are_for_machines(cluster: Cluster) -> Iterator[Violation]:
             special = next((other for other in SPECIAL if meets(net, other)), None)
             if special is not None:
                 found = f"{net}, which {relation(net, special)} the {SPECIAL[special]} range {special}"
-                yield Violation(f"network_plan.{name}", found, "addresses that hosts can have")
+                yield Violation(f"network_plan.{name}", found, "addresses that hosts can have", _move(name, net.version, cluster))
 
 
 def networks_are_private(cluster: Cluster) -> Iterator[Violation]:
@@ -115,7 +105,8 @@ def networks_are_private(cluster: Cluster) -> Iterator[Violation]:
             inside = any(relation(net, private) != "covers" and meets(net, private) for private in PRIVATE_IPV4)
             if net.version == 4 and not inside and not any(meets(net, other) for other in SPECIAL):
                 severity: Optional[Severity] = "info" if name == "node_cidr" else None
-                yield Violation(f"network_plan.{name}", f"{net}, a public range", "a private range", severity=severity)
+                fix = _move(name, net.version, cluster)
+                yield Violation(f"network_plan.{name}", f"{net}, a public range", "a private range", fix, severity)
 
 
 def pod_cidr_suits_kubeadm(cluster: Cluster) -> Iterator[Violation]:
@@ -123,7 +114,8 @@ def pod_cidr_suits_kubeadm(cluster: Cluster) -> Iterator[Violation]:
     for net in cluster.plan.pod_cidr or ():
         first, last = POD_PREFIXES[net.version]
         if not first <= net.prefixlen <= last:
-            yield Violation("network_plan.pod_cidr", f"{net}", f"a prefix from /{first} to /{last}")
+            expected = f"a prefix from /{first} to /{last}"
+            yield Violation("network_plan.pod_cidr", f"{net}", expected, _move("pod_cidr", net.version, cluster))
 
 
 def service_cidr_suits_kubeadm(cluster: Cluster) -> Iterator[Violation]:
@@ -131,7 +123,8 @@ def service_cidr_suits_kubeadm(cluster: Cluster) -> Iterator[Violation]:
     for net in cluster.plan.service_cidr or ():
         first, last = SERVICE_PREFIXES[net.version]
         if not first <= net.prefixlen <= last:
-            yield Violation("network_plan.service_cidr", f"{net}", f"a prefix from /{first} to /{last}")
+            expected = f"a prefix from /{first} to /{last}"
+            yield Violation("network_plan.service_cidr", f"{net}", expected, _move("service_cidr", net.version, cluster))
 
 
 def pods_and_services_have_the_same_families(cluster: Cluster) -> Iterator[Violation]:
@@ -301,6 +294,9 @@ def control_planes_have_a_majority(cluster: Cluster) -> Iterator[Violation]:
         yield Violation("hosts", f"{len(names)} control plane hosts: {', '.join(names)}", "one, three or five control plane hosts")
 
 
+CHOOSE_A_VIP = "Choose an address that no device has, and that DHCP never gives away."
+
+
 def api_vip_is_a_free_address_of_the_node_network(cluster: Cluster) -> Iterator[Violation]:
     """The `api_vip` lies in the node network, and neither a host nor the router, a DNS server, DHCP, Pods or Services use it."""
     plan, vip = cluster.plan, cluster.plan.api_vip
@@ -320,7 +316,9 @@ def api_vip_is_a_free_address_of_the_node_network(cluster: Cluster) -> Iterator[
         users.append(f"the {kind} address of {home}")
     if users:
         expected = "a free address in " + ", ".join(map(str, plan.node_cidr or ("node_cidr",)))
-        yield Violation("network_plan.api_vip", f"{vip}, {' and '.join(users)}", expected)
+        free = free_address((plan.service_cidr or (vip,))[0].version, cluster)
+        fix = f"{CHOOSE_A_VIP} In the plan, {free} is free." if free else ""
+        yield Violation("network_plan.api_vip", f"{vip}, {' and '.join(users)}", expected, fix)
 
 
 def api_vip_has_the_family_of_the_api(cluster: Cluster) -> Iterator[Violation]:
@@ -357,7 +355,7 @@ HOST_RULES = (
         "network plan to a free address, as docs/several-control-planes.md describes.",
     ),
     Rule(control_planes_have_a_majority, "error", "Move hosts between the groups control_plane and workers."),
-    Rule(api_vip_is_a_free_address_of_the_node_network, "error", "Choose an address that no device has, and that DHCP never gives away."),
+    Rule(api_vip_is_a_free_address_of_the_node_network, "error", CHOOSE_A_VIP),
     Rule(api_vip_has_the_family_of_the_api, "error", "Choose an address of that family."),
     Rule(dhcp_range_is_of_the_node_network, "error", "Write the range of your router's DHCP server, or correct node_cidr."),
 )
