@@ -88,7 +88,7 @@ options:
         type: raw
       mac:
         description:
-          - Not used.
+          - The MAC address of the host's network card. Since release 0.3.0, the report shows it for a host that is asleep.
         type: str
       role:
         description:
@@ -135,6 +135,8 @@ options:
       - The report as HTML. Do not set it. The action plugin renders it on the controller, where Jinja2 is.
     type: str
     default: ""
+requirements:
+  - netaddr >= 0.8.0, for the vendor of the network card of a host that is asleep; without it, it is left out
 extends_documentation_fragment:
   - vmstation.cluster.attributes
 """

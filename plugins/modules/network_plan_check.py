@@ -49,7 +49,8 @@ options:
       - Without it, only the plan is validated.
     type: raw
 requirements:
-  - netaddr >= 0.8.0, for examples of free ranges and addresses in RV(findings[].fix); without it, they are left out
+  - netaddr >= 0.8.0, for examples of free ranges and addresses in RV(findings[].fix), and for the vendors of network cards in
+    RV(findings[].found); without it, they are left out
 seealso:
   - plugin: vmstation.cluster.network_plan_ports
     plugin_type: filter

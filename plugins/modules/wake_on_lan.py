@@ -110,6 +110,8 @@ options:
     type: str
     choices: [fail, report]
     default: fail
+requirements:
+  - netaddr >= 0.8.0, for the vendors of network cards in the message about hosts that do not answer; without it, they are left out
 seealso:
   - module: vmstation.cluster.nic_wake_on_lan
   - module: ansible.builtin.wait_for_connection
@@ -211,6 +213,7 @@ hosts:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vmstation.cluster.plugins.module_utils._clock import SystemClock
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import HostCommands
+from ansible_collections.vmstation.cluster.plugins.module_utils._mac_vendors import vendor_of
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 from ansible_collections.vmstation.cluster.plugins.module_utils._wake.io import HostNetwork, local_networks_of
 from ansible_collections.vmstation.cluster.plugins.module_utils._wake.wake import (
@@ -255,9 +258,9 @@ def main() -> None:
         module.fail_json(**refusal.as_result())
     result = {"changed": outcome.changed, "hosts": outcome.hosts, "diff": outcome.diff}
     if outcome.missing and module.params["on_timeout"] == "fail":
-        module.fail_json(msg=failure_message(outcome), **result)
+        module.fail_json(msg=failure_message(outcome, vendor_of), **result)
     if outcome.missing:
-        module.warn(failure_message(outcome))
+        module.warn(failure_message(outcome, vendor_of))
     module.exit_json(**result)
 
 

@@ -93,7 +93,7 @@ def test_a_host_that_does_not_wake_fails_the_task_and_the_result_still_tells_of_
         assert result["failed"] is True
         sent = by_name(result)["cellar"]["packets_sent"]
         assert sent == len([frame for frame in lan.frames() if frame["payload"].endswith("020000000099")])
-        assert f"- cellar (02:00:00:00:00:99, 10.77.4.99:22): {sent} packets sent; no answer" in result["msg"]
+        assert f"- cellar (02:00:00:00:00:99, locally administered, 10.77.4.99:22): {sent} packets sent; no answer" in result["msg"]
         assert f"1 of 2 hosts did not come up within 4 s (magic packets to {BROADCAST}:9" in result["msg"]
         assert "ethtool" in result["msg"]
         assert "storagenodet3500" not in result["msg"]

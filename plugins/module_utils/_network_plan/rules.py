@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
-from typing import Callable, Optional
+from typing import Any, Callable, Optional
 
 from .._findings import Severity
+from .._mac_vendors import with_vendor
 from .model import Address, Cluster, Host, Network, Rule, Violation
 from .proposals import free_address, free_network
 from .ranges import (
@@ -227,14 +228,16 @@ def host_addresses_are_not_reserved(cluster: Cluster) -> Iterator[Violation]:
                 yield Violation(host.label, f"address {single}, the {kind} address", "a free host address")
 
 
-def _twice(hosts: tuple[Host, ...], what: str, values: Callable[[Host], tuple[Optional[Hashable], ...]]) -> Iterator[Violation]:
+def _twice(
+    hosts: tuple[Host, ...], what: str, values: Callable[[Host], tuple[Optional[Hashable], ...]], shown: Callable[[Any], str] = str
+) -> Iterator[Violation]:
     first: dict[Hashable, str] = {}
     for at, host in enumerate(hosts):
         for value in values(host):
             if value is None:
                 continue
             if value in first:
-                yield Violation(host.label, f"{what} {value}, which {first[value]} has too", f"its own {what}")
+                yield Violation(host.label, f"{what} {shown(value)}, which {first[value]} has too", f"its own {what}")
             else:
                 first[value] = host.label if what != "name" else f"hosts[{at}]"
 
@@ -246,7 +249,7 @@ def host_addresses_are_unique(cluster: Cluster) -> Iterator[Violation]:
 
 def host_macs_are_unique(cluster: Cluster) -> Iterator[Violation]:
     """No two hosts have the same MAC address."""
-    yield from _twice(cluster.hosts or (), "MAC", lambda host: (host.mac,))
+    yield from _twice(cluster.hosts or (), "MAC", lambda host: (host.mac,), shown=with_vendor)
 
 
 def host_names_are_unique(cluster: Cluster) -> Iterator[Violation]:

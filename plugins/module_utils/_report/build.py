@@ -10,8 +10,10 @@ from dataclasses import replace
 from itertools import combinations
 from typing import Any, Optional
 
+from .._mac_vendors import with_vendor
 from .._refusal import Refusal
 from .._site.hosts import EXAMPLE, registered
+from .._wake.wake import six_octets
 from .model import MARKS, TITLES, Entry, Fact, Host, Line, Link, Mark, Network, Port, Report, ServiceMark, worst
 
 _LONGEST = 1000
@@ -19,15 +21,11 @@ _AGAIN = "Correct the problem, and run check.yml again."
 PLAN_EXAMPLE = f"{EXAMPLE}/group_vars/all/network_plan.yml"
 
 
-def lines(entries: Iterable[Entry], names: Iterable[str], asleep: Iterable[str]) -> list[Line]:
-    """Return all lines, in the order of the groups. names: all hosts; asleep: those that are asleep and not checked."""
-    every, known, sleeping = list(entries), {name.lower(): name for name in names}, set(asleep)
+def lines(entries: Iterable[Entry], nodes: Sequence[Mapping[str, Any]], asleep: Iterable[str]) -> list[Line]:
+    """Return all lines, in the order of the groups. nodes: all hosts; asleep: those that are asleep and not checked."""
+    every, known, sleeping = list(entries), {node["name"].lower(): node["name"] for node in nodes}, set(asleep)
     cut_off = {entry.host for entry in every if entry.is_unreachable}
-    found = [
-        Line("hosts", f"host {name}", "asleep", "asleep: its port is silent, and it may be put to sleep", hosts=(name,))
-        for name in known.values()
-        if name in sleeping and any(entry.group == "hosts" for entry in every)
-    ]
+    found = [_asleep(node) for node in nodes if node["name"] in sleeping and any(entry.group == "hosts" for entry in every)]
     for entry in every:
         # report only once that a host is asleep or unreachable
         if entry.host in sleeping or (entry.host in cut_off and not entry.has_run and not entry.is_unreachable):
@@ -38,6 +36,14 @@ def lines(entries: Iterable[Entry], names: Iterable[str], asleep: Iterable[str])
     order = list(TITLES)
     named = (replace(line, hosts=tuple(known.get(host.lower(), host) for host in line.hosts)) for line in found)
     return sorted(named, key=lambda line: order.index(line.group))
+
+
+def _asleep(node: Mapping[str, Any]) -> Line:
+    """Return the line of a host that is asleep, with the network card that must wake it."""
+    octets = six_octets(str(node.get("mac") or ""))
+    card = f"; its MAC address: {with_vendor(octets.hex(':'))}" if octets else ""
+    found = f"asleep: its port is silent, and it may be put to sleep{card}"
+    return Line("hosts", f"host {node['name']}", "asleep", found, hosts=(node["name"],))
 
 
 def without_plan(unchecked: Collection[str]) -> Iterator[Line]:
@@ -213,7 +219,7 @@ def report(params: Mapping[str, Any]) -> Report:
     """Build the report from the options of check_report."""
     entries = [Entry(one["group"], one["check"], one["host"] or "", one["result"]) for one in params["results"]]
     plan, nodes, asleep = params["plan"], params["nodes"], set(params["asleep"])
-    told = (*without_plan(params["unchecked"]), *lines(entries, [node["name"] for node in nodes], asleep))
+    told = (*without_plan(params["unchecked"]), *lines(entries, nodes, asleep))
     derived = params["derived"] or {}
     hosts = tuple(_host(node, told, entries, asleep) for node in nodes)
     groups = {*(entry.group for entry in entries), *(line.group for line in told)}

@@ -207,7 +207,10 @@ class Target:
         return f"{in_url(self.address)}:{self.port}"
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.mac}, {self.endpoint})"
+        return self.with_vendor("")
+
+    def with_vendor(self, vendor: str) -> str:
+        return f"{self.name} ({', '.join(part for part in (self.mac, vendor, self.endpoint) if part)})"
 
 
 @dataclass(frozen=True)
@@ -548,8 +551,8 @@ def _wake_sleeping(vigil: Vigil, request: Request, lan: Lan, clock: Clock) -> No
             clock.sleep(BREATH - spent)
 
 
-def failure_message(outcome: Outcome) -> str:
-    """Return the error message for hosts that did not come up in time."""
+def failure_message(outcome: Outcome, vendor_of: Callable[[str], str] = lambda _mac: "") -> str:
+    """Return the error message for hosts that did not come up in time. vendor_of: the vendor of the card with a MAC address, or empty."""
     request, missing = outcome.request, outcome.missing
     through = f" through {request.interface}" if request.interface else ""
     lines = [
@@ -561,7 +564,7 @@ def failure_message(outcome: Outcome) -> str:
         if state.is_up:
             lines.append(f"- {state.target}: {sent}; it is awake but refuses connections on port {state.target.port}")
         else:
-            lines.append(f"- {state.target}: {sent}; no answer ({state.detail or 'timed out'})")
+            lines.append(f"- {state.target.with_vendor(vendor_of(state.target.mac))}: {sent}; no answer ({state.detail or 'timed out'})")
     if any(not state.is_up for state in missing):
         lines.append(
             "Check, for each that does not answer: its firmware setup (wake on LAN on; deep sleep, ErP and fast startup off), "

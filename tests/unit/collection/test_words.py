@@ -27,6 +27,7 @@ AVOIDED = re.compile(
 EXCEPTIONS = {
     r"connections? (?:is |are |was |were )?refused|refus\w+ (?:the |a |all )?connections?": "what a host does without a listening socket",
     r"\*'?(?:onnection )?refused'?\*": "a pattern for that message",
+    r"IEEE Registration Authority": "a name in the IEEE's list of vendors",
     r"--kubelet-certificate-authority|certificate-authority-data": "options of the API server and of kubeconfig files",
     r"\b(?:authority|openings?|standing|say|said):": "a parameter, in the text that describes it",
 }

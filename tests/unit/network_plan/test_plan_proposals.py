@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.check import judge
 
-from tests.unit.network_plan.plans import ABSENT, DUAL, FLAWLESS, HOSTS, IPV6, plan
+from tests.unit.network_plan.plans import ABSENT, DUAL, FLAWLESS, HOSTS, IPV6, hosts, plan
 
 PRIVATE = [ip_network(net) for net in ("10.0.0.0/8", "172.16.0.0/16", "100.64.0.0/10", "fd00::/8")]
 AT_10 = {"node_cidr": "10.0.0.0/8", "gateway": "10.0.0.1", "upstream_dns": ["10.0.0.1"], "dns_service_ip": ABSENT}
@@ -186,9 +186,11 @@ def test_a_fix_without_a_free_range_is_that_of_the_rule():
 
 def test_without_netaddr_fixes_have_no_examples(monkeypatch):
     monkeypatch.setitem(sys.modules, "netaddr", None)
-    found = fixes(plan(pod_cidr="10.100.0.0/16", api_vip="192.168.4.61"), HOSTS)
+    found = fixes(plan(pod_cidr="10.100.0.0/16", api_vip="192.168.4.61"), hosts(mac="b8:ac:6f:7e:6c:9d"))
     assert found["pods_are_apart_from_services"] == "Move one of the two."
     assert found[VIP] == "Choose an address that no device has, and that DHCP never gives away."
+    [finding] = judge(plan(), hosts(mac="b8:ac:6f:7e:6c:9d")).findings
+    assert finding.found == "MAC b8:ac:6f:7e:6c:9d, which host storagenodet3500 has too"
 
 
 def test_a_plan_without_findings_does_not_import_netaddr():

@@ -442,6 +442,11 @@ def test_what_two_hosts_share_is_told_with_what_each_needs():
     assert (found.found, found.expected) == ("address 192.168.4.61, which host storagenodet3500 has too", "its own address")
 
 
+def test_a_mac_that_two_hosts_share_is_told_with_its_vendor():
+    [found] = judge(plan(), hosts(mac="b8:ac:6f:7e:6c:9d")).findings
+    assert found.found == "MAC b8:ac:6f:7e:6c:9d (Dell Inc.), which host storagenodet3500 has too"
+
+
 def test_hosts_that_sleep_are_told_by_name():
     [finding] = judge(plan(), hosts(mac=ABSENT)).findings
     assert str(finding).startswith("error: host homelab: found sleeps: true without a mac; expected the MAC address of its network card.")

@@ -178,6 +178,22 @@ def test_of_a_host_that_sleeps_only_that_is_said() -> None:
     assert {host.name: host.power for host in report(told).hosts}["homelab"] == "asleep"
 
 
+@pytest.mark.parametrize(
+    ("mac", "card"),
+    [
+        ("d0:94:66:30:d6:63", "; its MAC address: d0:94:66:30:d6:63 (Dell Inc.)"),
+        ("D0-94-66-30-D6-63", "; its MAC address: d0:94:66:30:d6:63 (Dell Inc.)"),
+        ("02:00:00:00:00:01", "; its MAC address: 02:00:00:00:00:01 (locally administered)"),
+        ("52:54:0", ""),
+        (None, ""),
+    ],
+)
+def test_a_host_that_sleeps_is_shown_with_its_network_card(mac: str | None, card: str) -> None:
+    nodes = [{"name": "homelab", "address": "192.168.4.62", "mac": mac}]
+    told = samples.options([samples.entry("hosts", "ping", {}, "homelab")], nodes, asleep=["homelab"])
+    assert [line.finding for line in report(told).lines] == [f"asleep: its port is silent, and it may be put to sleep{card}"]
+
+
 def test_the_faults_are_on_the_right_hosts_and_links() -> None:
     told = report(samples.faulty())
     links = {(link.source, link.target): link.mark for link in told.links}

@@ -194,5 +194,15 @@ def test_the_failure_names_each_missing_host_and_what_to_check():
     assert all(word in message for word in ("firmware", "ethtool", "switch", "nic_wake_on_lan"))
 
 
+def test_the_failure_shows_the_vendors_of_the_cards_that_do_not_answer():
+    lan = SimulatedLan(
+        Machine(target(1), boots_in=None), Machine(target(2), boots_in=None), Machine(target(3), awake_since=0, refuses_for=10**6)
+    )
+    message = failure_message(run(lan, timeout=10), {target(1).mac: "Dell Inc.", target(2).mac: ""}.__getitem__)
+    assert "- host1 (02:00:00:00:00:01, Dell Inc., 10.0.0.1:22): " in message
+    assert "- host2 (02:00:00:00:00:02, 10.0.0.2:22): " in message
+    assert "- host3 (02:00:00:00:00:03, 10.0.0.3:22): " in message
+
+
 def test_an_ipv6_endpoint_is_written_so_that_its_port_can_be_told():
     assert Target("a", "02:00:00:00:00:01", "fd00::1", 22).endpoint == "[fd00::1]:22"
