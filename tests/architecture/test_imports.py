@@ -208,6 +208,27 @@ def test_json_is_read_in_one_place() -> None:
     assert [path.name for path in readers] == ["_json.py"]
 
 
+def _reached(files: set[str]) -> set[str]:
+    """These files of module_utils, and all that they import."""
+    known = _edges_between_files()
+    todo, reached = {*files}, set[str]()
+    while todo:
+        reached |= todo
+        todo = {other for file in todo for other in known[file]} - reached
+    return reached
+
+
+def test_netaddr_is_for_what_runs_on_the_controller() -> None:
+    """A managed host has only Python's standard library. What imports netaddr does so in a function, where it is needed."""
+    users = {_place(path) for path in FILES if any(name.split(".")[0] == "netaddr" for name in _imports(path))}
+    assert users == {"_mac_vendors.py", "_network_plan/proposals.py"}
+    at_once = [node for place in users for node in _tree(MODULE_UTILS / place).body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    assert not [node for node in at_once if "netaddr" in ast.unparse(node)]
+    plugins = [path for path in _below(PLUGINS) if "module_utils" not in path.parts]
+    reaching = {path.stem for path in plugins if users & _reached({file for name in _of_ours(path) if (file := _file_of(name))})}
+    assert reaching == {"check_report", "check_results", "network_plan_check", "wake_on_lan"}
+
+
 @pytest.mark.parametrize("path", FILES, ids=_identify)
 def test_a_file_has_a_size_that_reads_well(path: Path) -> None:
     code = [line for line in path.read_text().splitlines() if line.strip() and not line.strip().startswith("#")]
