@@ -53,6 +53,8 @@ LISTS: dict[str, dict[str, tuple[str, str]]] = {
     "monitoring": {"Lease": ("coordination.k8s.io/v1", "Lease")},
 }
 GROUPS = tuple(LISTS)
+# the API server's health reports, by the same key
+PATHS = ("/livez?verbose", "/readyz?verbose")
 
 
 @dataclass(frozen=True)

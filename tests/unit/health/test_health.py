@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding
 from ansible_collections.vmstation.cluster.plugins.module_utils._health import monitoring
-from ansible_collections.vmstation.cluster.plugins.module_utils._health.certificates import end_of
+from ansible_collections.vmstation.cluster.plugins.module_utils._health.control_plane import end_of
 from ansible_collections.vmstation.cluster.plugins.module_utils._health.judge import as_data, check
 from ansible_collections.vmstation.cluster.plugins.module_utils._health.model import GROUPS, Wanted, moment_of, wanted
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal, Unavailable
