@@ -22,8 +22,7 @@ from .._programs import Host
 from .._refusal import Refusal
 from .io import Gpg
 from .receiving import read_order, receive
-from .schedule import CONFIGURATION, read_configuration
-from .scheduled_run import World, run
+from .schedule import CONFIGURATION, World, read_configuration, run
 
 PACKAGE = "ansible_collections.vmstation.cluster.plugins.module_utils._backup.host"
 BACKUP_ENTRY = f"from {PACKAGE} import backup\nbackup()\n"

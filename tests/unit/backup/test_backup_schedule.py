@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._backup import schedule, scheduled_run
+from ansible_collections.vmstation.cluster.plugins.module_utils._backup import schedule
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.host import BACKUP_ENTRY, RECEIVER_ENTRY
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.io import Gpg
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.keeping import check
@@ -260,9 +260,9 @@ class Plane:
         self.memory.answers["systemd-analyze calendar"] = CALENDAR
         receivers = (Receiver("homelab", "192.168.4.62", 22), Receiver("storage", "192.168.4.61", 22))
         self.configuration = Configuration("trial", (), str(self.directory), 2, (fingerprint,), "daily", "/run/c.sock", receivers)
-        monkeypatch.setattr(scheduled_run, "make", self.make)
-        monkeypatch.setattr(scheduled_run, "RECIPIENTS", str(directory / "recipients.asc"))
-        monkeypatch.setattr(scheduled_run, "STAGE", str(self.stage))
+        monkeypatch.setattr(schedule, "make", self.make)
+        monkeypatch.setattr(schedule, "RECIPIENTS", str(directory / "recipients.asc"))
+        monkeypatch.setattr(schedule, "STAGE", str(self.stage))
 
     def make(self, order: Any, host: Any, packing: Any, *, check_mode: bool) -> Outcome:
         if self.failing:
@@ -280,8 +280,8 @@ class Plane:
 
     def run(self) -> None:
         gpg = Gpg(HostCommands())
-        world = scheduled_run.World(self.memory.host(), LocalPacking(), gpg, self.files.get, self.write, self.send, self.said.append)
-        scheduled_run.run(world, self.configuration)
+        world = schedule.World(self.memory.host(), LocalPacking(), gpg, self.files.get, self.write, self.send, self.said.append)
+        schedule.run(world, self.configuration)
 
     def write(self, contents: Any, *, new_mode: int = 0o644) -> None:
         self.files.update(contents)
@@ -372,7 +372,7 @@ def test_a_full_disk_is_noted_as_a_failed_run_and_names_the_path(plane: Plane, m
     def make(*_order: Any, **_more: Any) -> Outcome:
         raise OSError(errno.ENOSPC, "No space left on device", "/var/lib/vmstation/x")
 
-    monkeypatch.setattr(scheduled_run, "make", make)
+    monkeypatch.setattr(schedule, "make", make)
     with pytest.raises(Refusal, match="/var/lib/vmstation/x: found no space left on device; required: "):
         plane.run()
     assert "/var/lib/vmstation/x: found no space left on device" in plane.state.error
