@@ -227,8 +227,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._dns.answers imp
     pods_as_data,
     request,
 )
-from ansible_collections.vmstation.cluster.plugins.module_utils._dns.host import PodNetworks
-from ansible_collections.vmstation.cluster.plugins.module_utils._dns.io import HostResolvers
+from ansible_collections.vmstation.cluster.plugins.module_utils._dns.io import HostResolvers, PodNetworks
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_result, failure_message, failures
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
