@@ -66,8 +66,8 @@ EXAMPLES = r"""
 RETURN = r"""# """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubelet.approver import ensure
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubelet.host import ENTRY, this_host
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubelet.requests import ensure
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 ARGUMENTS = {

@@ -20,9 +20,8 @@ from typing import Any
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import Completed
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.state import ADMIN_CONF, Api
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubelet.approver import REQUESTS, approve
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubelet.host import PORT, served
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubelet.requests import SIGNER
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubelet.requests import REQUESTS, SIGNER, approve
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import NameOID
 

@@ -20,8 +20,7 @@ from .._kubeadm.state import CA, Api
 from .._parallel import ask_all
 from .._programs import Host
 from .._refusal import Refusal
-from .approver import CONFIGURATION, REPORTED, approve, lines_of
-from .requests import as_nodes
+from .requests import CONFIGURATION, REPORTED, approve, as_nodes, lines_of
 from .serving import ASLEEP
 
 ENTRY = "from ansible_collections.vmstation.cluster.plugins.module_utils._kubelet.host import main\nmain()\n"

@@ -23,8 +23,7 @@ from .._kubeadm.host import NodeHost
 from .._kubeadm.state import ADMIN_CONF, CONFIGURATION, MANIFESTS, PHASE_TIMEOUT, Api, Kubelet
 from .._refusal import Refusal
 from .._waiting import look_until
-from .approver import approve
-from .requests import as_nodes, nodes_of
+from .requests import approve, as_nodes, nodes_of
 
 KUBELET_FILE = "/var/lib/kubelet/config.yaml"
 POLL = 2.0

@@ -9,8 +9,8 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubelet import approver
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubelet.approver import Round, ensure, lines_of
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubelet import requests
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubelet.requests import Round, ensure, lines_of
 from ansible_collections.vmstation.cluster.plugins.module_utils._programs import Host
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
@@ -31,15 +31,15 @@ def test_the_program_is_there_with_its_list_and_its_timer_and_goes_again() -> No
     predicted = ensure(host_of(disk), PRESENT, "entry", check_mode=True)
     assert predicted["changed"] and disk.files == {}
     assert ensure(host_of(disk), PRESENT, "entry", check_mode=False) == predicted
-    assert json.loads(disk.files[approver.CONFIGURATION]) == {
+    assert json.loads(disk.files[requests.CONFIGURATION]) == {
         "address": "192.168.4.63",
         "nodes": {"homelab": ["192.168.4.62", "fd00:4::62"]},
     }
-    assert (disk.modes[approver.CONFIGURATION], disk.runs) == (0o600, True)
+    assert (disk.modes[requests.CONFIGURATION], disk.runs) == (0o600, True)
     assert not ensure(host_of(disk), PRESENT, "entry", check_mode=False)["changed"]
     more = {**PRESENT, "nodes": [*NODES, {"name": "new", "address": "192.168.4.64"}]}
     assert ensure(host_of(disk), more, "entry", check_mode=False)["changed"]
-    assert "new" in json.loads(disk.files[approver.CONFIGURATION])["nodes"]
+    assert "new" in json.loads(disk.files[requests.CONFIGURATION])["nodes"]
     assert ensure(host_of(disk), ABSENT, "entry", check_mode=False)["changed"]
     assert (disk.files, disk.runs) == ({}, False)
     assert not ensure(host_of(disk), ABSENT, "entry", check_mode=False)["changed"]

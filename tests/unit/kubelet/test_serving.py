@@ -15,7 +15,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.configu
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.control_plane import drift
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.hardening import SERVING, in_one, with_verification
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.state import CONFIGURATION
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubelet.approver import REQUESTS
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubelet.requests import REQUESTS
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubelet.serving import (
     ASLEEP,
     KUBELET_FILE,
