@@ -18,9 +18,8 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.vmstation.cluster.plugins.module_utils._alerts.delivery import deliver, findings
 from ansible_collections.vmstation.cluster.plugins.module_utils._alerts.io import HttpAlertmanager
-from ansible_collections.vmstation.cluster.plugins.module_utils._alerts.receivers import configuration, read
+from ansible_collections.vmstation.cluster.plugins.module_utils._alerts.receivers import configuration, deliver, findings, read
 from ansible_collections.vmstation.cluster.plugins.module_utils._clock import SystemClock
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Unavailable
 

@@ -9,8 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Optional
 
-from .._alerts.delivery import REASONS, log_of, subject
-from .._alerts.receivers import HEART
+from .._alerts.receivers import HEART, REASONS, log_of, subject
 from .._findings import Finding
 from .._refusal import Refusal, Unavailable
 from .model import Object, Seen, Sight, Wanted, seconds

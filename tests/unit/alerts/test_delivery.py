@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._alerts.delivery import Delivery, deliver, findings, looked_at
+from ansible_collections.vmstation.cluster.plugins.module_utils._alerts.receivers import Delivery, deliver, findings, looked_at
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 from tests.unit.clock import Clock
