@@ -21,7 +21,6 @@ from .._json import read_json
 from .._parallel import ask_all
 from .._refusal import Refusal, Unavailable
 from .kubeconfig import read_access
-from .lister import Lister
 
 # The only place that asks the Kubernetes API: plain dictionaries, lists in pages, each request bounded in time.
 
@@ -43,6 +42,15 @@ _CAUSES = {
     "database space exceeded": "etcd has reached its quota: `ansible-playbook playbooks/check.yml -e check_only=control_plane` shows how "
     "to free space and to clear its alarm.",
 }
+
+
+class Lister(Protocol):
+    """The part of a ClusterReader that reads whole lists. It can be implemented without the kubernetes library."""
+
+    def items(
+        self, api_version: str, kind: str, namespace: str = "", label_selector: str = "", field_selector: str = ""
+    ) -> Iterator[dict[str, Any]]:
+        """The objects of this kind, fetched in pages: no more than one page is held."""
 
 
 class ClusterReader(Lister, Protocol):

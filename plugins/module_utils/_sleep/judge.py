@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Optional
 
-from .._cluster.lister import Lister
+from .._cluster.api import Lister
 from .._cluster.nodes import Verdict, judge_all
 from .._findings import Finding, LookedAt, state_of
 from .._refusal import Refusal
