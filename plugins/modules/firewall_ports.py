@@ -393,8 +393,7 @@ rollback_in:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_result
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import verdict
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ensure import ensure, read_request
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ensure import ensure, findings, looked_at, read_request
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.host import this_host
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
@@ -438,8 +437,8 @@ def main() -> None:
         module.warn(warning)
     result, host = outcome.result, module.params["host"]
     if module.params["state"] == "present":
-        found = verdict.findings(result, host, check=module.check_mode)
-        result.update(as_result(found, verdict.looked_at(result, host, found)))
+        found = findings(result, host, check=module.check_mode)
+        result.update(as_result(found, looked_at(result, host, found)))
     module.exit_json(**result)
 
 

@@ -1,24 +1,26 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Open or close a set of ports: read, plan, apply, verify."""
+"""Open or close a set of ports: read, plan, apply, verify; and the findings about a host's firewall."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from ipaddress import IPv6Address, ip_address
 from typing import Any, Optional
 
+from .._findings import Finding, LookedAt, state_of
 from .._refusal import Refusal
-from . import apply, default_deny, rollback
-from .apply import Change, carry_out, choose, inactive, settle, standing_files, validate
-from .backend import Backend
+from . import apply
+from .apply import Change, Rollback, carry_out, choose, inactive, settle, standing_files, validate
+from .backend import Backend, ReadText
 from .host import Host
-from .model import NOTHING, Opening, PortSet, as_lines, check_owner, for_families, parse, parse_range
-from .rollback import Rollback
+from .model import NOTHING, RESTRICTIONS, Opening, PortSet, as_lines, check_owner, for_families, parse, parse_range
+from .nftables import DIRECTORY, main_file, with_include
 from .ssh import SshConnection, admit, made_by_ansible, running_connection
-from .verdict import exposed_ports
 
 # Node ports. They are DNATed before the input chain, so ``sources`` must be checked before the DNAT.
 
@@ -119,16 +121,16 @@ def read_request(options: Mapping[str, Any], *, check: bool) -> Request:
 def ensure(request: Request, host: Host) -> Outcome:
     """Apply the owner's set. Raises Refusal; the old set is then in force."""
     if request.confirm_within:
-        rollback.check_systemd(host)
+        apply.check_systemd(host)
     with host.lock():
         connection = running_connection(host.environments())
         proof = made_by_ansible(connection, is_local=request.is_local, operator=request.operator)
         if not request.check:
-            rollback.sweep(host, request.owner)
-        waiting = rollback.pending(host, request.owner)
+            apply.sweep(host, request.owner)
+        waiting = apply.pending(host, request.owner)
         confirmed = waiting is not None and not request.check and waiting.is_confirmed_by(proof)
         if confirmed:
-            host.detached(lambda: rollback.disarm(host, request.owner))
+            host.detached(lambda: apply.disarm(host, request.owner))
             waiting = None
         client = connection.client if connection else ""
         undone = settle(host, request.owner, client, check=request.check)
@@ -137,7 +139,7 @@ def ensure(request: Request, host: Host) -> Outcome:
         if installed:
             if request.check:
                 return _not_installed_yet(request, host, connection)
-            host.detached(lambda: default_deny.install(host, _ssh_ports(connection)))
+            host.detached(lambda: _install_default_deny(host, _ssh_ports(connection)))
             backend = choose("nftables", host.commands, host.read_text, request.zone, client)
         if backend is None:
             result = _result(request, "none", NOTHING, NOTHING, changed=False, confirmed=confirmed)
@@ -156,7 +158,7 @@ def ensure(request: Request, host: Host) -> Outcome:
 
 
 def _ssh_ports(connection: Optional[SshConnection]) -> list[int]:
-    return [connection.port if connection else default_deny.SSH_PORT]
+    return [connection.port if connection else SSH_PORT]
 
 
 def _not_installed_yet(request: Request, host: Host, connection: Optional[SshConnection]) -> Outcome:
@@ -219,10 +221,10 @@ def _apply(host: Host, change: Change, way_back: Optional[Rollback]) -> None:
         carry_out(host, change)
         return
     try:
-        rollback.arm(host, way_back)
+        apply.arm(host, way_back)
         carry_out(host, change)
     except (Refusal, OSError):
-        rollback.disarm(host, way_back.owner)
+        apply.disarm(host, way_back.owner)
         raise
 
 
@@ -280,3 +282,152 @@ def _result(request: Request, backend: str, before: PortSet, after: PortSet, *, 
             "after": "".join(f"{line}\n" for line in new),
         },
     }
+
+
+# Findings about a host's firewall, from a result of firewall_ports
+
+_START = {
+    "firewalld": "systemctl enable --now firewalld",
+    "ufw": "ufw enable",
+    "nftables": "systemctl enable --now nftables",
+    "iptables": "systemctl enable --now netfilter-persistent",
+}
+
+
+def findings(result: Mapping[str, Any], host: str, *, check: bool) -> list[Finding]:
+    """What is wrong after the run. host: its name in the inventory, or empty. check: nothing was corrected."""
+    return list(_findings(result, host, check))
+
+
+def looked_at(result: Mapping[str, Any], host: str, found: Sequence[Finding]) -> list[LookedAt]:
+    ports = f"{len(result['ports'])} open ports, as in the plan" if not found else "not as in the plan"
+    return [LookedAt(_subject(result, host), ports if _is_active(result) else "not active", state_of(found))]
+
+
+def _findings(result: Mapping[str, Any], host: str, check: bool) -> Iterator[Finding]:
+    subject, of_host = _subject(result, host), f" on {host}" if host else ""
+    site = f"`ansible-playbook site.yml{f' --limit {host}' if host else ''}`"
+    if not _is_active(result):
+        inactive = result.get("inactive")
+        reached = f"every device reaches {', '.join(result.get('exposed') or ()) or 'every port'}"
+        if inactive:
+            found = f"not active, so {reached}; {inactive} has the rules of the plan"
+            yield Finding("the_firewall_is_active", "error", subject, found, "active", f"Run `{_START[inactive]}`{of_host}.")
+        else:
+            fix = f"Set `node_firewall_install: nftables`, or enable firewalld or ufw{of_host}, then {site}."
+            yield Finding("the_firewall_is_active", "warning", subject, f"none is active, so {reached}", "a firewall", fix)
+        return
+    if check:
+        yield from _differences(result, subject, f"{site} corrects it.")
+    if result.get("limits"):
+        fix = "Correct the host's firewall: `systemctl enable UNIT` enables a unit that is named here."
+        yield Finding("rules_come_back", "error", subject, "; ".join(result["limits"]), "rules that come back after a reboot", fix)
+
+
+def _differences(result: Mapping[str, Any], subject: str, fix: str) -> Iterator[Finding]:
+    missing, extra, unsaved, repaired = (result.get(key) or () for key in ("added", "removed", "unsaved", "repaired"))
+    closed, superfluous = ([line for line in lines if not line.startswith(RESTRICTIONS)] for lines in (missing, extra))
+    loose, tight = ([line for line in lines if line.startswith(RESTRICTIONS)] for lines in (missing, extra))
+    if closed:
+        yield Finding("planned_ports_are_open", "error", subject, f"closed: {', '.join(closed)}", "open, as the plan requires", fix)
+    if superfluous:
+        found = f"open, but not needed by the plan: {', '.join(superfluous)}"
+        yield Finding("other_ports_are_closed", "warning", subject, found, "closed", fix)
+    if loose:
+        found = f"open to more than these: {', '.join(loose)}"
+        yield Finding("sources_are_restricted", "warning", subject, found, "restricted, as the plan requires", fix)
+    if tight and not loose:
+        found = f"restricted, but not by the plan: {', '.join(tight)}"
+        yield Finding("sources_are_restricted", "warning", subject, found, "as in the plan", fix)
+    if unsaved:
+        found = f"a reboot or reload would change {', '.join(unsaved)}"
+        yield Finding("rules_are_saved", "error", subject, found, "the same rules after a reboot", fix)
+    if repaired:
+        yield Finding("rules_are_unaltered", "error", subject, f"altered: {'; '.join(repaired)}", "the rules of the plan, unaltered", fix)
+
+
+def _is_active(result: Mapping[str, Any]) -> bool:
+    """In check mode, a firewall that would be installed is not there yet."""
+    return result["backend"] != "none" and not ("exposed" in result and result.get("installed"))
+
+
+def _subject(result: Mapping[str, Any], host: str) -> str:
+    backend = f" ({result['backend']})" if _is_active(result) else ""
+    return f"firewall{f' of {host}' if host else ''}{backend}"
+
+
+# The ports that every device reaches if no firewall is active: what listens on other addresses than loopback
+
+# the state of a socket that waits for packets, in /proc/net: TCP_LISTEN and, of UDP, TCP_CLOSE (include/net/tcp_states.h)
+WAITING = {"tcp": "0A", "udp": "07"}
+# above it are the ports that clients, such as a DNS resolver, get for one question
+FIRST_LOCAL_PORT = 32768
+
+
+def exposed_ports(read_text: ReadText) -> list[str]:
+    """Return ports such as ``22/tcp``, in order."""
+    found = {
+        (protocol, port)
+        for protocol, waiting in WAITING.items()
+        for version in ("", "6")
+        for address, port, state in _sockets(read_text(f"/proc/net/{protocol}{version}") or "")
+        if state == waiting and not _is_loopback(address) and (protocol == "tcp" or port < FIRST_LOCAL_PORT)
+    }
+    return [f"{port}/{protocol}" for protocol, port in sorted(found)]
+
+
+def _sockets(text: str) -> Iterator[tuple[str, int, str]]:
+    """Yield address, port and state of each socket. The kernel writes an address as words of 32 bits in its own byte order."""
+    for line in text.splitlines()[1:]:
+        _number, local, _remote, state = line.split()[:4]
+        address, _colon, port = local.partition(":")
+        yield address, int(port, 16), state
+
+
+def _is_loopback(shown: str) -> bool:
+    words = [int(shown[at : at + 8], 16) for at in range(0, len(shown), 8)]
+    address = ip_address(struct.pack(f"={len(words)}I", *words))
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
+# A minimal nftables firewall for a host that has none: input is denied, except for SSH and what a host cannot do without.
+# It is the host's own firewall from then on: our sets come and go in it as in one that the administrator wrote, and nothing removes it.
+# Forwarded packets are not filtered, as a drop here would overrule what Docker and others accept.
+
+DEFAULT_DENY = f"{DIRECTORY}/default-deny.nft"
+DEFAULT_DENY_RULES = """\
+# Made by vmstation.cluster.firewall_ports, as this host had no firewall. Edit it as you like.
+table inet host_firewall {{
+  chain input {{
+    type filter hook input priority filter; policy drop;
+  }}
+}}
+flush chain inet host_firewall input
+table inet host_firewall {{
+  chain input {{
+    iif "lo" accept
+    ct state established,related accept
+    meta l4proto {{ icmp, ipv6-icmp }} accept
+    udp sport 67 udp dport 68 accept comment "DHCP"
+    udp sport 547 udp dport 546 accept comment "DHCPv6"
+    tcp dport {{ {ssh} }} accept comment "SSH"
+  }}
+}}
+"""
+SSH_PORT = 22
+
+
+def _install_default_deny(host: Host, ssh_ports: Iterable[int]) -> None:
+    """Put the firewall in force and load it at boot. An existing file is kept. Raises Refusal; nothing is in force then."""
+    if not host.commands.has("nft"):
+        raise Refusal("nftables", "no program nft", "the package nftables", "Install nftables, then run again.")
+    main, main_text = main_file(host.read_text)
+    if not main:
+        raise Refusal("nftables", "no /etc/nftables.conf", "the file of the package nftables", "Reinstall nftables, then run again.")
+    text = host.read_text(DEFAULT_DENY) or DEFAULT_DENY_RULES.format(ssh=", ".join(map(str, sorted(ssh_ports))))
+    host.commands.run(["nft", "-c", "-f", "-"], stdin=text)
+    host.replace_all({DEFAULT_DENY: text, main: with_include(main_text, DEFAULT_DENY)})
+    # not started: the host's own file may flush the rules of kube-proxy, Calico and Docker
+    host.commands.run(["systemctl", "enable", "nftables.service"])
+    host.commands.run(["nft", "-f", "-"], stdin=text)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import apply, rollback
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import apply
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import apply as applying
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import ensure as ensuring
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.backend import Backend, Standing, Step, Transaction
@@ -381,7 +381,7 @@ def test_the_way_back_takes_from_a_file_that_others_changed_only_what_is_ours(ma
     old = machine.files[FILE]
     run(machine, ports=[{"port": 22}], confirm_within=60)
     machine.files[FILE] = by_another or machine.files[FILE]
-    way_back = rollback.pending(machine.host(), "worker")
+    way_back = apply.pending(machine.host(), "worker")
     changed = way_back.changed_since(machine.files.get, lambda path: False)
     assert changed == ({FILE} if by_another else frozenset())
     files = {FILE: "bytes that must not come back"} if by_another else way_back.files

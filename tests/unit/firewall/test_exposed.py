@@ -10,7 +10,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.verdict import exposed_ports
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ensure import exposed_ports
 
 
 def of_the_kernel(path: str) -> str:

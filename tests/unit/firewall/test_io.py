@@ -12,7 +12,7 @@ import sys
 import time
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import rollback
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall import apply
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.host import environments
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.files import replace_all, sweep
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.processes import archive, exclusive, run_detached
@@ -115,12 +115,12 @@ def test_the_environments_of_ancestors_come_from_the_nearest_on():
 def test_the_archive_is_the_whole_program(tmp_path):
     """Run by a bare Python, without this checkout: it imports all that the way back needs."""
     program = tmp_path / "program.pyz"
-    entry = rollback.ENTRY.replace(
+    entry = apply.ENTRY.replace(
         "main(sys.argv[1], this_host())", "print(main.__module__, sorted(m for m in sys.modules if m.startswith('ansible.')))"
     )
     program.write_bytes(archive(entry).encode("utf-8", "surrogateescape"))
     shown = subprocess.run([sys.executable, "-I", "-S", str(program), "worker"], capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert shown.stdout == f"{rollback.__name__} []\n"
+    assert shown.stdout == f"{apply.__name__} []\n"
 
 
 def replacing_and_killed_before_the(rename: int, *paths) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.verdict import findings, looked_at
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ensure import findings, looked_at
 
 UFW: dict[str, Any] = {"backend": "ufw", "ports": [{"port": "10250"}], "added": [], "removed": []}
 SITE = "`ansible-playbook site.yml --limit homelab`"
