@@ -71,7 +71,7 @@ files:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.files import LocalFiles
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.join_control_plane import shared_files, standing
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.init import shared_files, standing
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 OPTIONS = {

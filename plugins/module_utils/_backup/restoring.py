@@ -18,9 +18,9 @@ from .._findings import failures
 from .._host.archives import Packing
 from .._host.mark import MARKER
 from .._json import read_json
-from .._kubeadm.certificates import due, read_expirations, renew
 from .._kubeadm.host import NodeHost
 from .._kubeadm.state import CONFIGURATION, ETCD_DATA, KUBELET_CONF, KUBELET_FILES, KUBERNETES, PKI, RESTORING, Kubeadm, read_node_files
+from .._kubeadm.static_pods import due, read_expirations, renew
 from .._refusal import Refusal
 from .._sizes import show_size
 from .._x509 import KUBELET_PKI

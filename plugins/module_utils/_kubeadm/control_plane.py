@@ -16,13 +16,24 @@ from .._host.commands import Commands
 from .._host.files import HostFiles
 from .._refusal import Refusal
 from .._waiting import look_until
-from .certificates import SECONDS_A_DAY, Certificate, due, findings, read_expirations, renew_and_restart, renewals
 from .configuration import CRI_SOCKET, document_of
 from .hardening import in_one, unneeded
 from .host import NodeHost
-from .init import LOG, Repair, Wanted, begin_anew, foreign, initialise, refuse_another_identity, refuse_second_cluster
-from .join_control_plane import Joining, join, read_joining
+from .init import (
+    LOG,
+    Joining,
+    Repair,
+    Wanted,
+    begin_anew,
+    foreign,
+    initialise,
+    join,
+    read_joining,
+    refuse_another_identity,
+    refuse_second_cluster,
+)
 from .state import COMPONENTS, CONFIGURATION, ETCD_DATA, RESTORING, Api, Kubeadm, Kubelet, Situation, read_node_files, verifies_kubelets
+from .static_pods import SECONDS_A_DAY, Certificate, due, findings, read_expirations, renew_and_restart, renewals
 
 # a certificate of kubeadm that is just issued is valid for 364 whole days
 LONGEST_NOTICE = 364

@@ -11,15 +11,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm import certificates as certificates_of_kubeadm
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.certificates import (
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm import static_pods
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.host import NodeHost
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.static_pods import (
     due,
     findings,
     read_expirations,
     renew_and_restart,
     renewals,
 )
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.host import NodeHost
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 from tests.cluster.build import binary
@@ -79,8 +79,8 @@ def test_what_follows_a_restart_that_fails_is_left_to_the_next_run(monkeypatch: 
         if component == "kube-apiserver":
             raise Refusal("static Pod kube-apiserver", "not started again", "a running container", "Run again.")
 
-    monkeypatch.setattr(certificates_of_kubeadm, "renew", lambda names, host: done.extend(names))
-    monkeypatch.setattr(certificates_of_kubeadm, "restart", restart)
+    monkeypatch.setattr(static_pods, "renew", lambda names, host: done.extend(names))
+    monkeypatch.setattr(static_pods, "restart", restart)
     with pytest.raises(Refusal):
         renew_and_restart(
             ["admin.conf", "apiserver", "etcd-server", "scheduler.conf"], StandingHost().host(), "/run/containerd/containerd.sock"

@@ -15,12 +15,14 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands i
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.mark import MARKER, Mark, read_mark
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.configuration import init_documents
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.control_plane import Request, ensure, read_request
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.init import LOG, Wanted, refuse_second_cluster
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.join_control_plane import (
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.init import (
+    LOG,
     SHARED,
     Joining,
+    Wanted,
     join,
     read_joining,
+    refuse_second_cluster,
     shared_files,
     standing,
 )
