@@ -152,9 +152,9 @@ from datetime import datetime, timezone
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vmstation.cluster.plugins.module_utils._alerts.io import HttpAlertmanager
 from ansible_collections.vmstation.cluster.plugins.module_utils._alerts.receivers import deliver, findings, looked_at
-from ansible_collections.vmstation.cluster.plugins.module_utils._clock import SystemClock
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_result, failure_message, failures
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+from ansible_collections.vmstation.cluster.plugins.module_utils._timing import SystemClock
 
 ARGUMENTS = {
     "address": {"type": "str", "required": True},

@@ -216,7 +216,6 @@ pods:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vmstation.cluster.plugins.module_utils._clock import SystemClock
 from ansible_collections.vmstation.cluster.plugins.module_utils._dns.answers import (
     as_data,
     ask_in_pods,
@@ -230,6 +229,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._dns.answers imp
 from ansible_collections.vmstation.cluster.plugins.module_utils._dns.io import HostResolvers, PodNetworks
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_result, failure_message, failures
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+from ansible_collections.vmstation.cluster.plugins.module_utils._timing import SystemClock
 
 ARGUMENTS = {
     "plan": {"type": "dict", "required": True},

@@ -228,7 +228,6 @@ directory_exists:
 
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vmstation.cluster.plugins.module_utils._clock import SystemClock
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_result
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import HostCommands
 from ansible_collections.vmstation.cluster.plugins.module_utils._installation.containerd import (
@@ -243,6 +242,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._installation.io
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.io import LocalMachine
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.software import platform_of
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+from ansible_collections.vmstation.cluster.plugins.module_utils._timing import SystemClock
 from ansible_collections.vmstation.cluster.plugins.module_utils._waiting import look_until
 
 # containerd's CRI plugin notices an import with a short delay

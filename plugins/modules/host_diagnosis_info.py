@@ -96,11 +96,11 @@ entries:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vmstation.cluster.plugins.module_utils._clock import SystemClock
 from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis import host
 from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.host_io import LocalReader
 from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.model import as_data, share
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+from ansible_collections.vmstation.cluster.plugins.module_utils._timing import SystemClock
 
 ARGUMENTS = {
     "maximum_size": {"type": "str", "default": "20MiB"},

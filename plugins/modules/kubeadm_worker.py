@@ -146,13 +146,13 @@ needs_token:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vmstation.cluster.plugins.module_utils._clock import SystemClock
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import HostCommands
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.files import LocalFiles, replace_all
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.processes import exclusive, run_detached
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.web import HostWebClient
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.join_steps import Host, Ways, ensure_membership, read_wish, result
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+from ansible_collections.vmstation.cluster.plugins.module_utils._timing import SystemClock
 
 ARGUMENTS = {
     "cluster_name": {"type": "str", "required": True},

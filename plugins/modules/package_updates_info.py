@@ -101,12 +101,12 @@ reboot_reasons:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vmstation.cluster.plugins.module_utils._clock import SystemClock
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import HostCommands
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.files import LocalFiles
 from ansible_collections.vmstation.cluster.plugins.module_utils._patch.host import look, reboot_of
 from ansible_collections.vmstation.cluster.plugins.module_utils._patch.packages import Request
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+from ansible_collections.vmstation.cluster.plugins.module_utils._timing import SystemClock
 
 ARGUMENTS = {
     "hold": {"type": "list", "elements": "str", "default": []},

@@ -211,10 +211,10 @@ hosts:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vmstation.cluster.plugins.module_utils._clock import SystemClock
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import HostCommands
 from ansible_collections.vmstation.cluster.plugins.module_utils._mac_vendors import vendor_of
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+from ansible_collections.vmstation.cluster.plugins.module_utils._timing import SystemClock
 from ansible_collections.vmstation.cluster.plugins.module_utils._wake.io import HostNetwork, local_networks_of
 from ansible_collections.vmstation.cluster.plugins.module_utils._wake.wake import (
     device_to_bind,

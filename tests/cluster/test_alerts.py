@@ -20,8 +20,8 @@ import pytest
 import yaml
 from ansible_collections.vmstation.cluster.plugins.module_utils._alerts.io import HttpAlertmanager
 from ansible_collections.vmstation.cluster.plugins.module_utils._alerts.receivers import configuration, deliver, findings, read
-from ansible_collections.vmstation.cluster.plugins.module_utils._clock import SystemClock
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Unavailable
+from ansible_collections.vmstation.cluster.plugins.module_utils._timing import SystemClock
 
 from tests.cluster.alertmanager_server import LOOPBACK, Alertmanager, MailReceiver, WebReceiver, alerting, wait_for
 from tests.cluster.build import build

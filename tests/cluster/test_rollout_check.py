@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 pytest.importorskip("kubernetes")
-from ansible_collections.vmstation.cluster.plugins.module_utils._clock import SystemClock
 from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api import KubernetesApi
 from ansible_collections.vmstation.cluster.plugins.module_utils._rollout.pods import Report, Request, Workload, watch
+from ansible_collections.vmstation.cluster.plugins.module_utils._timing import SystemClock
 
 from tests.cluster.build import missing
 from tests.cluster.hollow import HollowNodes, hollow_nodes

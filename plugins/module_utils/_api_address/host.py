@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import sys
 
-from .._clock import SystemClock
 from .._host.commands import HostCommands
 from .._host.files import LocalTrees, read_text, remove_empty, replace_all
 from .._host.processes import archive
 from .._programs import Host
+from .._timing import SystemClock
 from .._waiting import Clock
 
 

@@ -16,8 +16,8 @@ from .._json import read_json
 from .._kubeadm.host import NodeHost
 from .._kubeadm.state import COMPONENTS, MANIFESTS
 from .._kubeadm.static_pods import stop
+from .._notation import in_url
 from .._refusal import Refusal
-from .._urls import in_url
 from .._versions import image_tag
 from .manifest import Snapshot
 

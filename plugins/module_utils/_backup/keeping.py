@@ -12,8 +12,8 @@ from typing import Any, Optional
 
 from .._findings import Finding, LookedAt, failures, state_of
 from .._host.archives import Packing
+from .._notation import show_size
 from .._refusal import Refusal
-from .._sizes import show_size
 from .._storage.archiving import UNFINISHED
 from . import manifest as names
 from .io import Encryption, Key

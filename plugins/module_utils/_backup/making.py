@@ -14,8 +14,8 @@ from .._host.archives import Member, Packing
 from .._host.mark import MARKER, Mark, read_mark
 from .._kubeadm.host import NodeHost
 from .._kubeadm.state import CONFIGURATION, ENCRYPTION, ETCD_DATA, KUBELET_FILES, KUBERNETES, MANIFESTS, PKI, RESTORING, encrypts, lost
+from .._notation import show_size
 from .._refusal import Refusal
-from .._sizes import show_size
 from .._storage.archiving import UNFINISHED
 from . import manifest as names
 from .etcd import EtcdTools, image_of, version_of

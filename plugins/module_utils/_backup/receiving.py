@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any, Callable
 
 from .._host.archives import Packing
+from .._notation import show_size
 from .._programs import Host, ensure_answering, key_line
 from .._refusal import Refusal
-from .._sizes import show_size
 from .._storage.archiving import UNFINISHED
 from . import manifest as names
 from .making import read_path

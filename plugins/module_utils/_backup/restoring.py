@@ -21,8 +21,8 @@ from .._json import read_json
 from .._kubeadm.host import NodeHost
 from .._kubeadm.state import CONFIGURATION, ETCD_DATA, KUBELET_CONF, KUBELET_FILES, KUBERNETES, PKI, RESTORING, Kubeadm, read_node_files
 from .._kubeadm.static_pods import due, read_expirations, renew
+from .._notation import show_size
 from .._refusal import Refusal
-from .._sizes import show_size
 from .._x509 import KUBELET_PKI
 from . import manifest as names
 from .etcd import EtcdTools, bump, etcd_image, minor, stop_control_plane, version_of

@@ -18,8 +18,8 @@ from typing import Any, NoReturn, Optional, Protocol, Union
 from urllib.parse import quote, urlencode
 
 from .._json import read_json
-from .._parallel import ask_all
 from .._refusal import Refusal, Unavailable
+from .._timing import ask_all
 from .kubeconfig import read_access
 
 # The only place that asks the Kubernetes API: plain dictionaries, lists in pages, each request bounded in time.

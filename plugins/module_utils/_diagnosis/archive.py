@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from .._host.directories import Archives
+from .._notation import show_size
 from .._refusal import Refusal
 from .._site.hosts import registered
-from .._sizes import show_size
 from .cluster import table
 from .model import Entry, entry_of, fit, redact, share
 

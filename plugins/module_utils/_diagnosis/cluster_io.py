@@ -13,8 +13,8 @@ from urllib.parse import quote, urlencode
 
 from .._cluster import api
 from .._cluster.api import ClusterReader, KubernetesApi, Object
-from .._parallel import ask_all
 from .._refusal import Refusal
+from .._timing import ask_all
 
 # the client for Kubernetes brings it; the module reports it if that is missing
 with contextlib.suppress(ImportError):

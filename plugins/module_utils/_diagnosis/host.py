@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Optional
 
-from .._sizes import show_size
+from .._notation import show_size
 from .._waiting import Clock
 from .._x509 import KUBELET_CERTIFICATE
 from .host_io import HostReader, Reading, Wanted

@@ -22,8 +22,8 @@ from typing import IO, Literal, Optional, Protocol, cast
 
 from .._host.commands import host_environment
 from .._json import read_json
-from .._parallel import ask_all
 from .._refusal import Refusal
+from .._timing import ask_all
 
 # Reads the output of many programs of a host, and its files, at once, bounded in time and in memory.
 

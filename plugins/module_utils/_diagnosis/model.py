@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Callable, Literal, Optional
 
+from .._notation import read_size, show_size
 from .._refusal import Refusal
-from .._sizes import read_size, show_size
 
 # One thing that was asked for, as it is handed from host and cluster to the archive.
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Union
 
-from .._parallel import ask_all
 from .._refusal import Refusal, Unavailable
+from .._timing import ask_all
 
 AT_ONCE = 10
 

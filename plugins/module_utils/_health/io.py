@@ -16,8 +16,8 @@ from urllib.parse import urlencode, urlsplit
 
 from .._cluster import api
 from .._diagnosis.cluster_io import TextApi
-from .._parallel import ask_all
 from .._refusal import Refusal, Unavailable
+from .._timing import ask_all
 from .._x509 import first_certificate
 from .monitoring import UNWELL
 

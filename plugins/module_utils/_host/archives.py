@@ -20,8 +20,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import IO, BinaryIO, Optional, Protocol, Union
 
+from .._notation import show_size
 from .._refusal import Refusal
-from .._sizes import show_size
 from .files import sync_directory
 from .private import held_directory, held_file, new_directory, sweep
 

@@ -14,12 +14,12 @@ import sys
 import time
 from collections.abc import Sequence
 
-from .._clock import SystemClock
 from .._host.commands import HostCommands
 from .._host.files import LocalTrees, read_text, remove_empty, replace_all
 from .._host.processes import archive
 from .._programs import Host
 from .._refusal import Refusal
+from .._timing import SystemClock
 from .._wake.io import HostNetwork, local_networks_of
 from .._wake.wake import Request, device_to_bind, outgoing_network
 from .files import CONFIGURATION, read_configuration

@@ -16,8 +16,8 @@ from .._network_plan.model import Address, Plan
 from .._network_plan.ports import open_ports
 from .._network_plan.ranges import extra_service_ranges, has_service_cidr_objects
 from .._network_plan.reading import read_needed
+from .._notation import in_url
 from .._refusal import Refusal
-from .._urls import in_url
 from . import hardening
 
 # Merge the user's settings into ours; reject settings that contradict the plan

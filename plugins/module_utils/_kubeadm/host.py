@@ -14,9 +14,9 @@ from .._host.commands import Commands, HostCommands
 from .._host.files import HostFiles, LocalFiles, Write, replace_all
 from .._host.processes import exclusive, run_detached
 from .._host.web import HostWebClient
+from .._notation import in_url
 from .._preflight.io import LocalMachine, look_at_host
 from .._preflight.model import Expectations, HostState
-from .._urls import in_url
 from .configuration import API_PORT
 
 LOCK = "/run/vmstation-kubeadm.lock"

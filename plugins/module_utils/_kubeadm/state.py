@@ -16,8 +16,8 @@ from .._host.commands import Commands, Completed
 from .._host.files import HostFiles
 from .._host.mark import MARKER, Mark, Role, read_mark
 from .._json import read_json
+from .._notation import in_url
 from .._refusal import Refusal, Unavailable
-from .._urls import in_url
 
 # kubeadm, the kubelet's service, and the API of a control plane host, all through the host's own programs
 

@@ -17,9 +17,9 @@ from .._host.files import LocalTrees, read_text, remove_empty, replace_all
 from .._host.processes import archive
 from .._json import read_json
 from .._kubeadm.state import CA, Api
-from .._parallel import ask_all
 from .._programs import Host
 from .._refusal import Refusal
+from .._timing import ask_all
 from .requests import CONFIGURATION, REPORTED, approve, as_nodes, lines_of
 from .serving import ASLEEP
 

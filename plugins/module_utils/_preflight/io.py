@@ -19,9 +19,9 @@ from typing import Optional, Protocol, Union
 from .._host.commands import Commands
 from .._host.files import HostFiles
 from .._host.web import Answer, WebClient
-from .._parallel import ask_all
+from .._notation import in_url
 from .._refusal import Refusal
-from .._urls import in_url
+from .._timing import ask_all
 from .._x509 import KUBELET_PKI, first_certificate, not_after
 from . import parse
 from .existing import CLUSTER_FILES, OUR_MARK, docker_pools, largest_packet, look_at_networks, neighbours, watched_ports

@@ -15,8 +15,8 @@ from .._findings import Finding, LookedAt, state_of
 from .._network_plan.model import PortRange
 from .._network_plan.ports import WITHOUT_PASSWORD
 from .._network_plan.scalars import Misread, port_range
+from .._notation import in_url
 from .._refusal import Refusal, Unavailable
-from .._urls import in_url
 
 Object = dict[str, Any]
 

@@ -12,8 +12,8 @@ from datetime import datetime, timezone
 from typing import Any
 
 from .._host.directories import Archives, Directories, Written
+from .._notation import read_size, show_size
 from .._refusal import Refusal
-from .._sizes import read_size, show_size
 
 # How archives of a directory are called, and which of them are no longer kept.
 

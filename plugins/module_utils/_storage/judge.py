@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Optional, Union
 
 from .._findings import Finding, LookedAt, state_of
+from .._notation import read_size, show_size
 from .._refusal import Refusal
-from .._sizes import read_size, show_size
 from .io import DirectoryMaker, Place, Reader, Storage
 
 # Which file system a path is on, from the kernel's list of mounts (proc_pid_mountinfo(5)).

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Optional, Protocol, TypeVar, Union
 
 from .._json import read_json
+from .._notation import in_url
 from .._refusal import Refusal
-from .._urls import in_url
 from .._waiting import Clock
 
 # Parsing of MAC addresses, for the whole collection

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._clock import SystemClock
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.private import (
     exclusive_directory,
     held_directory,
@@ -23,6 +22,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._host.private im
     this_run,
 )
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
+from ansible_collections.vmstation.cluster.plugins.module_utils._timing import SystemClock
 
 from tests.unit.clock import START, Clock
 

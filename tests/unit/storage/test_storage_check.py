@@ -14,8 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ansible_collections.vmstation.cluster.plugins.module_utils._notation import read_size, show_size
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal, Unavailable
-from ansible_collections.vmstation.cluster.plugins.module_utils._sizes import read_size, show_size
 from ansible_collections.vmstation.cluster.plugins.module_utils._storage.io import LocalStorage, Place, Reader
 from ansible_collections.vmstation.cluster.plugins.module_utils._storage.judge import (
     Mount,

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Many questions asked in parallel, with a limit of time for all together."""
+"""The system's clock, for everything that waits; and many questions asked in parallel, with a limit of time for all together."""
 
 from __future__ import annotations
 
@@ -12,6 +12,17 @@ from collections.abc import Sequence
 from typing import Callable, Optional, TypeVar, Union
 
 from ._refusal import Refusal
+
+
+class SystemClock:
+    """Seconds that do not jump when the time of day is set."""
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
 
 Q = TypeVar("Q")
 A = TypeVar("A")
