@@ -16,11 +16,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Callable, Optional, cast
 
+from .._cluster.proxied import Log, TextReader
 from .._conditions import condition, is_true
 from .._refusal import Refusal, Unavailable
 from .._rollout.pods import container_statuses
 from .._waiting import Clock
-from .cluster_io import Log, TextReader
 from .model import KIB, LATE, MIB, READING, Entry, Keep, Object, fit, redact, shorten
 
 Pick = Callable[[object], object]

@@ -15,7 +15,7 @@ from typing import Any, Optional
 from urllib.parse import urlencode, urlsplit
 
 from .._cluster import api
-from .._diagnosis.cluster_io import TextApi
+from .._cluster.proxied import TextApi
 from .._refusal import Refusal, Unavailable
 from .._timing import ask_all
 from .._x509 import first_certificate

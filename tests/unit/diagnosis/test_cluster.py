@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.proxied import Log
 from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis import cluster as questions
 from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.cluster import logs_of, look, pod_of
-from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.cluster_io import Log
 from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.model import MIB, REDACTED, Entry
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal, Unavailable
 

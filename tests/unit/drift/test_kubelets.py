@@ -9,7 +9,7 @@ import threading
 from typing import Any
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._drift.io import AT_ONCE, KubeletVisitor
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.proxied import KUBELETS_AT_ONCE, KubeletVisitor
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal, Unavailable
 
 
@@ -21,7 +21,7 @@ def test_each_node_has_its_own_answer() -> None:
             raise refusal
         return {"path": path}
 
-    names = ["a", "b", *(f"c{number}" for number in range(3 * AT_ONCE))]
+    names = ["a", "b", *(f"c{number}" for number in range(3 * KUBELETS_AT_ONCE))]
     answers = KubeletVisitor(read).ask(names, 60)
     assert list(answers) == names
     assert answers["b"] is refusal
@@ -29,13 +29,13 @@ def test_each_node_has_its_own_answer() -> None:
 
 
 def test_they_are_asked_at_once() -> None:
-    together = threading.Barrier(AT_ONCE)
+    together = threading.Barrier(KUBELETS_AT_ONCE)
 
     def read(_path: str) -> dict[str, Any]:
         together.wait(30)
         return {"together": True}
 
-    answers = KubeletVisitor(read).ask([f"n{number}" for number in range(AT_ONCE)], 60)
+    answers = KubeletVisitor(read).ask([f"n{number}" for number in range(KUBELETS_AT_ONCE)], 60)
     assert all(answer == {"together": True} for answer in answers.values())
 
 
