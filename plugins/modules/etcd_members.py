@@ -84,8 +84,8 @@ nodes_deleted:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.vmstation.cluster.plugins.module_utils._etcd.etcd import control_planes, ensure_removed
 from ansible_collections.vmstation.cluster.plugins.module_utils._etcd.host import api_of_this_host, this_host
-from ansible_collections.vmstation.cluster.plugins.module_utils._etcd.members import control_planes, ensure_removed
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 ARGUMENTS = {

@@ -123,8 +123,8 @@ failure:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.vmstation.cluster.plugins.module_utils._etcd.etcd import control_planes, judge, read_members
 from ansible_collections.vmstation.cluster.plugins.module_utils._etcd.host import this_host
-from ansible_collections.vmstation.cluster.plugins.module_utils._etcd.members import control_planes, judge, read_members
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_result, failure_message, failures
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .._etcd.etcd import EtcdTools, Snapshot, image_of, version_of
 from .._findings import Finding
 from .._host.archives import Member, Packing
 from .._host.mark import MARKER, Mark, read_mark
@@ -18,8 +19,7 @@ from .._notation import show_size
 from .._refusal import Refusal
 from .._storage.archiving import UNFINISHED
 from . import manifest as names
-from .etcd import EtcdTools, image_of, version_of
-from .manifest import FILES, NAME, SNAPSHOT, Manifest, Part, Snapshot, is_plain, listed
+from .manifest import FILES, NAME, SNAPSHOT, Manifest, Part, is_plain, listed
 
 # Where files of a backup may be put on a host: the places that the restoring side knows, never those that an archive names.
 

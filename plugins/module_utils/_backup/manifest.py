@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timezone
 from typing import Any, Optional, TypeVar
 
+from .._etcd.etcd import Snapshot
 from .._findings import Finding
 from .._host.archives import Contents, Member
 from .._host.mark import MARKER
@@ -164,15 +165,6 @@ _NOT_OURS = "It differs from what backup.yml writes: use another backup."
 _KINDS = ("file", "directory", "link")
 _SHOWN = 5
 _TAKE_ANOTHER = "Use the previous backup, and find out what damaged this one: a disk, or an incomplete copy."
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """What etcdutl reports about the snapshot."""
-
-    hash: int
-    revision: int
-    keys: int
 
 
 @dataclass(frozen=True)

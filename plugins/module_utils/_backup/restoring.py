@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .._etcd.etcd import EtcdTools, bump, etcd_image, minor, stop_control_plane, version_of
 from .._findings import failures
 from .._host.archives import Packing
 from .._host.mark import MARKER
@@ -25,7 +26,6 @@ from .._notation import show_size
 from .._refusal import Refusal
 from .._x509 import KUBELET_PKI
 from . import manifest as names
-from .etcd import EtcdTools, bump, etcd_image, minor, stop_control_plane, version_of
 from .making import judge_places, place_of, read_paths, with_own_mode
 from .manifest import FILES, SNAPSHOT, Manifest, judge, read_manifest
 

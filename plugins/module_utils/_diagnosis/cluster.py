@@ -379,7 +379,7 @@ class _Survey:
         self.entries: list[Entry] = []
 
     def ask(self, name: str, asked: str, answer: Callable[[], Answer], *, room: int = 8 * MIB, keep: Keep = "head") -> None:
-        started = self._timing.now()
+        started = self._clock.now()
         reason = self._why_not_now(started)
         if reason:
             self.entries.append(Entry(name, "failed", asked, note=reason))
@@ -444,7 +444,7 @@ class _Survey:
         if self._silent_nodes:
             note = f"not asked for, as these are not ready: {', '.join(sorted(self._silent_nodes))}"
             self.entries.append(Entry("logs", "failed", "logs of Pods on nodes that are not ready", note=note))
-        wanted, started = logs_of(self._pods, self._silent_nodes), self._timing.now()
+        wanted, started = logs_of(self._pods, self._silent_nodes), self._clock.now()
         reason = self._why_not_now(started)
         answers = [Refusal("logs", reason, "time", "")] * len(wanted) if reason else self._cluster.logs(wanted, self._deadline - started)
         for log, answer in zip(wanted, answers):
@@ -457,7 +457,7 @@ class _Survey:
 
     def _keep(self, entry: Entry, room: int) -> None:
         entry = entry if entry.size <= room else shorten(entry, room)
-        if self._timing.now() >= self._end:
+        if self._clock.now() >= self._end:
             self.entries.append(replace(entry, status="failed", text="", note=LATE))
             return
         text, redactions = redact(entry.text)
@@ -477,7 +477,7 @@ class _Survey:
         return "not asked for, as the time was over" if now >= self._deadline else ""
 
     def _since(self, started: float) -> float:
-        return round(self._timing.now() - started, 3)
+        return round(self._clock.now() - started, 3)
 
 
 def _list_of(kind: Kind) -> str:

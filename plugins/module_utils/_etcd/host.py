@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-from .._backup.etcd import EtcdTools, image_of
+from .._etcd.etcd import EtcdTools, image_of
 from .._host.commands import HostCommands
 from .._host.files import LocalFiles
 from .._kubeadm.state import MANIFESTS, Api

@@ -379,9 +379,9 @@ class _Probing:
             pods = self._pods()
             there = {node: pods.get(model.object_name(number)) for number, node in enumerate(nodes)}
             waiting = {node: pod for node, pod in there.items() if pod is None or not _runs(pod)}
-            if not waiting or self._timing.now() >= deadline or all(pod and _is_hopeless(pod) for pod in waiting.values()):
+            if not waiting or self._clock.now() >= deadline or all(pod and _is_hopeless(pod) for pod in waiting.values()):
                 break
-            self._timing.sleep(PAUSE)
+            self._clock.sleep(PAUSE)
         started = {node: str(pod["status"]["podIP"]) for node, pod in there.items() if pod and node not in waiting}
         for node, address in started.items():
             self._outcome.nodes[node].state, self._outcome.nodes[node].address = "started", address
@@ -391,7 +391,7 @@ class _Probing:
 
     def _explain(self, waiting: Mapping[str, Optional[Object]]) -> None:
         said = _last_warnings(self._cluster.items("v1", "Event", namespace=self._namespace))
-        waited = f"after {self._timing.now() - self._began:.0f} s"
+        waited = f"after {self._clock.now() - self._began:.0f} s"
         for node, pod in waiting.items():
             obstacle = stuck(pod) if pod else None
             event = said.get(pod["metadata"]["name"], "") if pod else ""
@@ -408,14 +408,14 @@ class _Probing:
         handed, times = -REMIND_SECONDS, 0
         while True:
             silent = [name for name, message in messages.items() if message is None]
-            if not silent or self._timing.now() >= self._end:
+            if not silent or self._clock.now() >= self._end:
                 break
-            if self._timing.now() - handed >= REMIND_SECONDS:
-                handed, times = self._timing.now(), times + 1
+            if self._clock.now() - handed >= REMIND_SECONDS:
+                handed, times = self._clock.now(), times + 1
                 lines = {name: as_lines(asked[name]) for name in silent}
                 patches = {name: model.questions_patch(text, times) for name, text in lines.items()}
                 self._cluster.patch_pods(self._namespace, patches)
-            self._timing.sleep(PAUSE)
+            self._clock.sleep(PAUSE)
             pods = self._pods()
             messages = {name: _message(pods.get(name)) for name in asked}
         for name, own in asked.items():
@@ -433,9 +433,9 @@ class _Probing:
             try:
                 return {pod["metadata"]["name"]: pod for pod in self._cluster.items("v1", "Pod", namespace=self._namespace)}
             except Unavailable:
-                if self._timing.now() >= self._end:
+                if self._clock.now() >= self._end:
                     raise
-                self._timing.sleep(PAUSE)
+                self._clock.sleep(PAUSE)
 
 
 def _nodes(request: Request, cluster: ClusterReader) -> dict[str, NodeSeen]:

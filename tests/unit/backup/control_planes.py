@@ -10,7 +10,8 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._backup.manifest import Manifest, Snapshot
+from ansible_collections.vmstation.cluster.plugins.module_utils._backup.manifest import Manifest
+from ansible_collections.vmstation.cluster.plugins.module_utils._etcd.etcd import Snapshot
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.archives import Contents, Member, Packed
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import Completed
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.mark import MARKER, Mark

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._etcd.members import (
+from ansible_collections.vmstation.cluster.plugins.module_utils._etcd.etcd import (
     control_planes,
     ensure_removed,
     judge,

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._backup.etcd import version_of
 from ansible_collections.vmstation.cluster.plugins.module_utils._calico.documents import version_of as calico_version
+from ansible_collections.vmstation.cluster.plugins.module_utils._etcd.etcd import version_of
 from ansible_collections.vmstation.cluster.plugins.module_utils._installation.model import full_name, repository, tag
 from ansible_collections.vmstation.cluster.plugins.module_utils._versions import image_name, image_tag
 

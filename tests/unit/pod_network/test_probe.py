@@ -52,7 +52,7 @@ class Cluster:
 
     def get(self, _version: str, _kind: str, name: str, namespace: str = "") -> dict | None:
         self._fails("get Namespace")
-        return self.there.get(f"Namespace {name}") if self._timing.now() < self._ends else None
+        return self.there.get(f"Namespace {name}") if self._clock.now() < self._ends else None
 
     def create(self, documents: Sequence[dict], namespace: str = "") -> list[dict]:
         made = []
@@ -88,11 +88,11 @@ class Cluster:
 
     def delete_namespace(self, name: str) -> None:
         self._do("delete Namespace")
-        self._ends = self._timing.now() + self.goes_after
+        self._ends = self._clock.now() + self.goes_after
 
     def end_pods(self, namespace: str) -> None:
         self._do("end Pods")
-        self._ends = self._timing.now()
+        self._ends = self._clock.now()
 
 
 def played(stuck: Mapping[str, Any] | None = None, fails: Callable[[str], None] = lambda _what: None) -> tuple[Outcome, Cluster]:
