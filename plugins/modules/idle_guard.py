@@ -73,8 +73,7 @@ EXAMPLES = r"""
 RETURN = r"""# """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vmstation.cluster.plugins.module_utils._idle.files import ensure_guard
-from ansible_collections.vmstation.cluster.plugins.module_utils._idle.guard import UNITS
+from ansible_collections.vmstation.cluster.plugins.module_utils._idle.guard import UNITS, ensure_guard
 from ansible_collections.vmstation.cluster.plugins.module_utils._idle.host import GUARD_ENTRY, this_host
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 

@@ -132,7 +132,7 @@ public_key:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vmstation.cluster.plugins.module_utils._idle.files import ensure_watch
+from ansible_collections.vmstation.cluster.plugins.module_utils._idle.guard import ensure_watch
 from ansible_collections.vmstation.cluster.plugins.module_utils._idle.host import WATCH_ENTRY, this_host
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 

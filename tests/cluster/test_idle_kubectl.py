@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import Completed
 from ansible_collections.vmstation.cluster.plugins.module_utils._idle import watch
-from ansible_collections.vmstation.cluster.plugins.module_utils._idle.files import CORDONED_BY, KUBECONFIG, KUBECTL_CACHE
+from ansible_collections.vmstation.cluster.plugins.module_utils._idle.guard import CORDONED_BY, KUBECONFIG, KUBECTL_CACHE
 from ansible_collections.vmstation.cluster.plugins.module_utils._idle.watch import Kubectl
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 from ansible_collections.vmstation.cluster.plugins.module_utils._sleep.judge import look

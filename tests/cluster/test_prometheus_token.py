@@ -25,7 +25,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.vmstation.cluster.plugins.module_utils._idle.files import CORDONED_BY, US
+from ansible_collections.vmstation.cluster.plugins.module_utils._idle.guard import CORDONED_BY, US
 
 from tests.cluster.build import build
 from tests.cluster.configuration import configuration, manifests

@@ -22,8 +22,7 @@ from .._refusal import Refusal
 from .._timing import SystemClock
 from .._wake.io import HostNetwork, local_networks_of
 from .._wake.wake import Request, device_to_bind, outgoing_network
-from .files import CONFIGURATION, read_configuration
-from .guard import Knock, answer
+from .guard import CONFIGURATION, Knock, answer, read_configuration
 from .watch import World, run
 
 PACKAGE = "ansible_collections.vmstation.cluster.plugins.module_utils._idle.host"

@@ -20,8 +20,7 @@ from .._sleep.judge import look as look_at_pods
 from .._waiting import Clock
 from .._wake.wake import FIRST_PROBE, Lan, Request, Target, failure_message, wake
 from . import guard
-from .files import CORDONED_BY, KEY, KNOWN_HOSTS, KUBECONFIG, KUBECTL_CACHE, STATE, TABLE, US, Configuration
-from .guard import Question, Status, read_status
+from .guard import CORDONED_BY, KEY, KNOWN_HOSTS, KUBECONFIG, KUBECTL_CACHE, STATE, TABLE, US, Configuration, Question, Status, read_status
 
 Object = Mapping[str, Any]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.vmstation.cluster.plugins.module_utils._idle.files import CORDONED_BY, Configuration
+from ansible_collections.vmstation.cluster.plugins.module_utils._idle.guard import CORDONED_BY, Configuration
 from ansible_collections.vmstation.cluster.plugins.module_utils._wake.wake import Target
 
 HOMELAB = Target("homelab", "d0:94:66:30:d6:63", "192.168.4.62")

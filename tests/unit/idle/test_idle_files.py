@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import Completed
-from ansible_collections.vmstation.cluster.plugins.module_utils._idle import files
-from ansible_collections.vmstation.cluster.plugins.module_utils._idle.files import read_configuration
+from ansible_collections.vmstation.cluster.plugins.module_utils._idle import guard
+from ansible_collections.vmstation.cluster.plugins.module_utils._idle.guard import read_configuration
 from ansible_collections.vmstation.cluster.plugins.module_utils._programs import Host, with_line
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 from ansible_collections.vmstation.cluster.plugins.module_utils._site.hosts import idle_workers
@@ -49,7 +49,7 @@ class Disk(Script):
     def run(self, argv: Sequence[str], **more: Any) -> Completed:
         done = super().run(argv, **more)
         if argv[0] == "ssh-keygen":
-            self.files.update({files.KEY: "PRIVATE", f"{files.KEY}.pub": f"{KEY}\n"})
+            self.files.update({guard.KEY: "PRIVATE", f"{guard.KEY}.pub": f"{KEY}\n"})
         elif argv[:2] == ["systemctl", "restart"]:
             self.runs = True
         elif argv[:2] == ["systemctl", "daemon-reload"]:
@@ -81,10 +81,10 @@ class Disk(Script):
         return Host(self, self.read, self.write, self.remove, lambda entry: f"zip of {entry}", "/usr/bin/python3")
 
     def watch(self, *, check: bool = False, **options: Any) -> dict[str, Any]:
-        return files.ensure_watch(self.host(), {**WATCH, **options}, "watch()", check_mode=check)
+        return guard.ensure_watch(self.host(), {**WATCH, **options}, "watch()", check_mode=check)
 
     def guard(self, *, check: bool = False, **options: Any) -> dict[str, Any]:
-        return files.ensure_guard(self.host(), {**GUARD, **options}, "guard()", check_mode=check)
+        return guard.ensure_guard(self.host(), {**GUARD, **options}, "guard()", check_mode=check)
 
 
 def test_the_watch_is_predicted_made_once_and_removed_without_a_trace() -> None:
@@ -97,14 +97,14 @@ def test_the_watch_is_predicted_made_once_and_removed_without_a_trace() -> None:
     assert made["changed"]
     assert made["public_key"] == KEY
     assert made["diff"] == predicted["diff"]
-    assert disk.modes[files.CONFIGURATION] == 0o600
-    assert disk.files[files.KNOWN_HOSTS] == "homelab ssh-ed25519 BBBB\n"
+    assert disk.modes[guard.CONFIGURATION] == 0o600
+    assert disk.files[guard.KNOWN_HOSTS] == "homelab ssh-ed25519 BBBB\n"
     assert not disk.watch(check=True)["changed"]
     again = disk.watch()
     assert not again["changed"]
     assert again["public_key"] == KEY
     assert again["diff"] == []
-    disk.files[files.STATE] = "{}"
+    disk.files[guard.STATE] = "{}"
     assert disk.watch(state="absent", check=True)["changed"]
     assert disk.watch(state="absent")["changed"]
     assert disk.files == {}
@@ -121,7 +121,7 @@ def test_the_key_is_in_no_diff() -> None:
 def test_the_program_can_read_its_configuration() -> None:
     disk = Disk()
     disk.watch()
-    read = read_configuration(disk.files[files.CONFIGURATION])
+    read = read_configuration(disk.files[guard.CONFIGURATION])
     assert [str(one) for one in read.workers] == ["homelab (d0:94:66:30:d6:63, 192.168.4.62:22)"]
     assert read.quiet == 1800
     with pytest.raises(Refusal, match=r"idle-watch\.json"):
@@ -131,10 +131,10 @@ def test_the_program_can_read_its_configuration() -> None:
 def test_what_was_damaged_is_put_right_with_the_key_that_is_there() -> None:
     disk = Disk()
     disk.watch()
-    disk.files[files.TIMED.units[1]] = ""
+    disk.files[guard.TIMED.units[1]] = ""
     disk.runs = False
     result = disk.watch()
-    assert [one["before_header"] for one in result["diff"]] == [files.TIMED.units[1]]
+    assert [one["before_header"] for one in result["diff"]] == [guard.TIMED.units[1]]
     assert disk.runs
     assert len(disk.ran("ssh-keygen")) == 1
 
@@ -149,7 +149,7 @@ def test_units_that_a_killed_run_has_left_unread_are_read() -> None:
     assert not disk.watch()["changed"]
 
 
-@pytest.mark.parametrize("half", [files.KEY, f"{files.KEY}.pub"])
+@pytest.mark.parametrize("half", [guard.KEY, f"{guard.KEY}.pub"])
 def test_half_a_key_pair_is_made_anew(half: str) -> None:
     disk = Disk()
     disk.watch()
@@ -165,7 +165,7 @@ def test_a_worker_that_sleeps_keeps_the_host_keys_that_are_known_and_a_stranger_
     stranger = {**silent, "name": "storage", "mac": "b8:ac:6f:7e:6c:9d", "address": "192.168.4.61"}
     assert not disk.watch(workers=[silent, stranger])["changed"]
     assert disk.watch(workers=[stranger])["changed"]
-    assert disk.files[files.KNOWN_HOSTS] == ""
+    assert disk.files[guard.KNOWN_HOSTS] == ""
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_the_key_is_taken_from_the_hosts_that_are_named_and_from_nothing_else_th
             disk.guard(from_addresses=[address])
 
 
-LINE = f'restrict,command="/usr/bin/python3 -I {files.GUARD} poweroff.target" {KEY}\n'
+LINE = f'restrict,command="/usr/bin/python3 -I {guard.GUARD} poweroff.target" {KEY}\n'
 
 
 def test_the_guard_is_predicted_made_once_and_removed() -> None:
@@ -216,10 +216,10 @@ def test_the_guard_is_predicted_made_once_and_removed() -> None:
     assert disk.guard(check=True)["changed"]
     assert disk.guard()["changed"]
     assert disk.files[KEYS] == f"ssh-rsa OWNER owner@home\n{LINE}"
-    assert disk.order == [files.GUARD, KEYS]
+    assert disk.order == [guard.GUARD, KEYS]
     assert not disk.guard()["changed"]
     assert disk.guard(state="absent")["changed"]
-    assert disk.order[2:] == [KEYS, files.GUARD]
+    assert disk.order[2:] == [KEYS, guard.GUARD]
     assert disk.files == {KEYS: "ssh-rsa OWNER owner@home\n"}
     assert not disk.guard(state="absent")["changed"]
 
@@ -228,7 +228,7 @@ def test_a_host_without_a_file_of_keys_gets_one_for_root_alone() -> None:
     disk = Disk()
     disk.guard(unit="suspend.target")
     assert disk.files[KEYS] == LINE.replace("poweroff", "suspend")
-    assert disk.modes == {files.GUARD: 0o644, KEYS: 0o600}
+    assert disk.modes == {guard.GUARD: 0o644, KEYS: 0o600}
 
 
 @pytest.mark.parametrize(
@@ -237,13 +237,13 @@ def test_a_host_without_a_file_of_keys_gets_one_for_root_alone() -> None:
         (None, LINE),
         ("", LINE),
         ("a\nb\n", f"a\nb\n{LINE}"),
-        (f"a\nold {files.GUARD}\nb\nolder {files.GUARD}\n", f"a\n{LINE}b\n"),
-        (f"# about {files.GUARD}\n", f"# about {files.GUARD}\n{LINE}"),
+        (f"a\nold {guard.GUARD}\nb\nolder {guard.GUARD}\n", f"a\n{LINE}b\n"),
+        (f"# about {guard.GUARD}\n", f"# about {guard.GUARD}\n{LINE}"),
     ],
 )
 def test_one_line_is_ours_and_no_other_changes(before: str | None, after: str) -> None:
-    assert with_line(before, files.GUARD, LINE) == after
-    assert with_line(after, files.GUARD, LINE) == after
+    assert with_line(before, guard.GUARD, LINE) == after
+    assert with_line(after, guard.GUARD, LINE) == after
 
 
 @pytest.mark.parametrize("key", ["", "ssh-rsa AAAA", 'command="x" ssh-ed25519 AAAA'])

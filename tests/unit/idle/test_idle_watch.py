@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._idle.files import STATE
+from ansible_collections.vmstation.cluster.plugins.module_utils._idle.guard import STATE
 from ansible_collections.vmstation.cluster.plugins.module_utils._idle.watch import World, run
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 from ansible_collections.vmstation.cluster.plugins.module_utils._wake.wake import Heard, Target
