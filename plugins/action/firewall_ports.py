@@ -10,7 +10,7 @@ from typing import Any, Optional
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.host import environments
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ssh import running_connection
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import running_connection
 
 MODULE = "vmstation.cluster.firewall_ports"
 

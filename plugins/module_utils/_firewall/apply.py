@@ -16,8 +16,7 @@ from .._json import read_json
 from .._refusal import Refusal
 from .backend import Backend, ReadText, Standing, Step, Transaction
 from .host import Host
-from .model import PortSet, as_data, as_lines, from_data
-from .ssh import SshConnection
+from .model import PortSet, SshConnection, as_data, as_lines, from_data
 
 # Choose the firewall backend
 

@@ -18,9 +18,22 @@ from . import apply
 from .apply import Change, Rollback, carry_out, choose, inactive, settle, standing_files, validate
 from .backend import Backend, ReadText
 from .host import Host
-from .model import NOTHING, RESTRICTIONS, Opening, PortSet, as_lines, check_owner, for_families, parse, parse_range
+from .model import (
+    NOTHING,
+    RESTRICTIONS,
+    Opening,
+    PortSet,
+    SshConnection,
+    admit,
+    as_lines,
+    check_owner,
+    for_families,
+    made_by_ansible,
+    parse,
+    parse_range,
+    running_connection,
+)
 from .nftables import DIRECTORY, main_file, with_include
-from .ssh import SshConnection, admit, made_by_ansible, running_connection
 
 # Node ports. They are DNATed before the input chain, so ``sources`` must be checked before the DNAT.
 

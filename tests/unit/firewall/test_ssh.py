@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ensure import guard, notes
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import as_lines, parse
-from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.ssh import (
+from ansible_collections.vmstation.cluster.plugins.module_utils._firewall.model import (
     SshConnection,
     admit,
+    as_lines,
     made_by_ansible,
+    parse,
     parse_connection,
     running_connection,
 )
