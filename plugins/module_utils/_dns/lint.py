@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Callable, Optional
 
 from .._findings import Finding, LookedAt, Severity, state_of
-from . import corefile_meaning as meaning
+from . import corefile as meaning
+from .corefile import Corefile, Option, Plugin, Server, Unreadable, is_variable, parse
 from .model import DnsPlan, Fault
-from .syntax import Corefile, Option, Plugin, Server, Unreadable, is_variable, parse
 
 # The plugins of CoreDNS 1.14, and the syntax of those that a cluster's DNS uses: https://coredns.io/plugins/
 #

@@ -15,9 +15,8 @@ from .._calico.documents import LivePool, leaves_by_nat, modes_of, standing
 from .._cluster.nodes import IN_INVENTORY, how_to_leave
 from .._dns import coredns
 from .._dns.coredns import CoreDnsState
-from .._dns.corefile_meaning import the_cluster_domain_is_served
+from .._dns.corefile import Unreadable, parse, the_cluster_domain_is_served
 from .._dns.model import NAME, SERVICE, Fault
-from .._dns.syntax import Unreadable, parse
 from .._findings import Finding, LookedAt, Severity, state_of
 from .._kubeadm.configuration import EXTEND_TOKENS, KUBE_PROXY_MODES
 from .._kubeadm.control_plane import BEING_DELETED, DEFAULT_NAME, judge_ranges, ranges_manifest

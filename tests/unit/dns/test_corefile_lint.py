@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.vmstation.cluster.plugins.module_utils._dns.corefile import Unreadable, parse
 from ansible_collections.vmstation.cluster.plugins.module_utils._dns.lint import READABLE, RULES, lint, looked_at
 from ansible_collections.vmstation.cluster.plugins.module_utils._dns.model import corefile, dns_plan
-from ansible_collections.vmstation.cluster.plugins.module_utils._dns.syntax import Unreadable, parse
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 NETWORK_PLAN = {
