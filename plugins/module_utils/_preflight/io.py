@@ -25,7 +25,6 @@ from .._timing import ask_all
 from .._x509 import KUBELET_PKI, first_certificate, not_after
 from . import parse
 from .existing import CLUSTER_FILES, OUR_MARK, docker_pools, largest_packet, look_at_networks, neighbours, watched_ports
-from .images import look_at_images
 from .model import (
     WATCHED_DIRECTORIES,
     CniConfiguration,
@@ -40,7 +39,7 @@ from .model import (
     Software,
 )
 from .parse import look_at_packages, package_of
-from .software import CONTAINERD_CONFIGURATION, family, foreign_rules, shared_tables
+from .software import CONTAINERD_CONFIGURATION, family, foreign_rules, look_at_images, shared_tables
 
 CLOCK_IS_WRONG = 5
 CNI_DIRECTORY = "/etc/cni/net.d"

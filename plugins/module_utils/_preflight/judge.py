@@ -13,7 +13,7 @@ from typing import Any, Callable, Optional
 
 from .._findings import Finding, LookedAt, Severity, state_of
 from .._versions import minor_of
-from . import existing, images, parse, software
+from . import existing, parse, software
 from .model import WATCHED_DIRECTORIES, Disk, Expectations, HostState
 
 # Free space on the file systems that kubelet monitors
@@ -373,7 +373,7 @@ RULES: dict[str, Rule] = {
         existing.large_packets_reach_other_hosts,
         existing.packets_are_forwarded,
         existing.certificates_stay_valid,
-        images.images_can_be_had,
+        software.images_can_be_had,
     )
 }
 

@@ -12,8 +12,8 @@ import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import Completed
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.web import Answer
-from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.images import images_can_be_had, look_at_images
 from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.model import Expectations, HostState, Identity
+from ansible_collections.vmstation.cluster.plugins.module_utils._preflight.software import images_can_be_had, look_at_images
 
 SOCKET, CONFIGURATION = "/run/containerd/containerd.sock", "/etc/containerd/config.toml"
 PAUSE, ETCD, GRAFANA = "registry.k8s.io/pause:3.10.2", "registry.k8s.io/etcd:3.6.5-0", "docker.io/grafana/grafana:12.3.0"
