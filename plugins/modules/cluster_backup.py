@@ -188,7 +188,7 @@ backup:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vmstation.cluster.plugins.module_utils._backup.making import make, order
+from ansible_collections.vmstation.cluster.plugins.module_utils._backup.backup import make, order
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.archives import LocalPacking
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.host import this_host
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal

@@ -128,7 +128,7 @@ renewed:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vmstation.cluster.plugins.module_utils._backup.restoring import read_wish, restore
+from ansible_collections.vmstation.cluster.plugins.module_utils._backup.backup import read_wish, restore
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.archives import LocalPacking
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.host import this_host
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal

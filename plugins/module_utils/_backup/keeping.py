@@ -16,8 +16,8 @@ from .._notation import show_size
 from .._refusal import Refusal
 from .._storage.archiving import UNFINISHED
 from . import manifest as names
+from .backup import judge_places, read_paths
 from .io import Encryption, Key
-from .making import judge_places, read_paths
 from .manifest import Manifest, Part, judge, read_manifest
 
 # Opens backups, which may be encrypted, and reads them to their end.

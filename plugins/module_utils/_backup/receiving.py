@@ -19,7 +19,7 @@ from .._programs import Host, ensure_answering, key_line
 from .._refusal import Refusal
 from .._storage.archiving import UNFINISHED
 from . import manifest as names
-from .making import read_path
+from .backup import read_path
 
 PROGRAM = "/usr/local/lib/vmstation/backup-receiver.pyz"
 COMMENT = "vmstation-backup"

@@ -21,9 +21,9 @@ from .._kubeadm.host import NodeHost
 from .._programs import Host, Timed, ensure_timed, known_hosts, refuse_missing, remove_timed, ssh_to, with_known_keys
 from .._refusal import Refusal
 from . import manifest as names
+from .backup import Order, make, read_path, read_paths
 from .io import Encryption
 from .keeping import Kept, keep
-from .making import Order, make, read_path, read_paths
 from .receiving import SPACING
 
 PROGRAM = "/usr/local/lib/vmstation/backup.pyz"

@@ -14,10 +14,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from ansible_collections.vmstation.cluster.plugins.module_utils._backup.backup import read_wish, restore
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.io import Key
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.keeping import check, copy, keep
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.manifest import Part, read_manifest
-from ansible_collections.vmstation.cluster.plugins.module_utils._backup.restoring import read_wish, restore
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.archives import Contents, LocalPacking, Member
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.private import held_directory, new_directory
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
@@ -390,7 +390,7 @@ def test_the_clusters_files_are_roots_alone_whatever_an_archive_says(monkeypatch
     kept = tuple(member for member in manifest.members if member.path not in {one.path for one in given})
     host.archives[ARCHIVE] = (replace(manifest, members=(*kept, *given)), texts)
     monkeypatch.setattr(
-        "ansible_collections.vmstation.cluster.plugins.module_utils._backup.restoring._refuse_unfit", lambda *_: host.archives[ARCHIVE][0]
+        "ansible_collections.vmstation.cluster.plugins.module_utils._backup.backup._refuse_unfit", lambda *_: host.archives[ARCHIVE][0]
     )
     monkeypatch.setattr(
         host, "place", lambda _source, member, _below: placed.append((member.path, member.mode, member.owner, member.group))

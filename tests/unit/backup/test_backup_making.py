@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._backup.making import Order, make, order
+from ansible_collections.vmstation.cluster.plugins.module_utils._backup.backup import Order, make, order
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.manifest import Part, read_manifest
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.archives import Contents
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.mark import MARKER, Mark

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._backup.restoring import Wish, restore
+from ansible_collections.vmstation.cluster.plugins.module_utils._backup.backup import Wish, restore
 from ansible_collections.vmstation.cluster.plugins.module_utils._etcd.etcd import bump
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.mark import MARKER, Mark
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.state import COMPONENTS, MANIFESTS, PKI, RESTORING

@@ -21,10 +21,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup import schedule
+from ansible_collections.vmstation.cluster.plugins.module_utils._backup.backup import Outcome
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.host import BACKUP_ENTRY, RECEIVER_ENTRY
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.io import Gpg
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.keeping import check
-from ansible_collections.vmstation.cluster.plugins.module_utils._backup.making import Outcome
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.receiving import MARGIN, Order, ensure_receiver, read_order, receive
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.schedule import (
     CONFIGURATION,

@@ -10,7 +10,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._backup.making import place_of, with_own_mode
+from ansible_collections.vmstation.cluster.plugins.module_utils._backup.backup import place_of, with_own_mode
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.archives import Member
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.configuration import Extras, init_documents
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.control_plane import drift
