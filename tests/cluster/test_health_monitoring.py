@@ -19,7 +19,7 @@ import yaml
 
 pytest.importorskip("kubernetes")
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding
-from ansible_collections.vmstation.cluster.plugins.module_utils._health import monitoring
+from ansible_collections.vmstation.cluster.plugins.module_utils._health import judge
 from ansible_collections.vmstation.cluster.plugins.module_utils._health.io import HealthApi
 from ansible_collections.vmstation.cluster.plugins.module_utils._health.judge import check
 from ansible_collections.vmstation.cluster.plugins.module_utils._health.model import Wanted
@@ -203,10 +203,10 @@ def test_the_last_notifications_are_found_in_the_counters(
     tmp_path: Path, requests: str, failed: str, arrived: int | None, given_up: int | None
 ) -> None:
     labels = '{integration="webhook", receiver_name="phone"'
-    expected = {monitoring.ARRIVED: (f"{labels}}}", arrived), monitoring.GIVEN_UP: (f'{labels}, reason="clientError"}}', given_up)}
+    expected = {judge.ARRIVED: (f"{labels}}}", arrived), judge.GIVEN_UP: (f'{labels}, reason="clientError"}}', given_up)}
     wanted = [
         {
-            "expr": monitoring.QUESTIONS[key][3]["query"],
+            "expr": judge.QUESTIONS[key][3]["query"],
             "eval_time": "30m",
             "exp_samples": [] if at is None else [{"labels": of, "value": at}],
         }

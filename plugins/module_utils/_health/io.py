@@ -19,7 +19,7 @@ from .._cluster.proxied import TextApi
 from .._refusal import Refusal, Unavailable
 from .._timing import ask_all
 from .._x509 import first_certificate
-from .monitoring import UNWELL
+from .judge import UNWELL
 
 AT_ONCE, SECONDS = 8, 120.0
 

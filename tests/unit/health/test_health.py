@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding
-from ansible_collections.vmstation.cluster.plugins.module_utils._health import monitoring
+from ansible_collections.vmstation.cluster.plugins.module_utils._health import judge
 from ansible_collections.vmstation.cluster.plugins.module_utils._health.control_plane import end_of
 from ansible_collections.vmstation.cluster.plugins.module_utils._health.judge import as_data, check
 from ansible_collections.vmstation.cluster.plugins.module_utils._health.model import GROUPS, Wanted, moment_of, wanted
@@ -30,12 +30,12 @@ WELL = "[+]ping ok\n[+]etcd ok\nlivez check passed\n"
 
 # by query, how the samples name it
 ASKED = {
-    monitoring.QUESTIONS[key][3]["query"]: f"?{name}"
+    judge.QUESTIONS[key][3]["query"]: f"?{name}"
     for key, name in {
-        monitoring.AGE: "age",
-        monitoring.RECEIVERS: "receivers",
-        monitoring.GIVEN_UP: "given_up",
-        monitoring.ARRIVED: "arrived",
+        judge.AGE: "age",
+        judge.RECEIVERS: "receivers",
+        judge.GIVEN_UP: "given_up",
+        judge.ARRIVED: "arrived",
     }.items()
 }
 
