@@ -81,7 +81,7 @@ RETURN = r"""# """
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.host import RECEIVER_ENTRY, this_host
-from ansible_collections.vmstation.cluster.plugins.module_utils._backup.receiving import ensure_receiver
+from ansible_collections.vmstation.cluster.plugins.module_utils._backup.keeping import ensure_receiver
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 ARGUMENTS = {

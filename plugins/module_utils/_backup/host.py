@@ -21,7 +21,7 @@ from .._kubeadm.host import this_host as this_node
 from .._programs import Host
 from .._refusal import Refusal
 from .io import Gpg
-from .receiving import read_order, receive
+from .keeping import read_order, receive
 from .schedule import CONFIGURATION, World, read_configuration, run
 
 PACKAGE = "ansible_collections.vmstation.cluster.plugins.module_utils._backup.host"

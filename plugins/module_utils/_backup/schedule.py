@@ -23,8 +23,7 @@ from .._refusal import Refusal
 from . import manifest as names
 from .backup import Order, make, read_path, read_paths
 from .io import Encryption
-from .keeping import Kept, keep
-from .receiving import SPACING
+from .keeping import SPACING, Kept, keep
 
 PROGRAM = "/usr/local/lib/vmstation/backup.pyz"
 CONFIGURATION = "/etc/vmstation/backup.json"

@@ -24,8 +24,14 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._backup import s
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.backup import Outcome
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.host import BACKUP_ENTRY, RECEIVER_ENTRY
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.io import Gpg
-from ansible_collections.vmstation.cluster.plugins.module_utils._backup.keeping import check
-from ansible_collections.vmstation.cluster.plugins.module_utils._backup.receiving import MARGIN, Order, ensure_receiver, read_order, receive
+from ansible_collections.vmstation.cluster.plugins.module_utils._backup.keeping import (
+    MARGIN,
+    Order,
+    check,
+    ensure_receiver,
+    read_order,
+    receive,
+)
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.schedule import (
     CONFIGURATION,
     KNOWN_HOSTS,
