@@ -96,7 +96,7 @@ removed:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import HostCommands
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.files import LocalFiles
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.token import Host, Wish, ensure_tokens
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.join import Host, Wish, ensure_tokens
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 from ansible_collections.vmstation.cluster.plugins.module_utils._timing import SystemClock
 

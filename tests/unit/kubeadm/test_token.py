@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import Completed
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.token import (
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.join import (
     DESCRIPTION,
     Host,
     Outcome,
