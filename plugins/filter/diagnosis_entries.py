@@ -54,12 +54,12 @@ from collections.abc import Callable, Iterable
 
 from ansible.errors import AnsibleFilterError
 from ansible.release import __version__ as ansible_version
-from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis import archive, host_io
+from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis import archive, host
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 
 def diagnosis_entries(hostvars: object, hosts: Iterable[str], asleep: Iterable[str] = ()) -> list[dict[str, object]]:
-    versions = {"vmstation.cluster": host_io.version(), "ansible-core": ansible_version, "Python": platform.python_version()}
+    versions = {"vmstation.cluster": host.version(), "ansible-core": ansible_version, "Python": platform.python_version()}
     try:
         return archive.entries_of(hostvars, hosts, set(asleep), versions)
     except Refusal as refusal:

@@ -97,7 +97,7 @@ entries:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis import host
-from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.host_io import LocalReader
+from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.host import LocalReader
 from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.model import as_data, share
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 from ansible_collections.vmstation.cluster.plugins.module_utils._timing import SystemClock

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis import host_io
+from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis import host
 from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.archive import (
     CLUSTER,
     HOST,
@@ -160,6 +160,6 @@ def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_the_collection_knows_its_release(tmp_path: Path) -> None:
-    assert host_io.version(CHECKOUT).endswith(" (checkout)")
+    assert host.version(CHECKOUT).endswith(" (checkout)")
     (tmp_path / "MANIFEST.json").write_text('{"collection_info": {"version": "1.2.3"}}')
-    assert host_io.version(tmp_path) == "1.2.3"
+    assert host.version(tmp_path) == "1.2.3"

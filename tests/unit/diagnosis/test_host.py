@@ -13,8 +13,16 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.host import FILES, QUESTIONS, Question, entry_of, look
-from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.host_io import LocalReader, Reading, Wanted
+from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.host import (
+    FILES,
+    QUESTIONS,
+    LocalReader,
+    Question,
+    Reading,
+    Wanted,
+    entry_of,
+    look,
+)
 from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.model import MIB
 
 LOG = Question("kubelet.log", ("journalctl",), room=1024, keep="tail")
