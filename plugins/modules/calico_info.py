@@ -192,8 +192,11 @@ unknown:
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.vmstation.cluster.plugins.module_utils._calico import survey
-from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api import KubernetesApi
-from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.kubeconfig import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api import (
+    KUBECONFIG_ARGUMENTS,
+    KUBERNETES_IMPORT_ERROR,
+    KubernetesApi,
+)
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 

@@ -268,8 +268,11 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._calico.document
 from ansible_collections.vmstation.cluster.plugins.module_utils._calico.io import read_documents, read_text
 from ansible_collections.vmstation.cluster.plugins.module_utils._calico.manifest import outstanding, read_manifest
 from ansible_collections.vmstation.cluster.plugins.module_utils._calico.preflight import judge, look, looked_at
-from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api import PreviewingApi
-from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.kubeconfig import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api import (
+    KUBECONFIG_ARGUMENTS,
+    KUBERNETES_IMPORT_ERROR,
+    PreviewingApi,
+)
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_result, failure_message, failures
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 

@@ -65,7 +65,7 @@ api_calls:
 """
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.kubeconfig import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
 from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.proxied import TextApi
 from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis import cluster
 from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.model import as_data, share

@@ -241,8 +241,12 @@ api_calls:
 """
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api import KubernetesApi, read_yaml
-from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.kubeconfig import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api import (
+    KUBECONFIG_ARGUMENTS,
+    KUBERNETES_IMPORT_ERROR,
+    KubernetesApi,
+    read_yaml,
+)
 from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.proxied import KubeletVisitor
 from ansible_collections.vmstation.cluster.plugins.module_utils._drift.judge import as_data, compare_all, findings, looked_at
 from ansible_collections.vmstation.cluster.plugins.module_utils._drift.model import look, read_wanted

@@ -232,7 +232,7 @@ api_calls:
 """
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.kubeconfig import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import failure_message, failures
 from ansible_collections.vmstation.cluster.plugins.module_utils._health.io import HealthApi
 from ansible_collections.vmstation.cluster.plugins.module_utils._health.judge import as_data, check

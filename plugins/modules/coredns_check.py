@@ -241,8 +241,12 @@ api_calls:
 from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api import PreviewingApi, read_yaml
-from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.kubeconfig import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api import (
+    KUBECONFIG_ARGUMENTS,
+    KUBERNETES_IMPORT_ERROR,
+    PreviewingApi,
+    read_yaml,
+)
 from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.objects import pending
 from ansible_collections.vmstation.cluster.plugins.module_utils._dns.coredns import RULES, Wanted, judge, look, looked_at
 from ansible_collections.vmstation.cluster.plugins.module_utils._dns.model import dns_plan

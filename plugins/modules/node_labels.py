@@ -114,8 +114,11 @@ api_calls:
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.vmstation.cluster.plugins.module_utils._cluster import node_labels
-from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api import PatchingApi
-from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.kubeconfig import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api import (
+    KUBECONFIG_ARGUMENTS,
+    KUBERNETES_IMPORT_ERROR,
+    PatchingApi,
+)
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 ARGUMENTS = {

@@ -388,8 +388,11 @@ pending:
 """
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api import PreviewingApi
-from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.kubeconfig import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api import (
+    KUBECONFIG_ARGUMENTS,
+    KUBERNETES_IMPORT_ERROR,
+    PreviewingApi,
+)
 from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.node_labels import TOLERATED_BY_ROLES
 from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.objects import objects_of, pending
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_result, failure_message, failures

@@ -27,7 +27,7 @@ from typing import Any
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.manifest import judge as judge_backup
 from ansible_collections.vmstation.cluster.plugins.module_utils._backup.manifest import read_manifest
-from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.kubeconfig import read_access
+from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api import read_access
 from ansible_collections.vmstation.cluster.plugins.module_utils._diagnosis.model import cut, redact
 from ansible_collections.vmstation.cluster.plugins.module_utils._dns import answers
 from ansible_collections.vmstation.cluster.plugins.module_utils._dns.lint import lint

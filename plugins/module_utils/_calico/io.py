@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 
+from .._cluster.objects import documents_of
 from .._refusal import Refusal
-from .._yaml import documents_of
 
 
 def read_documents(text: str, subject: str) -> list[object]:
