@@ -115,15 +115,15 @@ ARGUMENTS = {
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     host = Host(HostCommands(), LocalFiles(), LocalTrees(), replace_all)
-    told: dict[str, object] = {}
+    returned: dict[str, object] = {}
     try:
         wish = read_wish(module.params)
         found, left = ensure_removed(host, wish, Ways(exclusive, run_detached), module.check_mode)
-        told = result(found, left)
+        returned = result(found, left)
         refuse_leftovers(left, wish)
     except Refusal as refusal:
-        module.fail_json(msg=str(refusal), **told)
-    module.exit_json(**told)
+        module.fail_json(msg=str(refusal), **returned)
+    module.exit_json(**returned)
 
 
 if __name__ == "__main__":

@@ -113,7 +113,7 @@ diagnosis:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.host import this_host
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.upgrade import ensure, read_request, told
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.upgrade import ensure, read_request, with_diagnosis
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 OPTIONS = {
@@ -132,7 +132,7 @@ def main() -> None:
     try:
         outcome = ensure(read_request(module.params, check=module.check_mode), host)
     except Refusal as refusal:
-        refusal = told(refusal, host)
+        refusal = with_diagnosis(refusal, host)
         module.fail_json(msg=str(refusal), **getattr(refusal, "details", {}))
     module.exit_json(**outcome.as_result())
 

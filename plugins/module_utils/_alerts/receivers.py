@@ -27,7 +27,7 @@ from .._waiting import Clock, look_until
 RECEIVERS, HEARTBEAT = "monitoring_alert_receivers", "monitoring_alert_heartbeat"
 SECRETS_DIRECTORY = "/etc/alertmanager-secrets"
 # names that the configuration itself uses
-NOBODY, HEART = "nobody", "heartbeat"
+NO_RECEIVER, HEART = "nobody", "heartbeat"
 # An alert that fires arrives within 30 s of evaluation and this wait. A change of its group, such as its end, arrives at the next interval.
 GROUP_WAIT, GROUP_INTERVAL, REPEAT_INTERVAL = "10s", "2m", "12h"
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
@@ -142,7 +142,7 @@ def _receivers(receivers: object, errors: list[Refusal]) -> Iterator[Receiver]:
     if not isinstance(receivers, (list, tuple)):
         errors.append(Refusal(RECEIVERS, f"a {_kind(receivers)}", "a list of receivers", "Write one `- name:` for each."))
         return
-    taken = {NOBODY, HEART}
+    taken = {NO_RECEIVER, HEART}
     for index, one in enumerate(receivers):
         at = f"{RECEIVERS}[{index}]"
         if not isinstance(one, Mapping):
@@ -212,13 +212,13 @@ def configuration(alerting: Alerting) -> dict[str, Any]:
         beat = {"group_wait": "0s", "group_interval": alerting.heartbeat.get("interval", "5m"), "repeat_interval": "1s"}
         routes.append({"receiver": HEART, "matchers": ['alertname="Watchdog"'], **beat})
     # alerts that only carry a fact, such as HostAsleep
-    routes.append({"receiver": NOBODY, "matchers": ['severity="none"']})
+    routes.append({"receiver": NO_RECEIVER, "matchers": ['severity="none"']})
     for one in alerting.receivers:
         matchers = {"matchers": ['severity="critical"']} if one.critical_only else {}
         routes.append({"receiver": one.name, **matchers, "continue": True})
     return {
         "route": {
-            "receiver": NOBODY,
+            "receiver": NO_RECEIVER,
             # the label `test` makes a group of its own of each test
             "group_by": ["alertname", "test"],
             "group_wait": GROUP_WAIT,
@@ -230,7 +230,7 @@ def configuration(alerting: Alerting) -> dict[str, Any]:
             {"source_matchers": ['alertname="HostAsleep"'], "target_matchers": ['severity!="none"'], "equal": ["node"]},
         ],
         "receivers": [
-            {"name": NOBODY},
+            {"name": NO_RECEIVER},
             *([{"name": HEART, "webhook_configs": [{**_web(HEART, {}), "send_resolved": False}]}] if alerting.heartbeat else []),
             *(_of_receiver(one) for one in alerting.receivers),
         ],
@@ -377,8 +377,8 @@ def deliver(alertmanager: Alertmanager, now: datetime, clock: Clock, seconds: fl
 def _alert(now: datetime) -> dict[str, Any]:
     # in a group of its own: for 12 hours, Alertmanager does not repeat the notification of a group
     labels = {"alertname": ALERT, "severity": "critical", "test": f"{now:%Y-%m-%dT%H:%M:%SZ}"}
-    told = {"summary": "This is a test. Alerts of the cluster arrive here.", "description": "There is nothing to do."}
-    return {"labels": labels, "annotations": told, "startsAt": _moment(now), "endsAt": _moment(now + LONGEST)}
+    annotations = {"summary": "This is a test. Alerts of the cluster arrive here.", "description": "There is nothing to do."}
+    return {"labels": labels, "annotations": annotations, "startsAt": _moment(now), "endsAt": _moment(now + LONGEST)}
 
 
 def _moment(when: datetime) -> str:
@@ -423,9 +423,9 @@ def findings(deliveries: Iterable[Delivery], namespace: str, seconds: float) -> 
 def looked_at(deliveries: Iterable[Delivery], found: Sequence[Finding]) -> list[LookedAt]:
     return [
         LookedAt(
-            told := subject(one.receiver, one.integration),
+            tested := subject(one.receiver, one.integration),
             "has the test alert" if one.delivered else "does not have the test alert",
-            state_of(finding for finding in found if finding.subject == told),
+            state_of(finding for finding in found if finding.subject == tested),
         )
         for one in deliveries
     ]

@@ -297,8 +297,13 @@ class Restoration:
     renewed: Sequence[str] = ()
 
     def as_result(self) -> dict[str, Any]:
-        told = {"backup": self.manifest.summary(), "kept_aside": self.aside, "removed": list(self.removed), "renewed": list(self.renewed)}
-        return {"changed": True, **told}
+        restored = {
+            "backup": self.manifest.summary(),
+            "kept_aside": self.aside,
+            "removed": list(self.removed),
+            "renewed": list(self.renewed),
+        }
+        return {"changed": True, **restored}
 
 
 def read_wish(params: Mapping[str, Any]) -> Wish:

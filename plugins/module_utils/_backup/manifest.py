@@ -202,11 +202,11 @@ class Manifest:
 
     def summary(self) -> dict[str, Any]:
         """What a person asks of a backup, without its list of files."""
-        told = asdict(self)
-        told["members"] = len(self.members)
-        told["absent"] = list(self.absent)
-        told["parts"] = [asdict(part) for part in self.parts]
-        return told
+        summary = asdict(self)
+        summary["members"] = len(self.members)
+        summary["absent"] = list(self.absent)
+        summary["parts"] = [asdict(part) for part in self.parts]
+        return summary
 
     def files(self) -> list[Member]:
         """What is put to its place on the host."""
@@ -335,7 +335,7 @@ def _whole(manifest: Manifest, found: Mapping[str, Member], subject: str) -> Ite
         if there is None:
             yield Finding(rule, "error", f"{subject}, {member.name}", "not there", f"a {member.kind}", _TAKE_ANOTHER)
         elif _identity(there) != _identity(member):
-            yield Finding(rule, "error", f"{subject}, {member.name}", _told(there), _told(member), _TAKE_ANOTHER)
+            yield Finding(rule, "error", f"{subject}, {member.name}", _shown(there), _shown(member), _TAKE_ANOTHER)
     for name in sorted(set(found) - known):
         yield Finding(rule, "error", f"{subject}, {name}", "a member that is not in the manifest", "none", _TAKE_ANOTHER)
 
@@ -344,7 +344,7 @@ def _identity(member: Member) -> tuple[object, ...]:
     return (member.kind, member.size, member.sha256, member.target)
 
 
-def _told(member: Member) -> str:
+def _shown(member: Member) -> str:
     if member.kind == "file":
         return f"{member.size} bytes with SHA-256 {member.sha256[:16]}..."
     return f"a {member.kind}" + (f" to {member.target}" if member.target else "")

@@ -266,11 +266,11 @@ def kubelets_are_told_the_dns_addresses(state: CoreDnsState, wanted: Wanted) -> 
         return
     expected = {"clusterDNS": list(wanted.plan.addresses), "clusterDomain": wanted.plan.domain}
     for name, value in expected.items():
-        told = state.kubelet.get(name)
-        if told != value and not (name == "clusterDomain" and str(told).rstrip(".") == value):
+        found = state.kubelet.get(name)
+        if found != value and not (name == "clusterDomain" and str(found).rstrip(".") == value):
             yield Fault(
                 f"{_KUBELET}, {name}",
-                f"{told}",
+                f"{found}",
                 f"{value}, from the plan",
                 "Run the roles control_plane and worker, which apply it to the kubelets. Running Pods keep the old one.",
             )

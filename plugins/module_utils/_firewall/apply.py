@@ -209,8 +209,8 @@ def settle(host: Host, owner: str, client: str, *, check: bool) -> list[str]:
     if note.owner == owner or not backend.is_in_force():
         return []
     with host.tool_lock(backend.lock_path):
-        stands = backend.read(note.owner)
-        is_whole = stands.is_already(stands.permanent)
+        current = backend.read(note.owner)
+        is_whole = current.is_already(current.permanent)
         if not check:
             host.detached(lambda: end_change(host, note.owner) if is_whole else _undo(host, backend, note))
     return [] if is_whole else [f"the unfinished change of {note.owner}, whose run was killed, is undone"]
@@ -233,8 +233,8 @@ def restore(host: Host, backend: Backend, owner: str, files: Files, ports: PortS
 def _run(host: Host, steps: tuple[Step, ...]) -> None:
     for step in steps:
         until = host.now() + PATIENCE
-        told = host.commands.run(step.argv, stdin=step.stdin).stdout
-        while step.until_without and step.until_without in told:
+        output = host.commands.run(step.argv, stdin=step.stdin).stdout
+        while step.until_without and step.until_without in output:
             if host.now() > until:
                 raise Refusal(
                     f"`{' '.join(step.argv)}`",
@@ -243,7 +243,7 @@ def _run(host: Host, steps: tuple[Step, ...]) -> None:
                     "See the log of the firewall's service, then run again.",
                 )
             host.sleep(PAUSE)
-            told = host.commands.run(step.argv, stdin=step.stdin).stdout
+            output = host.commands.run(step.argv, stdin=step.stdin).stdout
 
 
 def _look(change: Change) -> None:

@@ -159,7 +159,7 @@ def ensure(request: Request, host: Host) -> Outcome:
             result.update(inactive=inactive(request.owner, host.read_text), exposed=exposed_ports(host.read_text))
             return Outcome(result, [NO_FIREWALL.format(exposed=", ".join(result["exposed"]) or "none")])
         with host.tool_lock(backend.lock_path):
-            outcome = _ensure(request, host, backend, connection, waiting, is_proved=proof is not None)
+            outcome = _ensure(request, host, backend, connection, waiting, is_confirmed=proof is not None)
         if not request.check:
             apply.end_change(host, request.owner)
         if undone:
@@ -182,7 +182,7 @@ def _not_installed_yet(request: Request, host: Host, connection: Optional[SshCon
 
 
 def _ensure(
-    request: Request, host: Host, backend: Backend, connection: Optional[SshConnection], waiting: Optional[Rollback], *, is_proved: bool
+    request: Request, host: Host, backend: Backend, connection: Optional[SshConnection], waiting: Optional[Rollback], *, is_confirmed: bool
 ) -> Outcome:
     asked = admit(request.ports, connection) if request.ports else NOTHING
     wanted = for_families(guard(asked, *request.node_ports), backend.families())
@@ -213,7 +213,7 @@ def _ensure(
     if waiting:
         result.update(confirmation_pending=True, rollback_in=_seconds_left(host, waiting))
     limits = [*before.warnings, *backend.limits(wanted), *_left_out(asked, backend.families())]
-    return Outcome(result, [*limits, *_way_in(request, takes_ssh and not (window and is_proved))])
+    return Outcome(result, [*limits, *_way_in(request, takes_ssh and not (window and is_confirmed))])
 
 
 def _way_back(request: Request, host: Host, change: Change, connection: Optional[SshConnection], window: int) -> Rollback:

@@ -83,15 +83,15 @@ def look_at_trusted(bus: Bus, read_text: ReadText) -> Optional[Seen]:
 
 def trusted_zone_file(claims: Claims, foreign: frozenset[str]) -> Optional[str]:
     """Return the zone's file with the owners' networks, except sources of other zones; None if there are no networks."""
-    told = ", ".join(f"{owner} ({', '.join(networks)})" for owner, networks in sorted(claims.items()) if networks)
-    if not told:
+    trusting = ", ".join(f"{owner} ({', '.join(networks)})" for owner, networks in sorted(claims.items()) if networks)
+    if not trusting:
         return None
     return "".join(
         [
             HEAD,
             f'<zone ingress-priority="{PRIORITY}" egress-priority="{PRIORITY}">\n',
             "  <short>vmstation trusted</short>\n",
-            f"  <description>vmstation.cluster.firewall_ports: trusted by {told}. Written whole, changes are lost.</description>\n",
+            f"  <description>vmstation.cluster.firewall_ports: trusted by {trusting}. Written whole, changes are lost.</description>\n",
             *(f'  <source address="{network}"/>\n' for network in trusted_sources(claims, foreign)),
             "</zone>\n",
         ]
@@ -177,7 +177,7 @@ def running_beside(bus: Bus, owner: str, zones: Iterable[str]) -> list[str]:
     """Return other zones in use that run the owner's set. A change that was killed halfway can leave them."""
     judging = {bus.ask("", "getDefaultZone"), *bus.ask("zone", "getActiveZones")} - {*zones, TRUSTED_ZONE}
     settings = {name: bus.ask("zone", "getZoneSettings2", "s", name) for name in sorted(judging)}
-    return [name for name, told in settings.items() if service_name(owner) in told.get("services", []) or marked(owner, told)]
+    return [name for name, zone in settings.items() if service_name(owner) in zone.get("services", []) or marked(owner, zone)]
 
 
 def _direct(bus: Bus) -> list[list[Any]]:

@@ -50,15 +50,15 @@ class Bus:
 
     def major_version(self) -> int:
         """Return firewalld's major version; 0 if it is unknown."""
-        told = self._version if self._version is not None else self._properties()
-        first = str(told or "").partition(".")[0]
+        version = self._version if self._version is not None else self._properties()
+        first = str(version or "").partition(".")[0]
         return int(first) if first.isdigit() else 0
 
     def _properties(self) -> Optional[str]:
         """Return the version of the running firewalld, whose state can be read; None if there is none."""
         argv = ["busctl", NO_START, "--json=short", "get-property", NAME, OBJECT, NAME, "state", "version"]
-        told = self._commands.run(argv, check=False)
-        self._version = str(read_json(told.stdout.splitlines()[-1])["data"]) if told.status == 0 else None
+        answer = self._commands.run(argv, check=False)
+        self._version = str(read_json(answer.stdout.splitlines()[-1])["data"]) if answer.status == 0 else None
         return self._version
 
     def ask(self, interface: str, method: str, *words: str, path: str = OBJECT) -> Json:

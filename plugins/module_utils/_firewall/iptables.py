@@ -108,12 +108,12 @@ def damage(tables: Tables, wanted: Wanted, numbers: Mapping[str, str]) -> list[s
     found: list[str] = []
     needed = {(table, base, chain): rules for table, base, chain, rules in wanted.chains()}
     for table, base, chain in all_chains(wanted.owner):
-        stands = (table, chain) in tables.policies
+        exists = (table, chain) in tables.policies
         jumps = tables.jumps(table, chain)
         if (table, base, chain) not in needed:
-            found.extend([f"chain {chain} of {table} is left over"] if stands or jumps else [])
+            found.extend([f"chain {chain} of {table} is left over"] if exists or jumps else [])
             continue
-        if not stands:
+        if not exists:
             found.append(f"chain {chain} of {table} is missing")
         elif _read(tables, table, chain, numbers) != needed[table, base, chain]:
             found.append(f"chain {chain} of {table} holds rules that we did not write")
@@ -160,16 +160,16 @@ def change(tables: Tables, wanted: Wanted, numbers: Mapping[str, str]) -> str:
     needed = {(table, base, chain): rules for table, base, chain, rules in wanted.chains()}
     for table, base, chain in all_chains(wanted.owner):
         jumps = tables.jumps(table, chain)
-        stands = (table, chain) in tables.policies
+        exists = (table, chain) in tables.policies
         section = lines.setdefault(table, [])
         if (table, base, chain) in needed:
             # declaring a chain empties it
             section.append(f":{chain} - [0:0]")
             section.extend(rule_text(chain, rule) for rule in needed[table, base, chain])
             section.extend(_moves(tables, table, chain, _places(tables, wanted, table, base, numbers)))
-        elif stands or jumps:
+        elif exists or jumps:
             section.extend(f"-D {name} -j {chain}" for name, _position in jumps)
-            section.extend([f"-F {chain}", f"-X {chain}"] if stands else [])
+            section.extend([f"-F {chain}", f"-X {chain}"] if exists else [])
     return "".join(f"*{table}\n{_joined(section)}COMMIT\n" for table, section in lines.items() if section)
 
 

@@ -265,7 +265,7 @@ class Ufw(Backend):
         for family in sorted(families):
             damage += self._damage_of_files(owner, family, permanent)
             damage += _damage_of_jumps(owner, family, loaded[family], runtime)
-        if not _says(self._read_text(_profile_path(owner)), ufw_rules.profiles_of(owner, permanent.openings)):
+        if not _lists(self._read_text(_profile_path(owner)), ufw_rules.profiles_of(owner, permanent.openings)):
             damage.append(f"{_profile_path(owner)} does not list what ufw's rules files open")
         drop_in = self._read_text(guard_table.drop_in_path(owner, UNIT))
         if drop_in != guard_table.files(owner, UNIT, permanent)[guard_table.drop_in_path(owner, UNIT)]:
@@ -385,7 +385,7 @@ def _profile_path(owner: str) -> str:
     return f"/etc/ufw/applications.d/{ufw_rules.profile_name(owner)}"
 
 
-def _says(profile_file: Optional[str], profiles: list[ufw_rules.Profile]) -> bool:
+def _lists(profile_file: Optional[str], profiles: list[ufw_rules.Profile]) -> bool:
     """Return whether the file lists these profiles, whatever its comments."""
     if not profiles:
         return profile_file is None

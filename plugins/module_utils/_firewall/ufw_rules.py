@@ -330,19 +330,19 @@ def with_entries(path: str, rules_file: str, ours: Sequence[str]) -> str:
 def tuples_agree(owner: str, rules_file: str) -> bool:
     """Return whether each tuple of ours matches the rule after it: `ufw status` shows the tuple, a reload loads the rule."""
     lines = rules_file.splitlines()
-    told = [line for line in lines if _tuple_is_ours(owner, line)]
+    tuples = [line for line in lines if _tuple_is_ours(owner, line)]
     loaded = [rule for line in lines if line.startswith("-A ") for rule in [parse_rule(line)] if is_ours(owner, rule)]
-    if len(told) != len(loaded):
+    if len(tuples) != len(loaded):
         return False
-    for line, rule in zip(told, loaded):
+    for line, rule in zip(tuples, loaded):
         words = line[len(TUPLE) :].split()
         action, protocol, ports, destination, source_port, source, name = words[:7]
-        says = Rule("", "", protocol, "" if source in EVERYONE.values() else source, "", (), "", f"dapp_{name}")
-        source_agrees = ufw_address(rule.source) == says.source
+        shown = Rule("", "", protocol, "" if source in EVERYONE.values() else source, "", (), "", f"dapp_{name}")
+        source_agrees = ufw_address(rule.source) == shown.source
         rule_ports = port_groups([Opening(protocol, first, last) for first, last in rule.ports])
         if action != "allow" or destination not in EVERYONE.values() or source_port != "any" or not source_agrees:
             return False
-        if (rule.protocol, rule_ports, rule.comment, rule.jump) != (protocol, [ports], says.comment, "ACCEPT"):
+        if (rule.protocol, rule_ports, rule.comment, rule.jump) != (protocol, [ports], shown.comment, "ACCEPT"):
             return False
     return True
 

@@ -168,8 +168,8 @@ def monitoring_findings(wanted: Wanted, seen: Sight) -> Iterator[Finding]:
             yield Finding("rules_are_evaluated", "warning", f"Prometheus rule {name}", found, "a rule without an error", fix)
         # these targets are reported above
         firing = [one for one in rule.get("alerts") or () if one.get("state") == "firing" and _is_awake(one.get("labels"), absent)]
-        told = down if name == "TargetDown" else name == "AlertsNotDelivered"
-        if firing and not told and not _is_a_fact(rule):
+        is_reported = down if name == "TargetDown" else name == "AlertsNotDelivered"
+        if firing and not is_reported and not _is_a_fact(rule):
             yield _of_alert(name, firing)
     yield from _deliveries(wanted, known)
 
@@ -177,8 +177,8 @@ def monitoring_findings(wanted: Wanted, seen: Sight) -> Iterator[Finding]:
 def _monitoring_looked_at(seen: Sight) -> str:
     if not seen.read.get(AGE):
         return "not installed"
-    told: Seen[Object] = seen.read.get(RULES) or {}
-    rules = 0 if isinstance(told, Refusal) else sum(1 for _rule in _rules(told))
+    answer: Seen[Object] = seen.read.get(RULES) or {}
+    rules = 0 if isinstance(answer, Refusal) else sum(1 for _rule in _rules(answer))
     receivers = sorted({name for name, _integration in _latest(seen.read.get(RECEIVERS))} - {HEART})
     alerts = f"; alerts go to {', '.join(receivers)}" if receivers else ""
     return f"Prometheus stores samples and evaluates {rules} rules; Loki and Grafana are ready{alerts}"
@@ -225,9 +225,9 @@ def _rules(answer: Optional[Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[s
 
 
 def _of_alert(name: str, firing: Sequence[Mapping[str, Any]]) -> Finding:
-    told = list(dict.fromkeys(str((one.get("annotations") or {}).get("summary") or one.get("labels")) for one in firing))
+    summaries = list(dict.fromkeys(str((one.get("annotations") or {}).get("summary") or one.get("labels")) for one in firing))
     fix = str((firing[0].get("annotations") or {}).get("description") or "See Prometheus' page /alerts.")
-    return Finding("no_alert_fires", "warning", f"alert {name}", _some(told), "no alert", " ".join(fix.split()))
+    return Finding("no_alert_fires", "warning", f"alert {name}", _some(summaries), "no alert", " ".join(fix.split()))
 
 
 def _is_a_fact(rule: Mapping[str, Any]) -> bool:
@@ -304,10 +304,10 @@ def check(wanted: Wanted, cluster: HealthReader) -> Outcome:
         found.update({group: list(_JUDGES[group](wanted, seen)) for group in unwell})
     if "monitoring" in found:
         found["monitoring"] = _unexplained(found["monitoring"], found.get("workloads", ()))
-    told: set[str] = set()
+    reported: set[str] = set()
     for group, findings in found.items():
-        findings += [one for one in _unread(group, seen) if one.subject not in told]
-        told |= {one.subject for one in findings}
+        findings += [one for one in _unread(group, seen) if one.subject not in reported]
+        reported |= {one.subject for one in findings}
     return Outcome(found, {group: _looked_at(group, seen, state_of(found[group]) == "ok") for group in found})
 
 

@@ -344,7 +344,7 @@ class Status:
     clients: tuple[str, ...]
 
     @property
-    def somebody(self) -> list[str]:
+    def users(self) -> list[str]:
         return [
             *(f"login session: {one}" for one in self.sessions),
             *(f"SSH connection from {one}" for one in self.ssh),
@@ -359,10 +359,11 @@ def answer(knock: Knock, unit: str, commands: Commands, read_text: Callable[[str
     if unit not in UNITS:
         raise Refusal("unit", repr(unit), " or ".join(UNITS), "Run the role idle_watch again.")
     status = _look(_question(knock.asked), knock.connection, commands, read_text)
-    told = knock.command == "sleep" and not status.somebody
-    if told:
+    is_asked = knock.command == "sleep" and not status.users
+    if is_asked:
         commands.run(["systemctl", "start", "--no-block", unit])
-    return {**status.__dict__, "told": told}
+    # the key of all releases: a worker that sleeps has the guard of an earlier one
+    return {**status.__dict__, "told": is_asked}
 
 
 def read_status(data: Mapping[str, Any]) -> Status:

@@ -255,7 +255,7 @@ def of_the_host(status: Status, configuration: Configuration) -> Iterator[str]:
         yield f"up for less than {configuration.minutes:g} minutes"
     if status.load > configuration.load:
         yield f"load above {configuration.load:g}"
-    yield from status.somebody
+    yield from status.users
 
 
 def of_the_pods(name: str, seen: Sight, configuration: Configuration) -> list[str]:
@@ -293,7 +293,7 @@ def put_to_sleep(world: World, configuration: Configuration, worker: Target, que
         _refuse(name, of_the_control_plane(world.commands))
         answer = ask_visitors(world.commands, worker, "sleep", question)
         if not answer.get("told"):
-            _refuse(name, read_status(answer).somebody or ["its guard did not confirm the command to sleep"])
+            _refuse(name, read_status(answer).users or ["its guard did not confirm the command to sleep"])
         _wait_until_down(world, configuration, worker)
     except Refusal as refusal:
         world.say(f"{name} stays awake, as that failed: {refusal}")
@@ -327,9 +327,9 @@ def wake_up(world: World, configuration: Configuration, worker: Target, why: str
     let_take_pods(world, worker.name)
 
 
-def _refuse(name: str, somebody: list[str]) -> None:
-    if somebody:
-        raise Refusal(f"host {name}", "; ".join(somebody), "no use of the worker", "It will be retried when the worker is idle again.")
+def _refuse(name: str, users: list[str]) -> None:
+    if users:
+        raise Refusal(f"host {name}", "; ".join(users), "no use of the worker", "It will be retried when the worker is idle again.")
 
 
 def _wait_until_down(world: World, configuration: Configuration, worker: Target) -> None:

@@ -24,7 +24,7 @@ from .init import (
     Joining,
     Repair,
     Wanted,
-    begin_anew,
+    begin_again,
     foreign,
     initialise,
     join,
@@ -387,7 +387,7 @@ def _ensure(request: Request, host: NodeHost) -> Outcome:
         outcome.changed = True
         outcome.before, outcome.after = host.files.read(CONFIGURATION) or "", request.wanted.text
         outcome.service_cidrs = list(request.service_cidrs)
-        is_anew = (
+        begins_again = (
             situation == "interrupted"
             and not request.joins
             and refuse_another_identity(standing, request.wanted, host.files.entries(ETCD_DATA))
@@ -396,8 +396,8 @@ def _ensure(request: Request, host: NodeHost) -> Outcome:
             refuse_second_cluster(request.peers, host)
         if request.check:
             return outcome
-        if is_anew:
-            begin_anew(standing, host)
+        if begins_again:
+            begin_again(standing, host)
         _initialise(request, host)
     return _complete(request, host, outcome)
 

@@ -163,7 +163,7 @@ def refuse_second_cluster(peers: Sequence[str], host: NodeHost) -> None:
         )
 
 
-def begin_anew(standing: NodeFiles, host: NodeHost) -> None:
+def begin_again(standing: NodeFiles, host: NodeHost) -> None:
     """Remove what an interrupted attempt under another plan created, before etcd held data."""
     host.write({path: None for path in standing.evidence if not path.startswith(ETCD_DATA)})
 

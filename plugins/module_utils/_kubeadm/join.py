@@ -383,10 +383,10 @@ def join_failure(output: str, token: Token, cluster: Cluster) -> Refusal:
         line = next((line for line in lines if said in line and not line.startswith("[WARNING")), None)
         if line is not None:
             return Refusal(f"join of {cluster.name} at https://{cluster.endpoint}", line, required, next_step)
-    told = [line for line in lines if line.startswith("[ERROR")] or [line for line in lines if line.startswith("error:")] or lines[-5:]
+    errors = [line for line in lines if line.startswith("[ERROR")] or [line for line in lines if line.startswith("error:")] or lines[-5:]
     return Refusal(
         f"join of {cluster.name} at https://{cluster.endpoint}",
-        " | ".join(told) or "no output of kubeadm",
+        " | ".join(errors) or "no output of kubeadm",
         "a join without errors",
         "Correct what kubeadm names, then run again. `journalctl -u kubelet` on the host has the kubelet's side.",
     )

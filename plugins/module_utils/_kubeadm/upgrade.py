@@ -162,7 +162,7 @@ def _upgrade(request: Request, host: NodeHost) -> None:
         )
 
 
-def told(refusal: Refusal, host: NodeHost) -> Refusal:
+def with_diagnosis(refusal: Refusal, host: NodeHost) -> Refusal:
     """Add a diagnosis of the host to the error of a kubeadm run."""
     if not refusal.subject.startswith("kubeadm upgrade"):
         return refusal

@@ -111,7 +111,7 @@ def wanted_file(interface: str, permanent_mac: str, current_mac: str, applied: s
     """
     head = HEAD.format(interface=interface)
     own = own_path(interface)
-    if applied and applied != own and _stands_before(applied, own):
+    if applied and applied != own and _takes_precedence(applied, own):
         if re.search(r"^WakeOnLan=.*\bmagic\b", read_text(applied) or "", re.MULTILINE):
             return None
         return LinkFile(drop_in_path(interface, applied), f"{head}\n[Link]\n{WAKE}\n")
@@ -123,7 +123,7 @@ def wanted_file(interface: str, permanent_mac: str, current_mac: str, applied: s
     return LinkFile(own, "\n".join(lines) + "\n")
 
 
-def _stands_before(applied: str, own: str) -> bool:
+def _takes_precedence(applied: str, own: str) -> bool:
     """Whether a file is the administrator's, or would be applied before ours."""
     return not applied.startswith(SHIPPED) or os.path.basename(applied) < os.path.basename(own)
 

@@ -157,11 +157,13 @@ def _of_paths(request: Request, paths: Sequence[Row], lonely: Collection[str]) -
     for node in nodes:
         sent = [row for row in paths if row.source == node and row.target not in lonely]
         came = [row for row in paths if row.target == node and row.source not in lonely]
-        for told, good, words in ((sent, came, "its pod reaches no pod on"), (came, sent, "its pod is reached by none on")):
-            if len(told) > 1 and not any(row.ok for row in told) and all(row.ok for row in good):
-                found = f"{words} {_and(_others([row.source for row in told] + [row.target for row in told], node))}: {_details(told)}"
+        for of_node, good, words in ((sent, came, "its pod reaches no pod on"), (came, sent, "its pod is reached by none on")):
+            if len(of_node) > 1 and not any(row.ok for row in of_node) and all(row.ok for row in good):
+                found = (
+                    f"{words} {_and(_others([row.source for row in of_node] + [row.target for row in of_node], node))}: {_details(of_node)}"
+                )
                 yield _pod_finding([node], f"node {node}", found, _EVERY_POD, _look_at(request, node))
-                broken = [row for row in broken if row not in told]
+                broken = [row for row in broken if row not in of_node]
     yield from _of_pairs(request, broken)
 
 
@@ -206,12 +208,12 @@ def _of_services(asked: Sequence[Row], lonely: Collection[str]) -> Iterator[Find
 def _of_dns(request: Request, asked: Sequence[Row], lonely: Collection[str]) -> Iterator[Finding]:
     """A node that is cut off from all others has a finding already. Its silence shows nothing about DNS."""
     rows = [row for row in asked if row.kind == "dns"]
-    told = [row for row in rows if row.source not in lonely] or rows
-    sources = list(dict.fromkeys(row.source for row in told))
-    broken = [row for row in told if not row.ok]
+    counted = [row for row in rows if row.source not in lonely] or rows
+    sources = list(dict.fromkeys(row.source for row in counted))
+    broken = [row for row in counted if not row.ok]
     for name in dict.fromkeys(row.target for row in broken):
         denied = [row for row in broken if row.target == name and NO_SUCH_NAME in row.detail]
-        if denied and not any(row.ok for row in told if row.target == name):
+        if denied and not any(row.ok for row in counted if row.target == name):
             fix = "Correct the name, or the server of its zone; vmstation.cluster.coredns_check checks the Corefile."
             yield Finding("names_resolve_from_pods", "error", f"name {name}", _details(denied), "an address", fix)
             broken = [row for row in broken if row not in denied]
@@ -286,8 +288,8 @@ def _others(nodes: Iterable[str], node: str) -> list[str]:
 
 def _details(rows: Sequence[Row], most: int = 4) -> str:
     """The first few lines of the matrix, as text."""
-    told = "; ".join(f"{row.source} -> {row.target} ({row.detail})" for row in rows[:most])
-    return told + (f"; and {len(rows) - most} more" if len(rows) > most else "")
+    text = "; ".join(f"{row.source} -> {row.target} ({row.detail})" for row in rows[:most])
+    return text + (f"; and {len(rows) - most} more" if len(rows) > most else "")
 
 
 def _and(names: Iterable[str]) -> str:

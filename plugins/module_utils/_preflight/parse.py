@@ -63,10 +63,10 @@ def dnf_simulation(status: int, stdout: str, stderr: str) -> Simulation:
         title = match["title"] or title
         if match["replaced"] or (match["row"] and title.startswith("Removing")):
             removed.append(match["replaced"] or match["row"])
-    is_told = status == 0 or "Operation aborted" in stdout + stderr
+    has_answer = status == 0 or "Operation aborted" in stdout + stderr
     # warnings come before it
     error = stderr[max(stderr.find("Error: "), 0) :]
-    return Simulation(tuple(dict.fromkeys(removed))) if is_told else _failed(error)
+    return Simulation(tuple(dict.fromkeys(removed))) if has_answer else _failed(error)
 
 
 def _failed(text: str) -> Simulation:

@@ -78,11 +78,11 @@ def _of_entry(entry: Entry) -> Iterator[Line]:
         return
     items, findings = entry.result.get("looked_at") or (), entry.result.get("findings") or ()
     by_subject = {_subject(entry, item).lower(): item for item in items}
-    told = [_of_finding(entry, finding, by_subject) for finding in findings]
-    yield from told
+    reported = [_of_finding(entry, finding, by_subject) for finding in findings]
+    yield from reported
     for item in items:
         subject, mark, hosts = _subject(entry, item), mark_of(item), _hosts(entry, item)
-        if not any(line.subject.lower() == subject.lower() for line in told) and not _is_explained(mark, hosts, told):
+        if not any(line.subject.lower() == subject.lower() for line in reported) and not _is_explained(mark, hosts, reported):
             yield Line(entry.group, subject, mark, str(item["facts"]), hosts=hosts)
     if not items and not findings:
         yield from _of_plain_task(entry)
@@ -97,9 +97,9 @@ def _of_finding(entry: Entry, finding: Mapping[str, Any], by_subject: Mapping[st
     return Line(entry.group, subject, mark, found, expected, fix, str(finding["rule"]), _hosts(entry, finding))
 
 
-def _is_explained(mark: Mark, hosts: Sequence[str], told: Iterable[Line]) -> bool:
+def _is_explained(mark: Mark, hosts: Sequence[str], reported: Iterable[Line]) -> bool:
     """Return whether a problem of an object has a line of its own: a finding that is as bad, about one of its hosts if it has some."""
-    related = [line.mark for line in told if not hosts or set(hosts) & set(line.hosts)]
+    related = [line.mark for line in reported if not hosts or set(hosts) & set(line.hosts)]
     return mark not in {"ok", "asleep"} and bool(related) and MARKS.index(worst(related)) >= MARKS.index(mark)
 
 
@@ -219,27 +219,27 @@ def report(params: Mapping[str, Any]) -> Report:
     """Build the report from the options of check_report."""
     entries = [Entry(one["group"], one["check"], one["host"] or "", one["result"]) for one in params["results"]]
     plan, nodes, asleep = params["plan"], params["nodes"], set(params["asleep"])
-    told = (*without_plan(params["unchecked"]), *lines(entries, nodes, asleep))
+    shown = (*without_plan(params["unchecked"]), *lines(entries, nodes, asleep))
     derived = params["derived"] or {}
-    hosts = tuple(_host(node, told, entries, asleep) for node in nodes)
-    groups = {*(entry.group for entry in entries), *(line.group for line in told)}
+    hosts = tuple(_host(node, shown, entries, asleep) for node in nodes)
+    groups = {*(entry.group for entry in entries), *(line.group for line in shown)}
     return Report(
         cluster=params["cluster"],
         generated_at=params["generated_at"],
         groups=tuple(group for group in TITLES if group in groups),
-        lines=told,
+        lines=shown,
         network=_network(plan, derived),
         hosts=hosts,
-        links=tuple(_links(hosts, told, entries, str(plan.get("encapsulation") or "IPIP"))) if plan else (),
-        services=tuple(_services(plan, told)),
+        links=tuple(_links(hosts, shown, entries, str(plan.get("encapsulation") or "IPIP"))) if plan else (),
+        services=tuple(_services(plan, shown)),
         ports=tuple(_ports(derived.get("ports") or {})),
         api_calls=sum(int(entry.result.get("api_calls") or 0) for entry in entries),
     )
 
 
-def _host(node: Mapping[str, Any], told: Sequence[Line], entries: Sequence[Entry], asleep: set[str]) -> Host:
+def _host(node: Mapping[str, Any], shown: Sequence[Line], entries: Sequence[Entry], asleep: set[str]) -> Host:
     name = str(node["name"])
-    own = [line for line in told if name in line.hosts]
+    own = [line for line in shown if name in line.hosts]
     facts = tuple(fact for fact in (_fact(group, name, own, entries) for group in _ON_A_CARD) if fact)
     mark = worst(line.mark for line in own)
     return Host(name, _listed(node.get("address")), str(node.get("role") or ""), _power(name, entries, asleep), mark, facts)
@@ -272,11 +272,11 @@ def _power(name: str, entries: Iterable[Entry], asleep: set[str]) -> str:
     return "awake" if any(entry.has_run for entry in results) and not any(entry.is_unreachable for entry in results) else "unreachable"
 
 
-def _links(hosts: Sequence[Host], told: Sequence[Line], entries: Sequence[Entry], encapsulation: str) -> Iterable[Link]:
+def _links(hosts: Sequence[Host], shown: Sequence[Line], entries: Sequence[Entry], encapsulation: str) -> Iterable[Link]:
     """Yield a link for each pair of hosts. A finding that names both is the link's; others count for all links of their host."""
     if len(hosts) > LINKED_HOSTS:
         return
-    calico = [line for line in told if line.group in _BETWEEN_HOSTS]
+    calico = [line for line in shown if line.group in _BETWEEN_HOSTS]
     states = {host.name: worst(mark_of(item) for item in _looked_at(entries, _BETWEEN_HOSTS, host.name)) for host in hosts}
     kind = _CARRIES.get(encapsulation, encapsulation)
     for one, other in combinations(hosts, 2):
@@ -304,10 +304,10 @@ def _why(mark: Mark, blamed: str) -> str:
     return f"unknown: no result for {blamed}" if mark == "unknown" else f"see the findings about {blamed}"
 
 
-def _services(plan: Mapping[str, Any], told: Sequence[Line]) -> Iterable[ServiceMark]:
+def _services(plan: Mapping[str, Any], shown: Sequence[Line]) -> Iterable[ServiceMark]:
     for one in plan.get("services") or ():
         subject = f"Service {one.get('namespace')}/{one.get('name')}"
-        marks = [line.mark for line in told if line.subject == subject]
+        marks = [line.mark for line in shown if line.subject == subject]
         yield ServiceMark(str(one.get("namespace")), str(one.get("name")), int(one.get("node_port") or 0), worst(marks))
 
 

@@ -27,12 +27,12 @@ SCHEMA = "vmstation.cluster/check-report/1"
 
 def document(report: Report) -> dict[str, Any]:
     # convert tuples to lists
-    told = read_json(json.dumps(asdict(report)))
-    for shown, line in zip(told["lines"], report.lines):
+    content = read_json(json.dumps(asdict(report)))
+    for shown, line in zip(content["lines"], report.lines):
         del shown["hosts"]
         shown["host"] = line.host
     sums = {"outcome": report.outcome, "worst": report.worst, "counts": report.counts, "verdict": report.verdict}
-    return {"schema": SCHEMA, **told, **sums}
+    return {"schema": SCHEMA, **content, **sums}
 
 
 # The report as JUnit XML: a group is a test suite, a checked thing a test case
@@ -54,15 +54,15 @@ def junit(report: Report) -> str:
 def _case(suite: ET.Element, line: Line) -> None:
     name = f"{line.subject}: {line.rule}" if line.rule else line.subject
     case = ET.SubElement(suite, "testcase", classname=line.group, name=_printable(name))
-    told = _printable("\n".join(text for text in (line.finding, _prefixed("expected: ", line.expected), line.fix) if text))
+    text = _printable("\n".join(text for text in (line.finding, _prefixed("expected: ", line.expected), line.fix) if text))
     if line.mark in _ENDS:
         end = ET.SubElement(case, _ENDS[line.mark], message=_printable(line.finding))
         if line.mark == "error":
             end.set("type", _printable(line.rule or line.mark))
-            end.text = told
+            end.text = text
     else:
         # show warnings, but do not fail a pipeline
-        ET.SubElement(case, "system-out").text = told
+        ET.SubElement(case, "system-out").text = text
 
 
 def _counts(lines: tuple[Line, ...]) -> dict[str, str]:
@@ -92,12 +92,12 @@ def table(report: Report, *, verbose: bool = False) -> list[str]:
     shown = sorted(report.lines if verbose else _short(report.lines), key=lambda line: -MARKS.index(line.mark))
     rows = [(line.mark.upper() if line.mark == "error" else line.mark, TITLES[line.group], line.subject, line) for line in shown]
     widths = [min(max((len(str(row[column])) for row in rows), default=0), WIDEST) for column in range(3)]
-    told = []
+    texts = []
     for mark, title, subject, line in rows:
         cells = (mark.ljust(widths[0]), title.ljust(widths[1]), subject.ljust(widths[2]), _one_line(line.finding))
-        told.append("  ".join(cells).rstrip())
-        told += [" " * (widths[0] + 2 + widths[1] + 2) + text for text in _what_to_do(line)]
-    return [*told, f"{report.cluster}: {report.verdict}{_calls(report)}"]
+        texts.append("  ".join(cells).rstrip())
+        texts += [" " * (widths[0] + 2 + widths[1] + 2) + text for text in _what_to_do(line)]
+    return [*texts, f"{report.cluster}: {report.verdict}{_calls(report)}"]
 
 
 def _short(lines: Sequence[Line]) -> Iterator[Line]:
@@ -143,7 +143,7 @@ OUTCOMES = ("healthy", "broken", "unknown")
 
 def metrics(report: Report) -> str:
     """Return the outcome, the counts by group and mark, and the time of the checks. A group that did not run has no series."""
-    told = [
+    series = [
         "# HELP vmstation_check_outcome Whether this is the outcome of the last run of check.yml.",
         "# TYPE vmstation_check_outcome gauge",
         *(f'vmstation_check_outcome{{outcome="{one}"}} {int(report.outcome == one)}' for one in OUTCOMES),
@@ -152,16 +152,16 @@ def metrics(report: Report) -> str:
     ]
     for group in report.groups:
         marks = [line.mark for line in report.lines if line.group == group]
-        told += [f'vmstation_check_lines{{group="{group}",mark="{mark}"}} {marks.count(mark)}' for mark in MARKS]
+        series += [f'vmstation_check_lines{{group="{group}",mark="{mark}"}} {marks.count(mark)}' for mark in MARKS]
     # the time is what a caller of the module passes
     with suppress(ValueError):
         at = datetime.fromisoformat(report.generated_at.replace("Z", "+00:00")).timestamp()
-        told += [
+        series += [
             "# HELP vmstation_check_time_seconds When check.yml last ran, in seconds since 1970.",
             "# TYPE vmstation_check_time_seconds gauge",
             f"vmstation_check_time_seconds {at:.0f}",
         ]
-    return "\n".join(told) + "\n"
+    return "\n".join(series) + "\n"
 
 
 # The files of the report

@@ -169,14 +169,14 @@ def folded(lines: Sequence[Line]) -> list[list[Line]]:
     for line in lines:
         if line.mark == "warning" and line.subject.startswith("network_plan."):
             of_list.setdefault(list_of(line), []).append(line)
-    told: list[list[Line]] = []
+    found: list[list[Line]] = []
     for line in lines:
         several = of_list.get(list_of(line), []) if line.mark == "warning" else []
         if len(several) <= FOLDED:
-            told.append([line])
+            found.append([line])
         elif line is several[0]:
-            told.append(several)
-    return told
+            found.append(several)
+    return found
 
 
 def list_of(line: Line) -> str:

@@ -76,8 +76,8 @@ def _of_host(host: Mapping[str, Any], seen: Mapping[str, Any], asleep: bool, pre
     else:
         openings = [f"  {_opening(entry)}" for entry in firewall.get("ports") or ()]
         headline = f"{firewall['backend']}, {len(openings)} open ports{', predicted' if predicted else ''}"
-    stands = "; ".join([headline, _runtime(runtime), *_membership(host["name"], seen)])
-    return [f"{name}: {stands}", *openings, *_trusted(firewall), *findings, *accepted]
+    state = "; ".join([headline, _runtime(runtime), *_membership(host["name"], seen)])
+    return [f"{name}: {state}", *openings, *_trusted(firewall), *findings, *accepted]
 
 
 def _strangers(seen: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -266,9 +266,9 @@ def _of_pod(pod: Object, request: SleepRequest, seen: Sight) -> Iterator[Finding
         return
     reasons = _obstacles(pod, request, seen)
     if all(reasons.values()):
-        told = "; ".join(f"{name}: {why}" for name, why in sorted(reasons.items())) or "no other node is up and schedulable"
+        obstacles = "; ".join(f"{name}: {why}" for name, why in sorted(reasons.items())) or "no other node is up and schedulable"
         yield Finding(
-            "pods_have_somewhere_to_go", "error", f"Pod {_called(pod)}", f"no other node can run it ({told})",
+            "pods_have_somewhere_to_go", "error", f"Pod {_called(pod)}", f"no other node can run it ({obstacles})",
             "another node that can run it",
             f"Allow it on another node, or allow it to stop: {workload} in may_stop."
             if request.for_good

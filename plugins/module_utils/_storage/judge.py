@@ -388,7 +388,7 @@ def _step(wish: Wish, place: Place) -> Step:
     if not wish.for_owner or place.owner == wish.owner:
         return "keep"
     if not place.is_empty:
-        whom = f"{wish.owner}:{wish.group}" if wish.group is not None else str(wish.owner)
+        owner = f"{wish.owner}:{wish.group}" if wish.group is not None else str(wish.owner)
         keep = " and ".join(f"{name} to {number}" for name, number in zip(wish.variables, (place.owner, place.group)))
         keep = f"set {keep}; or " if keep else ""
         raise Refusal(
@@ -396,6 +396,6 @@ def _step(wish: Wish, place: Place) -> Step:
             f"files in it, and user {place.owner} as its owner",
             f"a directory that is missing, empty, or owned by user {wish.owner}, the owner of the data",
             f"Choose another directory. Only if its files are that program's: {keep}stop it, and run "
-            f"`chown --recursive --no-dereference {whom} {wish.path}`.",
+            f"`chown --recursive --no-dereference {owner} {wish.path}`.",
         )
     return "claim"

@@ -95,12 +95,12 @@ def test_a_status_tells_all_of_it() -> None:
         "clients": (),
         "told": False,
     }
-    assert read_status(json.loads(json.dumps(status))).somebody == ["login session: admin on tty1", "SSH connection from 192.168.4.20"]
+    assert read_status(json.loads(json.dumps(status))).users == ["login session: admin on tty1", "SSH connection from 192.168.4.20"]
 
 
 def test_an_answer_forges_no_line_of_the_journal_and_does_not_fill_it() -> None:
     forged = {"uptime": 1, "load": 0, "sessions": ["me\nhomelab is woken\x1b[2J"], "ssh": ["x" * 100_000], "clients": ["c"] * 100_000}
-    somebody = read_status(forged).somebody
+    somebody = read_status(forged).users
     assert all(line.isprintable() and len(line) < 300 for line in somebody)
     assert len(somebody) == 52
     assert somebody[0] == r"login session: 'me\nhomelab is woken\x1b[2J'"

@@ -17,7 +17,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.host im
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.init import (
     LOG,
     Wanted,
-    begin_anew,
+    begin_again,
     foreign,
     ignorable,
     initialise,
@@ -261,7 +261,7 @@ def test_an_init_that_still_runs_is_waited_for_within_bounds() -> None:
 
 def test_beginning_anew_takes_away_all_but_authorities_and_etcd() -> None:
     files = control_plane()
-    begin_anew(read_node_files(files), Kubeadm(files).host())
+    begin_again(read_node_files(files), Kubeadm(files).host())
     assert {path for path in files if path.startswith("/etc/kubernetes")} == {
         *(f"{PKI}/{name}.{kind}" for name in ("ca", "etcd/ca", "front-proxy-ca") for kind in ("crt", "key")),
         f"{PKI}/sa.key",

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""When kubeadm upgrades a host, what it is told, and what is refused."""
+"""When kubeadm upgrades a host, what it is with_diagnosis, and what is refused."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.mark import Mark
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.control_plane import Stuck
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.host import NodeHost
-from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.upgrade import LOG, Outcome, Request, ensure, read_request, told
+from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.upgrade import (
+    LOG,
+    Outcome,
+    Request,
+    ensure,
+    read_request,
+    with_diagnosis,
+)
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 from tests.unit.fakes import AnsweringHost
@@ -195,12 +202,12 @@ def test_what_kubeadm_said_goes_with_its_refusal() -> None:
     host.fails_before = "kube-proxy"
     with pytest.raises(Refusal) as caught:
         ensure(CONTROL_PLANE, host.host())
-    refusal = told(caught.value, host.host())
+    refusal = with_diagnosis(caught.value, host.host())
     assert isinstance(refusal, Stuck)
     assert refusal.details["kubeadm_output"] == ["error: it was cut short"]
     assert LOG in str(refusal)
     other = Refusal("this host", "x", "y", "z")
-    assert told(other, host.host()) is other
+    assert with_diagnosis(other, host.host()) is other
 
 
 OPTIONS: dict[str, Any] = {
