@@ -1,4 +1,4 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The members of a stacked etcd: listed, removed without losing the majority, and checked."""
+"""A stacked etcd: its tools, and its members: listed, removed without losing the majority, and checked."""
