@@ -390,7 +390,8 @@ def test_the_clusters_files_are_roots_alone_whatever_an_archive_says(monkeypatch
     kept = tuple(member for member in manifest.members if member.path not in {one.path for one in given})
     host.archives[ARCHIVE] = (replace(manifest, members=(*kept, *given)), texts)
     monkeypatch.setattr(
-        "ansible_collections.vmstation.cluster.plugins.module_utils._backup.backup._refuse_unfit", lambda *_: host.archives[ARCHIVE][0]
+        "ansible_collections.vmstation.cluster.plugins.module_utils._backup.backup._refuse_unfit_backup",
+        lambda *_: host.archives[ARCHIVE][0],
     )
     monkeypatch.setattr(
         host, "place", lambda _source, member, _below: placed.append((member.path, member.mode, member.owner, member.group))
