@@ -158,7 +158,7 @@ def test_an_upgrade_stops_at_the_first_failure_and_says_the_ways_on_and_back(old
     with asking(older, tmp_path / "answers.json"):
         run = older.play(*upgrade, "-e", json.dumps(wishes), timeout=1800)
     assert run.status == 2
-    assert {failure.partition(":")[0] for failure in run.failed} == {LAST}
+    assert {failure.partition(":")[0] for failure in run.failed} == {LAST}, run.failed
     for words in (f"{LAST}: Restart kubelet", "The upgrade has stopped here", "playbooks/restore.yml"):
         assert words in run.failed[-1]
     assert releases(older) == {**dict.fromkeys(NODES, NEW), LAST: OLD}
