@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Optional
 
-from .model import Cluster, DeclaredPort, ExtraPort, Network, Plan, Role, Rule, Violation
+from .model import ROLES, Cluster, DeclaredPort, ExtraPort, Network, Plan, Role, Rule, Violation
 from .ports import PORT_FACTS, SSH_PORT, STALE_FACTS, OpenPort, open_ports, uses_bgp
 from .proposals import free_network
 from .ranges import (
@@ -27,6 +27,7 @@ from .ranges import (
     relation,
 )
 from .rules import special_kind
+from .typha import HOSTS_WITHOUT_TYPHA, typha_replicas, uses_typha
 
 # Rules for Services, NodePorts and declared ports
 
@@ -44,14 +45,14 @@ def node_port_range_avoids_local_ports(cluster: Cluster) -> Iterator[Violation]:
 def node_port_range_avoids_host_ports(cluster: Cluster) -> Iterator[Violation]:
     """NodePorts are not ports that the hosts themselves listen on."""
     nodes = cluster.plan.node_port_range
-    own = {port.ports: port.fact.name for port in _host_ports(cluster.plan)}
+    own = {port.ports: port.fact.name for port in _host_ports(cluster)}
     met = [f"{ports} ({name})" for ports, name in own.items() if nodes and ports and nodes.meets(ports)]
     if met:
         yield Violation(RANGE, f"{nodes}, which contains " + ", ".join(met), "a range without the hosts' own ports")
 
 
-def _host_ports(plan: Plan) -> list[OpenPort]:
-    own = [*open_ports(plan, "control_plane"), *open_ports(plan, "worker")]
+def _host_ports(cluster: Cluster) -> list[OpenPort]:
+    own = [port for role in ROLES for port in open_ports(cluster.plan, role, cluster.hosts)]
     return [port for port in own if port.fact.ports_from != "node_port_range" and port.fact in PORT_FACTS]
 
 
@@ -117,7 +118,7 @@ def extra_ports_are_listed_once(cluster: Cluster) -> Iterator[Violation]:
 def extra_ports_are_not_the_clusters(cluster: Cluster) -> Iterator[Violation]:
     """No extra port is one that the cluster itself needs on that host."""
     for extra in cluster.plan.extra_ports or ():
-        for opening in _host_ports(cluster.plan):
+        for opening in _host_ports(cluster):
             on_host = set(extra.roles or ()) & set(opening.fact.roles)
             if extra.ports and opening.ports and extra.protocol == opening.fact.protocol and on_host and extra.ports.meets(opening.ports):
                 found = f"{_written(extra)}, which the cluster uses for {opening.fact.name} ({opening.declared})"
@@ -384,9 +385,8 @@ DNS_RULES = (
 
 # Rules for Calico: pools, blocks and encapsulation
 
-# https://docs.tigera.io/calico/latest/getting-started/kubernetes/self-managed-onprem/onpremises: calico.yaml is for 50 nodes or fewer
-NODES_WITHOUT_TYPHA = 50
-# https://docs.tigera.io/calico/latest/networking/configuring/bgp: a full mesh is for about 100 nodes or fewer
+# a full mesh is for about 100 nodes or fewer
+BGP_DOCUMENT = "https://docs.tigera.io/calico/latest/networking/configuring/bgp"
 NODES_OF_A_FULL_MESH = 100
 
 
@@ -470,13 +470,21 @@ def every_pool_is_encapsulated(cluster: Cluster) -> Iterator[Violation]:
             )
 
 
-def calico_needs_no_typha(cluster: Cluster) -> Iterator[Violation]:
-    """There are at most 50 hosts: with more, Calico without Typha makes every node watch the API server itself."""
+def large_clusters_use_typha(cluster: Cluster) -> Iterator[Violation]:
+    """Without Typha there are at most 50 hosts: with more, the API server has too many watches, as each node has its own."""
     nodes = len(cluster.hosts or ())
-    if nodes > NODES_WITHOUT_TYPHA:
-        yield Violation(
-            "hosts", f"{nodes} hosts", f"{NODES_WITHOUT_TYPHA} or fewer for Calico without Typha, which this collection installs"
-        )
+    if nodes > HOSTS_WITHOUT_TYPHA and cluster.plan.typha == "absent":
+        yield Violation("network_plan.typha", f"absent, for {nodes} hosts", f"{HOSTS_WITHOUT_TYPHA} hosts or fewer without Typha")
+
+
+def typha_has_hosts_that_never_sleep(cluster: Cluster) -> Iterator[Violation]:
+    """If Calico uses Typha, three hosts never sleep (one more for each further 200 hosts above 600): Typha runs only on such hosts."""
+    hosts = cluster.hosts or ()
+    never_sleep = sum(host.sleeps is False for host in hosts)
+    least = min(typha_replicas(len(hosts), len(hosts)), len(hosts))
+    if hosts and never_sleep < least and uses_typha(cluster.plan, len(hosts), runs=False):
+        found = f"{never_sleep} that never sleep{'s' if never_sleep == 1 else ''}, of {len(hosts)}"
+        yield Violation("hosts", found, f"{least} for the replicas of Typha: with fewer, nodes lose their connection if one restarts")
 
 
 def the_bgp_mesh_is_small(cluster: Cluster) -> Iterator[Violation]:
@@ -494,6 +502,12 @@ CALICO_RULES = (
     Rule(pools_hold_all_pods_of_full_nodes, "warning", "Enlarge pod_cidr, like 10.244.0.0/16."),
     Rule(ipip_has_an_ipv4_pool, "error", "Set encapsulation: VXLAN."),
     Rule(every_pool_is_encapsulated, "info", "Set encapsulation: VXLAN if nodes are on several networks."),
-    Rule(calico_needs_no_typha, "warning", "Use 50 hosts or fewer, or expect more load on the API server with each host."),
-    Rule(the_bgp_mesh_is_small, "warning", "Set encapsulation: VXLAN, which needs no BGP."),
+    Rule(large_clusters_use_typha, "warning", "Remove the key typha, and run site.yml."),
+    Rule(typha_has_hosts_that_never_sleep, "warning", "Set sleeps: false for more hosts."),
+    Rule(
+        the_bgp_mesh_is_small,
+        "warning",
+        "Either set encapsulation: VXLAN before the cluster is created, because it needs no BGP; or configure route reflectors, and "
+        f"disable the node-to-node mesh: {BGP_DOCUMENT}.",
+    ),
 )

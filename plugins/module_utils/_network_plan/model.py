@@ -27,6 +27,7 @@ TRANSPORTS = ("tcp", "udp", "sctp")
 Sources = Literal["anyone", "hosts", "hosts_and_pods", "control_plane", "ipv4_hosts", "node_network", "node_ports"]
 SOURCE_WORDS: tuple[Sources, ...] = ("anyone", "hosts", "node_network")
 UNLISTED_NODE_PORTS = ("open", "closed")
+TYPHA_WORDS = ("auto", "present", "absent")
 
 
 @dataclass(frozen=True, order=True)
@@ -145,6 +146,7 @@ class Plan:
     kubernetes_version: Optional[tuple[int, int]] = None
     encapsulation: Optional[Encapsulation] = None
     block_sizes: Optional[tuple[int, ...]] = None
+    typha: Optional[str] = None
     services: Optional[tuple[Service, ...]] = None
     extra_ports: Optional[tuple[ExtraPort, ...]] = None
     admin_sources: Optional[tuple[Network, ...]] = None

@@ -11,6 +11,7 @@ from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from typing import Callable, Literal, Optional, Union
 
 from .model import ROLES, DeclaredPort, Host, Network, Plan, PortRange, Role, Service, Sources
+from .typha import HOSTS_THAT_KEEP_TYPHA, may_use_typha
 
 # The table of ports: where they are needed and which hosts need them, why, and the document of each
 
@@ -33,7 +34,8 @@ class PortFact:
 
     name: for people. ports: None for an IP protocol, or if ``ports_from`` names another origin (`ssh`, `node_port_range`).
     roles: hosts that listen there. sources: who may reach it. when: whether a plan needs it; wording: the same in words.
-    carries_pods: whether packets between pods of two nodes, or the routes for them, use it.
+    carries_pods: whether packets between pods of two nodes, or the routes for them, use it. with_hosts: whether a plan needs it with this
+    number of hosts.
     """
 
     name: str
@@ -47,6 +49,7 @@ class PortFact:
     wording: str = "always"
     ports_from: Literal["fact", "ssh", "node_port_range"] = "fact"
     carries_pods: bool = False
+    with_hosts: Callable[[Plan, int], bool] = lambda plan, hosts: True
 
 
 def uses_ipip(plan: Plan) -> bool:
@@ -196,6 +199,17 @@ PORT_FACTS = (
         carries_pods=True,
     ),
     PortFact(
+        "Calico Typha",
+        "tcp",
+        PortRange(5473, 5473),
+        ROLES,
+        "hosts",
+        "nodes watch Calico's objects through Typha",
+        CALICO_REQUIREMENTS,
+        wording=f"typha: present, or more than {HOSTS_THAT_KEEP_TYPHA} hosts without typha: absent",
+        with_hosts=may_use_typha,
+    ),
+    PortFact(
         "NodePorts",
         "tcp",
         None,
@@ -315,7 +329,7 @@ def open_ports(plan: Plan, role: Role, hosts: Optional[Iterable[Host]] = None, s
     known = tuple(hosts or ())
     found: list[OpenPort] = []
     for fact in (*PORT_FACTS, *_extra_facts(plan)):
-        if role not in fact.roles or not fact.when(plan):
+        if role not in fact.roles or not fact.when(plan) or not fact.with_hosts(plan, len(known)):
             continue
         if fact.sources == "node_ports":
             found.extend(_node_ports(fact, plan, known))

@@ -18,6 +18,7 @@ from .model import (
     SERVICE_TYPES,
     SOURCE_WORDS,
     TRANSPORTS,
+    TYPHA_WORDS,
     UNLISTED_NODE_PORTS,
     Address,
     Cluster,
@@ -109,6 +110,7 @@ SYNTAX_RULES = (
         "The encapsulation is spelled as in Calico.",
         "Write IPIP, IPIPCrossSubnet, VXLAN, VXLANCrossSubnet or None.",
     ),
+    SyntaxRule("typha_is_auto_present_or_absent", "Typha is auto, present or absent.", "Write auto, present or absent."),
     SyntaxRule("service_types_are_known", "A service's type is one of Kubernetes' own.", "Write NodePort, ClusterIP or LoadBalancer."),
     SyntaxRule("transports_are_known", "The protocol of a service or an extra port is tcp, udp or sctp.", "Write tcp, udp or sctp."),
     SyntaxRule(
@@ -226,6 +228,7 @@ PLAN_KEYS: dict[str, str] = {
     "kubernetes_version": "",
     "encapsulation": "",
     "block_size": "26 for IPv4, 122 for IPv6",
+    "typha": "auto",
     "services": "none",
     "extra_ports": "none",
     "admin_sources": "none",
@@ -297,6 +300,11 @@ def _plan(reader: Reader, value: object) -> Plan:
         kubernetes_version=version,
         encapsulation=_encapsulation(reader, at("encapsulation"), given["encapsulation"]) if "encapsulation" in given else None,
         block_sizes=_block_sizes(reader, at("block_size"), given.get("block_size", [])),
+        typha=reader.value(
+            at("typha"),
+            lambda word: choice(word, "typha_is_auto_present_or_absent", TYPHA_WORDS),
+            given.get("typha", PLAN_KEYS["typha"]),
+        ),
         services=_services(reader, at("services"), given.get("services", [])),
         extra_ports=_extra_ports(reader, at("extra_ports"), given.get("extra_ports", [])),
         admin_sources=_networks(reader, at("admin_sources"), given.get("admin_sources", [])),
@@ -513,7 +521,7 @@ def read_needed(plan: object, fields: tuple[str, ...], who: str = "", hosts: obj
 
 # what the derived ports depend on; the check reports other problems of a plan
 _NODE_PORT_FIELDS = ("node_port_range", "services", "admin_sources", "host_sources", "unlisted_node_ports")
-_FIELDS_OF_PORTS = ("node_cidr", "pod_cidr", "api_vip", "encapsulation", *_NODE_PORT_FIELDS, "extra_ports")
+_FIELDS_OF_PORTS = ("node_cidr", "pod_cidr", "api_vip", "encapsulation", "typha", *_NODE_PORT_FIELDS, "extra_ports")
 GROUPS: dict[str, Role] = {"control_plane": "control_plane", "workers": "worker"}
 
 

@@ -38,6 +38,7 @@ MEANINGS = {
     "kubernetes_version": 'in quotes, like `"1.36"`',
     "encapsulation": "how Calico carries packets between nodes: IPIP, IPIPCrossSubnet, VXLAN, VXLANCrossSubnet or None",
     "block_size": "the prefix length of the blocks that Calico gives to nodes; for dual stack a list of two if both are given",
+    "typha": "whether Calico uses [Typha](#more-than-50-hosts): `auto` (with more than 50 hosts), `present` or `absent`",
     "services": "a list of the Services that answer on NodePorts",
     "extra_ports": "a list of the ports of your own programs on the hosts, opened in addition to those of the cluster",
     "admin_sources": "a list of the networks that reach the NodePorts of Alertmanager, Loki and Prometheus, which require no password",

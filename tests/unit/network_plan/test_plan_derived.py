@@ -118,6 +118,27 @@ def test_without_hosts_the_node_network_is_the_source_and_never_anyone():
     assert (sources["179/tcp"], sources["protocol 4"]) == ([LAN], [LAN])
 
 
+@pytest.mark.parametrize(
+    ("word", "count", "is_open"),
+    [
+        ("auto", 3, False),
+        ("auto", 25, False),
+        ("auto", 26, True),
+        ("auto", 51, True),
+        ("present", 3, True),
+        ("present", 0, True),
+        ("absent", 51, False),
+        (ABSENT, 51, True),
+    ],
+)
+def test_typha_is_open_to_the_hosts_wherever_it_may_run(word, count, is_open):
+    known = [{"name": f"node{at}", "address": f"192.168.4.{at + 2}", "role": "worker"} for at in range(count)]
+    for role in ("worker", "control_plane"):
+        ports = opened(role, plan(typha=word), known or None)
+        assert ("5473/tcp" in ports) is is_open
+        assert ports.get("5473/tcp") == (ports["179/tcp"] if is_open else None)
+
+
 def test_etcd_is_open_to_every_control_plane_host_only():
     three = [{**HOSTS[0], "name": f"master{last}", "address": f"192.168.4.{last}"} for last in (9, 10, 100)]
     assert opened("control_plane", plan(), [*three, *HOSTS[1:]])["2379-2380/tcp"] == [

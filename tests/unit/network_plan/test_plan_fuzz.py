@@ -85,6 +85,7 @@ KEYS = [
     "admin_sources",
     "host_sources",
     "unlisted_node_ports",
+    "typha",
     "api_vip",
     "dhcp_range",
     "port",

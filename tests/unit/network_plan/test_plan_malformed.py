@@ -239,6 +239,7 @@ CASES = [
     *faults("host_sources", "networks_are_written_as_cidr", ["192.168.4.20"], ["laptop"], [None]),
     *faults("admin_sources", "networks_have_no_host_bits", ["192.168.4.20/24"]),
     *faults("unlisted_node_ports", "unlisted_node_ports_are_open_or_closed", "Open", "shut", True, [], 7),
+    *faults("typha", "typha_is_auto_present_or_absent", "Auto", "enabled", "", True, False, [], 7),
     # the address of the API
     *faults("api_vip", "addresses_are_well_formed", "192.168.4.60/24", "api", "", 7, True, [], ["192.168.4.60"]),
     *faults("dhcp_range", "address_ranges_are_well_formed", "192.168.4.0/24", "192.168.4.200-192.168.4.100", "", "a-b", 7, True, []),

@@ -37,8 +37,17 @@ def declared(*more, without=()):
     return {"workers": [port for port in DECLARED["workers"] if port not in without] + list(more)}
 
 
-def many(count, **changes):
-    workers = [{"name": f"worker{at}", "address": f"192.168.4.{at + 70}", "role": "worker"} for at in range(count - 1)]
+def many(count, sleepers=0, **changes):
+    workers = [
+        {
+            "name": f"worker{at}",
+            "address": f"192.168.4.{at + 70}",
+            "role": "worker",
+            "mac": f"52:54:00:00:00:{at:02x}",
+            "sleeps": at < sleepers,
+        }
+        for at in range(count - 1)
+    ]
     return [{**HOSTS[0], **changes}, *workers]
 
 
@@ -238,7 +247,12 @@ CASES = [
     ),
     ("pools_have_a_block_for_every_node", plan(pod_cidr="10.244.0.0/24"), many(5), plan(pod_cidr="10.244.0.0/22"), many(5)),
     ("pools_hold_all_pods_of_full_nodes", plan(pod_cidr="10.244.0.0/24"), HOSTS, plan(pod_cidr="10.244.0.0/23"), HOSTS),
-    ("calico_needs_no_typha", plan(encapsulation="VXLAN"), many(51), plan(encapsulation="VXLAN"), many(50)),
+    ("large_clusters_use_typha", plan(typha="absent"), many(51), plan(typha="absent"), many(50)),
+    ("large_clusters_use_typha", plan(typha="absent"), many(51), plan(), many(51)),
+    ("typha_has_hosts_that_never_sleep", plan(), many(51, 49), plan(), many(51, 48)),
+    ("typha_has_hosts_that_never_sleep", plan(), many(51, 49), plan(), many(50, 49)),
+    ("typha_has_hosts_that_never_sleep", plan(typha="present"), HOSTS, plan(), HOSTS),
+    ("typha_has_hosts_that_never_sleep", plan(typha="present"), HOSTS, plan(typha="present"), many(2)),
     ("ipip_has_an_ipv4_pool", plan(IPV6, encapsulation="IPIP"), IPV6_HOSTS, plan(IPV6, encapsulation="None"), IPV6_HOSTS),
     ("ipip_has_an_ipv4_pool", plan(IPV6, encapsulation="IPIPCrossSubnet"), IPV6_HOSTS, IPV6, IPV6_HOSTS),
     # services
@@ -457,5 +471,8 @@ def test_three_hundred_hosts_are_not_passed_without_a_word():
         {"name": "masternode", "address": "10.20.4.10", "role": "control_plane"}
     ]
     network = {"node_cidr": "10.20.0.0/16", "gateway": "10.20.0.1", "upstream_dns": ["10.20.0.1"]}
-    assert rules_broken(plan(**network), hundreds) == {"calico_needs_no_typha", "the_bgp_mesh_is_small"}
-    assert rules_broken(plan(**network, encapsulation="VXLAN"), hundreds) == {"calico_needs_no_typha"}
+    assert rules_broken(plan(**network), hundreds) == {"the_bgp_mesh_is_small"}
+    assert rules_broken(plan(**network, encapsulation="VXLAN"), hundreds) == set()
+    [mesh] = judge(plan(**network), hundreds).findings
+    assert "encapsulation: VXLAN" in mesh.fix
+    assert "route reflectors" in mesh.fix
