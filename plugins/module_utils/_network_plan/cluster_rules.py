@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Optional
 
 from .model import ROLES, Cluster, DeclaredPort, ExtraPort, Network, Plan, Role, Rule, Violation
-from .ports import PORT_FACTS, SSH_PORT, STALE_FACTS, OpenPort, open_ports, uses_bgp
+from .ports import HOSTS_WITHOUT_TYPHA, PORT_FACTS, SSH_PORT, STALE_FACTS, OpenPort, open_ports, typha_replicas, uses_bgp, uses_typha
 from .proposals import free_network
 from .ranges import (
     BLOCK_SIZES,
@@ -27,7 +27,6 @@ from .ranges import (
     relation,
 )
 from .rules import special_kind
-from .typha import HOSTS_WITHOUT_TYPHA, typha_replicas, uses_typha
 
 # Rules for Services, NodePorts and declared ports
 

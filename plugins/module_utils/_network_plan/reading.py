@@ -280,8 +280,6 @@ def _plan(reader: Reader, value: object) -> Plan:
         return f"{subject}.{key}"
 
     gateway = reader.addresses(at("gateway"), given["gateway"]) if "gateway" in given else None
-    node_ports = reader.value(at("node_port_range"), port_range, given.get("node_port_range", str(DEFAULT_NODE_PORTS)))
-    local_ports = reader.value(at("local_port_range"), port_range, given.get("local_port_range", str(DEFAULT_LOCAL_PORTS)))
     version = (
         reader.value(at("kubernetes_version"), kubernetes_version, given["kubernetes_version"]) if "kubernetes_version" in given else None
     )
@@ -295,27 +293,23 @@ def _plan(reader: Reader, value: object) -> Plan:
         service_cidr=reader.networks(at("service_cidr"), given["service_cidr"]) if "service_cidr" in given else None,
         dns_service_ip=reader.addresses(at("dns_service_ip"), given["dns_service_ip"]) if "dns_service_ip" in given else None,
         dns_domain=reader.value(at("dns_domain"), dns_name, given.get("dns_domain", PLAN_KEYS["dns_domain"])),
-        node_port_range=node_ports,
-        local_port_range=local_ports,
+        node_port_range=reader.value(at("node_port_range"), port_range, given.get("node_port_range", str(DEFAULT_NODE_PORTS))),
+        local_port_range=reader.value(at("local_port_range"), port_range, given.get("local_port_range", str(DEFAULT_LOCAL_PORTS))),
         kubernetes_version=version,
         encapsulation=_encapsulation(reader, at("encapsulation"), given["encapsulation"]) if "encapsulation" in given else None,
         block_sizes=_block_sizes(reader, at("block_size"), given.get("block_size", [])),
-        typha=reader.value(
-            at("typha"),
-            lambda word: choice(word, "typha_is_auto_present_or_absent", TYPHA_WORDS),
-            given.get("typha", PLAN_KEYS["typha"]),
-        ),
+        typha=_word(reader, given, "typha", "typha_is_auto_present_or_absent", TYPHA_WORDS),
         services=_services(reader, at("services"), given.get("services", [])),
         extra_ports=_extra_ports(reader, at("extra_ports"), given.get("extra_ports", [])),
         admin_sources=_networks(reader, at("admin_sources"), given.get("admin_sources", [])),
         host_sources=_networks(reader, at("host_sources"), given.get("host_sources", [])),
-        unlisted_node_ports=reader.value(
-            at("unlisted_node_ports"),
-            lambda word: choice(word, "unlisted_node_ports_are_open_or_closed", UNLISTED_NODE_PORTS),
-            given.get("unlisted_node_ports", PLAN_KEYS["unlisted_node_ports"]),
-        ),
+        unlisted_node_ports=_word(reader, given, "unlisted_node_ports", "unlisted_node_ports_are_open_or_closed", UNLISTED_NODE_PORTS),
         declared_ports=_declared_ports(reader, at("declared_ports"), given["declared_ports"]) if "declared_ports" in given else None,
     )
+
+
+def _word(reader: Reader, given: Mapping[str, Any], key: str, rule: str, words: tuple[str, ...]) -> Optional[str]:
+    return reader.value(f"network_plan.{key}", lambda word: choice(word, rule, words), given.get(key, PLAN_KEYS[key]))
 
 
 def _networks(reader: Reader, subject: str, value: object) -> Optional[tuple[Network, ...]]:
@@ -521,6 +515,7 @@ def read_needed(plan: object, fields: tuple[str, ...], who: str = "", hosts: obj
 
 # what the derived ports depend on; the check reports other problems of a plan
 _NODE_PORT_FIELDS = ("node_port_range", "services", "admin_sources", "host_sources", "unlisted_node_ports")
+_NETWORK_FIELDS = ("node_cidr", "pod_cidr", "service_cidr", "dns_service_ip", "host_sources")
 _FIELDS_OF_PORTS = ("node_cidr", "pod_cidr", "api_vip", "encapsulation", "typha", *_NODE_PORT_FIELDS, "extra_ports")
 GROUPS: dict[str, Role] = {"control_plane": "control_plane", "workers": "worker"}
 
@@ -546,23 +541,24 @@ def trusted_networks(plan: object) -> list[str]:
 
 def protected_networks(plan: object, hosts: object = None) -> list[dict[str, object]]:
     """Return the networks of Pods and Services, which only the cluster's hosts may send packets to; without hosts, the node network."""
-    needed = ("node_cidr", "pod_cidr", "service_cidr", "dns_service_ip", "host_sources")
-    cluster = read_needed(plan, needed, "network_plan_protected", [] if hosts is None else hosts)
+    networks, sources = _networks_and_sources(plan, hosts, "network_plan_protected")
+    return [{"network": net, "sources": sources} for net in networks]
+
+
+def _networks_and_sources(plan: object, hosts: object, who: str) -> tuple[list[str], list[str]]:
+    """Return the networks of Pods and Services, and the networks of the hosts."""
+    cluster = read_needed(plan, _NETWORK_FIELDS, who, [] if hosts is None else hosts)
     known = cluster.plan
     networks = (*(known.pod_cidr or ()), *(known.service_cidr or ()), *extra_service_ranges(known))
-    sources = list(host_sources(known, cluster.hosts))
-    return [{"network": str(net), "sources": sources} for net in networks]
+    return [str(net) for net in networks], list(host_sources(known, cluster.hosts))
 
 
 def outside_networks(plan: object, hosts: object = None) -> list[dict[str, object]]:
     """Return all but the cluster's own addresses, each IP version as an `ipBlock`; nothing for a plan without any network."""
     if isinstance(plan, Mapping) and not {"node_cidr", "pod_cidr", "service_cidr"} & plan.keys():
         return []
-    needed = ("node_cidr", "pod_cidr", "service_cidr", "dns_service_ip", "host_sources")
-    cluster = read_needed(plan, needed, "network_plan_outside", [] if hosts is None else hosts)
-    known = cluster.plan
-    networks = (*(known.pod_cidr or ()), *(known.service_cidr or ()), *extra_service_ranges(known))
-    inside = list(dict.fromkeys([*host_sources(known, cluster.hosts), *map(str, networks)]))
+    networks, sources = _networks_and_sources(plan, hosts, "network_plan_outside")
+    inside = list(dict.fromkeys([*sources, *networks]))
     worlds = {":" in world: world for world in ("0.0.0.0/0", "::/0")}
     families = [is_ipv6 for is_ipv6 in worlds if any((":" in net) is is_ipv6 for net in inside)]
     return [{"cidr": worlds[is_ipv6], "except": [net for net in inside if (":" in net) is is_ipv6]} for is_ipv6 in families]
