@@ -73,7 +73,7 @@ def jellyfin_image() -> str:
 
 def manifest_checksum(calico: str) -> str:
     """That of the manifest of a release of Calico, as the role knows it."""
-    return role_value("roles/calico/vars/main.yml", f"  {re.escape(calico)}")
+    return role_value("roles/calico/vars/main.yml", f"_calico_manifest_checksums:\n(?:  .*\n)*?  {re.escape(calico)}")
 
 
 def role_value(path: str, key: str) -> str:

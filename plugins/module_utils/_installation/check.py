@@ -355,9 +355,11 @@ def calico_manifest_and_its_images_are_there(contents: Contents, _expected: Expe
     if contents.description is None:
         return
     names = {name for images in contents.description.images.values() for name in images}
-    for name in sorted(set(contents.manifest_images) - names):
+    for name, manifest in sorted(contents.manifest_images.items()):
+        if name in names:
+            continue
         fix = "Add its archive, or use the manifest of the release whose images are archived."
-        yield Finding(rule, "error", f"image {name}", f"in no archive, but {CALICO_MANIFEST} lists it", "an archive of it", fix)
+        yield Finding(rule, "error", f"image {name}", f"in no archive, but {manifest} lists it", "an archive of it", fix)
 
 
 RULES: tuple[Rule, ...] = (

@@ -240,6 +240,8 @@ def _verified(archive: Archive, digest: str) -> Mapping[str, Any]:
 # Contents of an installation directory, for the rules. All I/O is passed in.
 
 DESCRIPTION, SUMS, CALICO_MANIFEST = "source.json", "SHA256SUMS", "manifests/calico.yaml"
+# needed only if the cluster uses Typha
+CALICO_TYPHA_MANIFEST = "manifests/calico-typha.yaml"
 IMAGE_LINE = re.compile(r"""^\s*(?:-\s+)?image:\s*["']?([^\s"'#]+)""", re.MULTILINE)
 ELF_HEAD = 20
 
@@ -249,7 +251,8 @@ class Contents:
     """What the rules check. None: the file is missing or cannot be parsed, see ``unread``.
 
     unread: (file, what was found, what is required). sums: SHA256SUMS. actual: the files' checksums. heads: the first bytes of programs.
-    images: archive -> its images, or why they cannot be read. manifest_images: the names in Calico's manifest.
+    images: archive -> its images, or why they cannot be read. manifest_images: the names in Calico's manifests, each with a file that
+    has it.
     """
 
     path: str
@@ -260,7 +263,7 @@ class Contents:
     actual: Mapping[str, Union[str, Unreadable]] = field(default_factory=dict)
     heads: Mapping[str, bytes] = field(default_factory=dict)
     images: Mapping[str, Union[tuple[ArchivedImage, ...], str]] = field(default_factory=dict)
-    manifest_images: tuple[str, ...] = ()
+    manifest_images: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_contents(path: str, files: tuple[str, ...], directory: SourceDirectory) -> Contents:
@@ -280,7 +283,7 @@ def read_contents(path: str, files: tuple[str, ...], directory: SourceDirectory)
         actual=directory.sha256(sorted((there & set(sums)) if sums else ())),
         heads={name: directory.head(f"bin/{name}", ELF_HEAD) for name in PROGRAMS if f"bin/{name}" in there},
         images={name: _images(directory.archive(name), architecture) for name in archives},
-        manifest_images=_manifest_images(directory) if CALICO_MANIFEST in there else (),
+        manifest_images=_manifest_images(there, directory),
     )
 
 
@@ -345,6 +348,10 @@ def _images(content: Union[Archive, Unreadable], architecture: str) -> Union[tup
         return str(error)
 
 
-def _manifest_images(directory: SourceDirectory) -> tuple[str, ...]:
-    text = directory.text(CALICO_MANIFEST)
-    return () if isinstance(text, Unreadable) else tuple(sorted({full_name(name) for name in IMAGE_LINE.findall(text)}))
+def _manifest_images(there: frozenset[str], directory: SourceDirectory) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for manifest in (CALICO_MANIFEST, CALICO_TYPHA_MANIFEST):
+        text = directory.text(manifest) if manifest in there else ""
+        for name in IMAGE_LINE.findall("" if isinstance(text, Unreadable) else text):
+            found.setdefault(full_name(name), manifest)
+    return found

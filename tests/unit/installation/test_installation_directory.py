@@ -227,6 +227,10 @@ CASES: dict[str, tuple[Callable[[Path], object], set[tuple[str, str, str]]]] = {
         and_sign(write("manifests/calico.yaml", "image: docker.io/calico/cni:v3.32.1")),
         {("calico_manifest_and_its_images_are_there", "error", "image docker.io/calico/cni:v3.32.1")},
     ),
+    "a Calico manifest with Typha, without its image": (
+        and_sign(write("manifests/calico-typha.yaml", "image: quay.io/calico/typha:v3.32.1")),
+        {("calico_manifest_and_its_images_are_there", "error", "image quay.io/calico/typha:v3.32.1")},
+    ),
     "no image of the pause container": (
         lambda source: without_image(source, PAUSE),
         {
