@@ -84,6 +84,11 @@ daemon_set:
       description: The number of ready Pods.
       type: int
       returned: always
+    uses_typha:
+      description: Whether calico-node connects to Typha instead of the API server.
+      type: bool
+      returned: always
+      version_added: 0.3.0
   sample:
     namespace: kube-system
     name: calico-node
@@ -91,6 +96,7 @@ daemon_set:
     readiness: [/bin/calico-node, -felix-ready, -bird-ready]
     desired: 3
     ready: 3
+    uses_typha: false
 nodes:
   description: All Nodes.
   returned: when the API server answered

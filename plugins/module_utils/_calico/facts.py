@@ -17,6 +17,7 @@ from .._conditions import condition
 from .._refusal import Refusal
 from .._rollout.pods import is_ready, stuck
 from .documents import LivePool
+from .typha import SERVICE_NAME, Running
 
 Object = dict[str, Any]
 
@@ -81,7 +82,10 @@ class Pod:
 
 @dataclass(frozen=True)
 class DaemonSet:
-    """image: of the container calico-node, empty without one. readiness: the command of its readiness probe."""
+    """image: of the container calico-node, empty without one. readiness: the command of its readiness probe.
+
+    uses_typha: whether calico-node connects to Typha instead of the API server.
+    """
 
     namespace: str
     name: str
@@ -89,6 +93,7 @@ class DaemonSet:
     readiness: tuple[str, ...]
     desired: int
     ready: int
+    uses_typha: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,7 +145,7 @@ class Facts:
     """All that was read. None: the list could not be read; ``unknown`` contains the reasons.
 
     api_version: the served version of Calico's kinds, empty without Calico. status_version: that of CalicoNodeStatus.
-    status_names: names of all CalicoNodeStatus objects.
+    status_names: names of all CalicoNodeStatus objects. typha: also None if calico-node does not use it.
     """
 
     api_version: str = ""
@@ -155,6 +160,7 @@ class Facts:
     statuses: Optional[Mapping[str, NodeStatus]] = None
     status_names: frozenset[str] = frozenset()
     status_version: str = ""
+    typha: Optional[Running] = None
     unknown: list[Refusal] = field(default_factory=list)
 
     @property
@@ -219,6 +225,7 @@ def daemon_set_of(one: Object) -> DaemonSet:
         tuple(map(str, command)),
         int(status.get("desiredNumberScheduled") or 0),
         int(status.get("numberReady") or 0),
+        any(entry.get("name") == SERVICE_NAME for entry in node.get("env") or ()),
     )
 
 

@@ -28,6 +28,7 @@ from .facts import (
     pods_by_node,
     status_of,
 )
+from .typha import TYPHA, Running, running
 
 # that of the aggregated API server, which newer releases serve without one, and that of the definitions
 VERSIONS = ("projectcalico.org/v3", API_VERSION)
@@ -64,7 +65,11 @@ def look(cluster: ClusterReader) -> Facts:
         felix = at_once.submit(lambda: _default(calico.items("FelixConfiguration")))
         bgp = at_once.submit(lambda: _default(calico.items("BGPConfiguration")))
         peers = at_once.submit(lambda: tuple(map(bgp_peer_of, calico.items("BGPPeer"))))
-        facts.nodes, facts.pods, facts.daemon_sets = unless_refused(nodes), unless_refused(pods), unless_refused(daemon_sets)
+        facts.daemon_sets = unless_refused(daemon_sets)
+        at = facts.daemon_set
+        if at and at.uses_typha:
+            facts.typha = unless_refused(at_once.submit(_typha, cluster, at.namespace))
+        facts.nodes, facts.pods = unless_refused(nodes), unless_refused(pods)
         if facts.api_version:
             facts.pools, facts.blocks, facts.felix = unless_refused(pools), unless_refused(blocks), unless_refused(felix)
             facts.bgp, facts.peers = unless_refused(bgp), unless_refused(peers)
@@ -74,6 +79,12 @@ def look(cluster: ClusterReader) -> Facts:
     finally:
         at_once.shutdown(cancel_futures=True)
     return facts
+
+
+def _typha(cluster: ClusterReader, namespace: str) -> Running:
+    label = f"k8s-app={TYPHA}"
+    deployments = list(cluster.items("apps/v1", "Deployment", namespace, label_selector=label))
+    return running(deployments, cluster.items("v1", "Pod", namespace, label_selector=label))
 
 
 class _Calico:

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Callable, Optional
 
 from .._findings import Finding, LookedAt, Severity, State
+from .._network_plan.ports import uses_typha
 from .._network_plan.ranges import meets, pools
 from . import bgp as bgp_rules
 from . import node_rules, preflight
@@ -19,6 +20,7 @@ from .documents import standing
 from .facts import NODE, Facts
 from .node_rules import CONFIRMED, Case, Place, Request
 from .survey import pools_as_data
+from .typha import TYPHA
 
 # Rules for the whole cluster: installation, pools, and blocks of deleted nodes
 
@@ -48,7 +50,7 @@ def judge_cluster(case: Case) -> list[Finding]:
     if not case.facts.api_version:
         fix = "Run site.yml, whose role calico installs it."
         return [Finding("calico_is_installed", "error", "the cluster", "no kind IPPool", "Calico's CRDs and its DaemonSet", fix)]
-    return [*_of_daemon_sets(case), *_of_pools(case), *_of_blocks(case)]
+    return [*_of_daemon_sets(case), *_of_typha(case), *_of_pools(case), *_of_blocks(case)]
 
 
 def _of_daemon_sets(case: Case) -> Iterator[Finding]:
@@ -64,6 +66,31 @@ def _of_daemon_sets(case: Case) -> Iterator[Finding]:
         fix = "Run site.yml, whose role calico sets the probe that the encapsulation needs."
         found, expected = f"a readiness probe without BIRD: {' '.join(at.readiness)}", "one that checks BIRD, as the plan's routes use BGP"
         yield Finding("readiness_asks_bird", "warning", f"DaemonSet {at.namespace}/{at.name}", found, expected, fix)
+
+
+def _of_typha(case: Case) -> Iterator[Finding]:
+    """Compare the use of Typha with the plan, and report a Typha that is not ready."""
+    at, typha, plan, hosts = case.facts.daemon_set, case.facts.typha, case.request.plan, len(case.request.nodes)
+    if at is None:
+        return
+    if at.uses_typha != uses_typha(plan, hosts, at.uses_typha):
+        found, expected = ("Typha", "no Typha") if at.uses_typha else ("no Typha", "Typha")
+        fix = f"Run site.yml, whose role calico {'removes' if at.uses_typha else 'installs'} it."
+        reason = f"{expected}, as network_plan.typha is {plan.typha}, and there are {hosts} hosts"
+        yield Finding("typha_is_used_as_planned", "warning", f"DaemonSet {at.namespace}/{at.name}", found, reason, fix)
+    if typha is None:
+        return
+    subject = f"Deployment {at.namespace}/{TYPHA}"
+    if typha.replicas is None:
+        fix = "Run site.yml, whose role calico installs it."
+        yield Finding("typha_is_ready", "error", subject, "none of this name, but calico-node uses it", "Typha", fix)
+    elif typha.ready < max(1, typha.replicas):
+        pods = [f"Pod {one.name}{f' on {one.node}' if one.node else ''}: {one.state}" for one in typha.stuck]
+        found = "; ".join([f"{typha.ready} of {typha.replicas} replicas ready", *pods[:3]])
+        fix = next((one.next_step for one in typha.stuck), f"See `kubectl describe deployment --namespace {at.namespace} {TYPHA}`.")
+        # without any, no node gets changes of policies and routes
+        severity: Severity = "warning" if typha.ready else "error"
+        yield Finding("typha_is_ready", severity, subject, found, "all replicas ready", fix)
 
 
 def _of_pools(case: Case) -> Iterator[Finding]:
