@@ -13,6 +13,7 @@ description:
   - Takes the text of Calico's C(calico.yaml), verifies its checksum, and returns the objects to apply instead.
   - The plan decides the backend, the MTU, the probes, the IP versions and the interface of a node. The IP pools are separate objects, which
     M(vmstation.cluster.calico_preflight_check) returns, so that no pool depends on how a node was started.
+  - C(calico-typha.yaml) is accepted, too. The hosts decide how many replicas of Typha there are, and where they run.
   - If something that must be edited is not found, the filter fails and names it. It does not guess.
 options:
   _input:
@@ -35,8 +36,13 @@ options:
     type: str
     default: ""
   sums:
-    description: The text of the C(SHA256SUMS) of an installation source's directory, which must list C(manifests/calico.yaml).
+    description: The text of the C(SHA256SUMS) of an installation source's directory, which must list O(file).
     type: str
+  file:
+    description: The path of the manifest in O(sums).
+    type: str
+    default: manifests/calico.yaml
+    version_added: 0.3.0
   known:
     description: The SHA-256 of upstream's manifest for each known version. With O(sums), the text of one of these versions must match it.
     type: dict
@@ -77,6 +83,7 @@ _value:
   description:
     - C(version), the version of Calico; C(images), the images of the objects; and the objects in the order in which to apply them,
       C(definitions), a list of custom resource definitions; C(felix), the FelixConfiguration; and C(rest), a list of all other objects.
+    - C(typha), whether the manifest has Typha.
   type: dict
 """
 

@@ -60,6 +60,27 @@ options:
         description:
           - The required version of the manifest. Without it, any version is accepted.
         type: str
+      typha:
+        description:
+          - Calico's C(calico-typha.yaml), which is used instead of O(manifest.path) if the cluster uses Typha. The key C(typha) of
+            O(plan), the number of O(manifest.hosts), and whether the cluster has Typha decide this.
+        type: dict
+        version_added: 0.3.0
+        suboptions:
+          path:
+            description:
+              - The path of this manifest. It is read only if the cluster uses Typha. With O(manifest.sums), C(manifests/calico-typha.yaml)
+                must be listed there.
+            type: path
+            required: true
+          sha256:
+            description:
+              - The required SHA-256 of the file. Required without O(manifest.sums).
+            type: str
+          known:
+            description:
+              - The SHA-256 of upstream's C(calico-typha.yaml) for each known version, as in O(manifest.known).
+            type: dict
       hosts:
         description:
           - The hosts of the cluster, as P(vmstation.cluster.cluster_hosts#filter) returns them.
@@ -243,6 +264,12 @@ version:
   returned: when the cluster could be read
   type: str
   sample: 3.32.1
+typha:
+  description: Whether the cluster uses Typha when the objects in RV(pending) are applied.
+  returned: with O(manifest), when the module does not fail
+  type: bool
+  version_added: 0.3.0
+  sample: false
 pending:
   description: The objects that are still to be applied. Empty if the cluster matches the manifest and the plan.
   returned: with O(manifest), when the module does not fail
@@ -261,6 +288,15 @@ pending:
       elements: dict
       returned: always
       sample: []
+    removals:
+      description:
+        - The objects of Typha to delete, in this order, if the cluster has it and does not use it any more. Delete them after calico-node
+          has been rolled out without it.
+      type: list
+      elements: dict
+      returned: always
+      version_added: 0.3.0
+      sample: []
 """
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -268,6 +304,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._calico.document
 from ansible_collections.vmstation.cluster.plugins.module_utils._calico.io import read_documents, read_text
 from ansible_collections.vmstation.cluster.plugins.module_utils._calico.manifest import outstanding, read_manifest
 from ansible_collections.vmstation.cluster.plugins.module_utils._calico.preflight import judge, look, looked_at
+from ansible_collections.vmstation.cluster.plugins.module_utils._calico.typha import installed
 from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api import (
     KUBECONFIG_ARGUMENTS,
     KUBERNETES_IMPORT_ERROR,
@@ -287,6 +324,10 @@ ARGUMENTS = {
             "sha256": {"type": "str"},
             "known": {"type": "dict"},
             "version": {"type": "str"},
+            "typha": {
+                "type": "dict",
+                "options": {"path": {"type": "path", "required": True}, "sha256": {"type": "str"}, "known": {"type": "dict"}},
+            },
             "hosts": {"type": "list", "elements": "dict"},
             "mtu": {"type": "raw"},
             "images": {"type": "dict"},
@@ -307,9 +348,10 @@ def main() -> None:
         module.fail_json(msg=missing_required_lib("kubernetes"), exception=KUBERNETES_IMPORT_ERROR)
     params = module.params
     try:
-        manifest = read_manifest(params, read_text, read_documents)
         api = PreviewingApi(params["kubeconfig"], params["context"])
-        case = look({**params, "version": params["version"] or manifest["version"]}, api)
+        typha = installed(api) if params["manifest"] else []
+        manifest = read_manifest(params, bool(typha), read_text, read_documents)
+        case = look({**params, "version": params["version"] or manifest["version"]}, api, bool(typha))
         findings, pools = judge(case), pool_documents(case.plan, case.live, case.nat_outgoing)
         result = {
             "changed": False,
@@ -322,7 +364,8 @@ def main() -> None:
         if failing:
             module.fail_json(msg=failure_message(failing), **result)
         if manifest:
-            result["pending"] = outstanding(manifest, pools, api, params["field_manager"])
+            result["typha"] = manifest["typha"]
+            result["pending"] = outstanding(manifest, pools, typha, api, params["field_manager"])
     except Refusal as refusal:
         module.fail_json(**refusal.as_result())
     module.exit_json(**result)

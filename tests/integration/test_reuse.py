@@ -212,7 +212,7 @@ NEED_A_CLUSTER = {
         "node_leftovers_check", "node_ready_check", "node_sleep_check", "patch_plan_check", "pod_network_check", "rollout_check",
         "service_check", "upgrade_plan_check", "workload_preflight_check",
     },
-    "filter": {"backup_receivers", "object_changes", "calico_manifest", "idle_workers", "kubeadm_init_configuration"},
+    "filter": {"backup_receivers", "object_changes", "calico_manifest", "calico_manifests", "idle_workers", "kubeadm_init_configuration"},
 }  # fmt: skip
 PLAN = {
     "node_cidr": "192.168.4.0/24",

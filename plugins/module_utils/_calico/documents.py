@@ -153,7 +153,7 @@ API_VERSION = "crd.projectcalico.org/v1"
 DEFAULT_NAMES = {4: "default-ipv4-ippool", 6: "default-ipv6-ippool"}
 DEFAULT_USES = ("Workload", "Tunnel")
 EVERY_NODE = "all()"
-_NEEDED = ("node_cidr", "pod_cidr", "encapsulation", "block_size", "kubernetes_version")
+_NEEDED = ("node_cidr", "pod_cidr", "encapsulation", "block_size", "kubernetes_version", "typha")
 
 
 def read_plan(plan: object, who: str) -> Plan:

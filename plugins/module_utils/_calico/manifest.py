@@ -15,6 +15,7 @@ from .._cluster.api import Previewer
 from .._cluster.objects import pending
 from .._json import read_json
 from .._network_plan.model import Plan
+from .._network_plan.ports import may_use_typha, uses_typha
 from .._network_plan.ranges import pools
 from .._refusal import Refusal
 from .._versions import image_name
@@ -35,6 +36,7 @@ from .documents import (
     remove_argument,
     version_of,
 )
+from .typha import SERVICE_NAME, TYPHA, Placement, has_typha, place
 
 # The manifest for a network plan, made from upstream's documents
 
@@ -52,7 +54,7 @@ class Wishes:
 
     mtu: of pods, or `plan` for the plan's derived MTU, or `auto` for what Calico detects on each host. images: by the last part of
     upstream's name, `node`. felix: fields of FelixConfiguration. node_env: variables of calico-node. awake: the hosts that never sleep.
-    sleepers: how many hosts may sleep.
+    sleepers: how many hosts may sleep. typha: how often and where Typha runs, if the manifest has it.
     """
 
     mtu: Union[int, str] = "plan"
@@ -61,6 +63,7 @@ class Wishes:
     node_env: Mapping[str, object] = field(default_factory=dict)
     awake: tuple[str, ...] = ()
     sleepers: int = 0
+    typha: Placement = field(default_factory=Placement)
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ class Parts:
     definitions: list[Document]
     felix: Document
     rest: list[Document]
+    typha: bool = False
 
 
 def as_planned(documents: Sequence[object], plan: Plan, wishes: Wishes) -> Parts:
@@ -83,12 +87,15 @@ def as_planned(documents: Sequence[object], plan: Plan, wishes: Wishes) -> Parts
     _judge_without_bird(node, plan)
     _roll_out_beside_sleepers(daemon_set, wishes)
     _keep_awake(manifest.one("Deployment", "calico-kube-controllers"), wishes)
+    typha = has_typha(manifest)
+    if typha:
+        place(manifest, wishes.typha)
     _require_pool_fields(manifest, plan)
     felix = _felix(manifest, node, wishes)
     _take_images(manifest, wishes)
     definitions = [document for document in manifest.documents if document["kind"] == "CustomResourceDefinition"]
     rest = [document for document in manifest.documents if document["kind"] != "CustomResourceDefinition"]
-    return Parts(version, definitions, felix, rest)
+    return Parts(version, definitions, felix, rest, typha)
 
 
 def has_family(plan: Plan, version: int) -> bool:
@@ -170,7 +177,7 @@ def _set_node_variables(node: Document, plan: Plan, wishes: Wishes) -> None:
     for name, value in added.items():
         put_variable(node, name, value)
     # these set the pools of the first start, which NO_DEFAULT_POOLS disables
-    ours = {*edited, *added, "CALICO_IPV4POOL_CIDR", "CALICO_IPV6POOL_CIDR", "CALICO_NETWORKING_BACKEND", "NODENAME"}
+    ours = {*edited, *added, "CALICO_IPV4POOL_CIDR", "CALICO_IPV6POOL_CIDR", "CALICO_NETWORKING_BACKEND", "NODENAME", SERVICE_NAME}
     for name, wanted in wishes.node_env.items():
         if name in ours:
             required = "a variable that does not follow from the network plan"
@@ -248,7 +255,7 @@ def _take_images(manifest: Manifest, wishes: Wishes) -> None:
         used[short] = one["image"]
         one["image"] = wishes.images.get(short, one["image"])
         one["imagePullPolicy"] = "IfNotPresent"
-    for stranger in sorted(set(wishes.images) - set(used)):
+    for stranger in sorted(set(wishes.images) - {*used, "typha"}):
         raise Refusal(
             f"calico_images.{stranger}", "an image that this release does not use", f"one of {', '.join(sorted(used))}", "Correct its name."
         )
@@ -257,14 +264,20 @@ def _take_images(manifest: Manifest, wishes: Wishes) -> None:
 # Objects of Calico that are not applied to the cluster yet
 
 
-def outstanding(manifest: Mapping[str, Any], pools: Sequence[Document], cluster: Previewer, manager: str) -> dict[str, list[Document]]:
-    """definitions: custom resources, which must be served before their objects are applied. objects: all others."""
+def outstanding(
+    manifest: Mapping[str, Any], pools: Sequence[Document], typha: Sequence[Document], cluster: Previewer, manager: str
+) -> dict[str, list[Document]]:
+    """definitions: custom resources, which must be served before their objects are applied. objects: all others.
+
+    removals: the objects of Typha (those that exist), if the manifest does not have it.
+    """
     definitions = manifest["definitions"]
     everything = [*definitions, manifest["felix"], *pools, *manifest["rest"]]
     found = pending(everything, cluster, manager)
     return {
         "definitions": [one for one in definitions if one in found or not _is_served(one, cluster)],
         "objects": [one for one in found if one not in definitions],
+        "removals": [] if manifest["typha"] else list(typha),
     }
 
 
@@ -279,14 +292,18 @@ def _is_served(definition: Document, cluster: Previewer) -> bool:
 
 WHO = "calico_manifest"
 SUBJECT = "Calico's manifest"
+WITH_TYPHA = "Calico's manifest with Typha"
 _NEXT = "Download the file again from Calico's release, or correct its checksum if you trust this one."
-_OPTIONS = ("plan", "hosts", "sha256", "sums", "known", "version", "mtu", "images", "felix", "node_env")
-MANIFEST = "manifests/calico.yaml"
+_OPTIONS = ("plan", "hosts", "sha256", "sums", "known", "version", "file", "mtu", "images", "felix", "node_env")
+MANIFEST, TYPHA_MANIFEST = "manifests/calico.yaml", "manifests/calico-typha.yaml"
 
 
 @dataclass(frozen=True)
 class Order:
-    """sha256: expected checksum of the text. sums: SHA256SUMS of its source directory. known: the checksum of each known version."""
+    """sha256: expected checksum of the text. sums: SHA256SUMS of its source directory. known: the checksum of each known version.
+
+    file: the path of the manifest in its source directory.
+    """
 
     plan: Plan
     wishes: Wishes
@@ -294,6 +311,7 @@ class Order:
     sums: Optional[str]
     known: Mapping[str, str]
     version: str
+    file: str = MANIFEST
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Order:
@@ -304,19 +322,20 @@ class Order:
         awake = tuple(str(host.get("name")) for host in hosts if not host.get("sleeps"))
         return cls(
             plan=read_plan(options.get("plan"), WHO),
-            wishes=Wishes(**{**wishes, "awake": awake, "sleepers": len(hosts) - len(awake)}),
+            wishes=Wishes(**{**wishes, "awake": awake, "sleepers": len(hosts) - len(awake), "typha": Placement.of(hosts)}),
             sha256=str(options.get("sha256") or "").lower(),
             sums=options.get("sums"),
             known=options.get("known") or {},
             version=str(options.get("version") or "").removeprefix("v"),
+            file=str(options.get("file") or MANIFEST),
         )
 
     def verify(self, digest: str) -> None:
         """Reject a text with a wrong checksum, before it is parsed."""
         if self.sums is not None:
-            wanted = _sum_of(self.sums)
+            wanted = _sum_of(self.sums, self.file)
             if digest != wanted:
-                raise Refusal(MANIFEST, f"SHA-256 {digest}", f"{wanted or 'a line for it'}, as in SHA256SUMS", _NEXT)
+                raise Refusal(self.file, f"SHA-256 {digest}", f"{wanted or 'a line for it'}, as in SHA256SUMS", _NEXT)
         elif digest != self.sha256:
             required = self.sha256 or f"a checksum for it; known are those of {', '.join(sorted(self.known)) or 'no version'}"
             raise Refusal(SUBJECT, f"SHA-256 {digest}", required, _NEXT)
@@ -326,26 +345,47 @@ class Order:
         if self.version and found != self.version:
             raise Refusal(SUBJECT, f"version {found}", self.version, "Set calico_version to the version of the manifest.")
         if self.sums is not None and digest != self.known.get(found, digest):
-            raise Refusal(f"{MANIFEST} of version {found}", f"SHA-256 {digest}", f"upstream's {self.known[found]}", _NEXT)
+            raise Refusal(f"{self.file} of version {found}", f"SHA-256 {digest}", f"upstream's {self.known[found]}", _NEXT)
 
 
-def _sum_of(sums: str) -> str:
-    """Return the manifest's checksum from sha256sum format: checksum, blank, blank or asterisk, path."""
+def files_of(plan: object, hosts: Sequence[object], who: str) -> list[str]:
+    """Return the manifests that may be needed. Whether a cluster of medium size keeps Typha is known only when it is read."""
+    known = read_plan(plan, who)
+    without = [] if uses_typha(known, len(hosts), runs=False) else ["calico.yaml"]
+    return [*without, *(["calico-typha.yaml"] if may_use_typha(known, len(hosts)) else [])]
+
+
+def _sum_of(sums: str, file: str) -> str:
+    """Return the checksum of a file from sha256sum format: checksum, blank, blank or asterisk, path."""
     pairs = (line.split(maxsplit=1) for line in sums.splitlines() if " " in line.strip())
-    return next((digest.lower() for digest, path in pairs if path.lstrip("*").removeprefix("./").strip() == MANIFEST), "")
+    return next((digest.lower() for digest, path in pairs if path.lstrip("*").removeprefix("./").strip() == file), "")
 
 
 ReadDocuments = Callable[[str, str], Sequence[object]]
 
 
-def read_manifest(params: Mapping[str, Any], read_text: Callable[[str, str], str], read_documents: ReadDocuments) -> dict[str, Any]:
-    """Return the manifest for calico_preflight_check; empty if none is given."""
+def read_manifest(
+    params: Mapping[str, Any], typha_runs: bool, read_text: Callable[[str, str], str], read_documents: ReadDocuments
+) -> dict[str, Any]:
+    """Return the manifest for calico_preflight_check; empty if none is given. typha_runs: whether the cluster has Typha."""
     if not params["manifest"]:
         return {}
     options = {**params["manifest"], "plan": params["plan"]}
+    with_typha = options.pop("typha") or {}
+    wanted = uses_typha(read_plan(params["plan"], WHO), len(options["hosts"] or ()), typha_runs)
+    if wanted:
+        options.update(path=with_typha.get("path"), sha256=with_typha.get("sha256"), known=with_typha.get("known"), file=TYPHA_MANIFEST)
     path, sums = options.pop("path"), options.pop("sums")
+    if not path:
+        fix = "Set manifest.typha to Calico's calico-typha.yaml, or typha: absent in the network plan."
+        raise Refusal(WITH_TYPHA, "no option manifest.typha", "the path of calico-typha.yaml, because this cluster uses Typha", fix)
     options["sums"] = read_text(sums, "SHA256SUMS") if sums else None
-    return planned(read_text(path, SUBJECT), options, read_documents)
+    made = planned(read_text(path, WITH_TYPHA if wanted else SUBJECT), options, read_documents)
+    if made["typha"] != wanted:
+        found, required = (TYPHA, f"no {TYPHA}") if made["typha"] else (f"no {TYPHA}", TYPHA)
+        fix = "Use Calico's calico.yaml and calico-typha.yaml, or set typha in the network plan to absent or present."
+        raise Refusal(f"{WITH_TYPHA if wanted else SUBJECT} {path}", f"{found} in it", f"{required} in it", fix)
+    return made
 
 
 def planned(text: str, options: Mapping[str, Any], read_documents: ReadDocuments) -> dict[str, Any]:
@@ -365,6 +405,7 @@ def to_apply(documents: Sequence[object], order: Order, digest: str) -> dict[str
         "definitions": parts.definitions,
         "felix": parts.felix,
         "rest": parts.rest,
+        "typha": parts.typha,
     }
 
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 from .._cluster.api import ClusterReader
 from .._findings import Finding, LookedAt, Severity, state_of
 from .._network_plan.model import Plan
+from .._network_plan.ports import HOSTS_THAT_KEEP_TYPHA, HOSTS_WITHOUT_TYPHA, uses_typha
 from .._network_plan.ranges import Pool, meets, pools
 from .._versions import minor_at_start
 from .documents import (
@@ -29,6 +30,7 @@ from .documents import (
     requirements_page,
     standing,
 )
+from .typha import NAMESPACE, TYPHA
 
 MIGRATE = "https://docs.tigera.io/calico/latest/networking/ipam/migrate-pools"
 CHANGE_BLOCK_SIZE = "https://docs.tigera.io/calico/latest/networking/ipam/change-block-size"
@@ -53,13 +55,18 @@ def other_pod_network(daemon_sets: Iterable[tuple[str, str]], annotated: bool) -
 
 @dataclass(frozen=True)
 class Case:
-    """daemon_sets: namespace and name of each. version: the Calico version to apply."""
+    """daemon_sets: namespace and name of each. version: the Calico version to apply. hosts: their number; None if nothing is to be applied.
+
+    typha_runs: whether the cluster has Typha.
+    """
 
     plan: Plan
     version: str
     live: tuple[LivePool, ...] = ()
     daemon_sets: tuple[tuple[str, str], ...] = ()
     nat_outgoing: bool = True
+    hosts: Optional[int] = None
+    typha_runs: bool = False
 
 
 @dataclass(frozen=True)
@@ -174,6 +181,23 @@ def pools_have_the_planned_nat(case: Case) -> Iterator[_Violation]:
             yield _Violation(_subject(live), f"natOutgoing {_shown(live.nat_outgoing)}", f"natOutgoing {_shown(wanted)}", fix)
 
 
+def typha_follows_the_plan(case: Case) -> Iterator[_Violation]:
+    """Report a Typha that is removed, or that is kept although the cluster would not get it."""
+    word = case.plan.typha
+    if case.hosts is None or not case.typha_runs or word == "present":
+        return
+    subject, found = f"Deployment {NAMESPACE}/{TYPHA}", f"Typha, for {case.hosts} hosts"
+    if not uses_typha(case.plan, case.hosts, runs=True):
+        expected = f"none, as network_plan.typha is {word}" + (
+            f", and there are {HOSTS_THAT_KEEP_TYPHA} hosts or fewer" if word == "auto" else ""
+        )
+        fix = "It is removed as soon as calico-node runs without it on every node that is awake."
+        yield _Violation(subject, found, expected, f"{fix} Set typha: present in the network plan to keep it.")
+    elif case.hosts <= HOSTS_WITHOUT_TYPHA:
+        fix = f"It is kept down to {HOSTS_THAT_KEEP_TYPHA + 1} hosts. To remove it now, set typha: absent in the network plan."
+        yield _Violation(subject, found, f"more than {HOSTS_WITHOUT_TYPHA} hosts", fix)
+
+
 def _shown(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
@@ -190,6 +214,7 @@ RULES: tuple[tuple[Callable[[Case], Iterator[_Violation]], Severity], ...] = (
     (calico_is_tested_with_the_kubernetes_version, "warning"),
     (pools_have_the_planned_scope, "info"),
     (pools_have_the_planned_nat, "info"),
+    (typha_follows_the_plan, "info"),
 )
 
 
@@ -204,9 +229,11 @@ def looked_at(case: Case, found: Iterable[Finding]) -> list[LookedAt]:
     return [LookedAt("Calico", f"release {case.version}; {len(case.live)} IPPools in the cluster", state_of(found))]
 
 
-def look(params: Mapping[str, Any], reader: ClusterReader) -> Case:
+def look(params: Mapping[str, Any], reader: ClusterReader, typha_runs: bool = False) -> Case:
     """Read what the rules check, in two list calls."""
+    manifest = params.get("manifest")
     plan = read_plan(params["plan"], "calico_preflight_check")
     live = read_pools(list(reader.items(API_VERSION, "IPPool"))) if reader.serves(API_VERSION, "IPPool") else ()
     names = tuple((one["metadata"]["namespace"], one["metadata"]["name"]) for one in reader.items("apps/v1", "DaemonSet"))
-    return Case(plan, params["version"].removeprefix("v"), live, names, params["nat_outgoing"])
+    hosts = len(manifest.get("hosts") or ()) if manifest else None
+    return Case(plan, params["version"].removeprefix("v"), live, names, params["nat_outgoing"], hosts, typha_runs)

@@ -77,6 +77,29 @@ _DOCUMENTS = [
 ]
 
 
+_TYPHA = {
+    "name": "calico-typha",
+    "image": "quay.io/calico/typha:v3.32.1",
+    "ports": [{"containerPort": 5473, "name": "calico-typha", "protocol": "TCP"}],
+}
+
+
+def with_typha() -> list[dict[str, Any]]:
+    """As calico-typha.yaml differs from calico.yaml."""
+    found = documents()
+    one(found, "ConfigMap", "calico-config")["data"]["typha_service_name"] = "calico-typha"
+    of_config = {"configMapKeyRef": {"name": "calico-config", "key": "typha_service_name"}}
+    node(found)["env"].append({"name": "FELIX_TYPHAK8SSERVICENAME", "valueFrom": of_config})
+    budget = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "calico-typha"}, "spec": {"maxUnavailable": 1}}
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "calico-typha"}, "spec": {"ports": [{"port": 5473}]}}
+    return [
+        budget,
+        *found,
+        service,
+        _workload("Deployment", "calico-typha", {"hostNetwork": True, "containers": [dict(_TYPHA)]}, replicas=1),
+    ]
+
+
 def documents() -> list[dict[str, Any]]:
     return copy.deepcopy(_DOCUMENTS)
 

@@ -255,7 +255,7 @@ def test_what_a_manifest_lacks_is_named(message: str, take: Callable[[Any], obje
         ({"felix": {"vxlanMTU": 1400}}, "calico_felix.vxlanMTU: found a setting that calico-node's variable FELIX_VXLANMTU overrides"),
         ({"felix": {"VxlanMtu": 1400}}, "a field of FelixConfiguration, vxlanMTU"),
         ({"felix": {"nonsense": 1}}, "calico_felix.nonsense"),
-        ({"images": {"typha": "x"}}, "calico_images.typha: found an image that this release does not use"),
+        ({"images": {"csi": "x"}}, "calico_images.csi: found an image that this release does not use"),
     ],
 )
 def test_wishes_that_cannot_be_met_are_refused(wishes: dict[str, Any], message: str) -> None:

@@ -19,7 +19,7 @@ REFLECTOR = "projectcalico.org/RouteReflectorClusterID"
 
 def check(world: World) -> Verdict:
     nodes = [{"name": name, "address": address} for name, address in world.addresses.items()]
-    return judge(node_rules.request({"plan": plan(), "nodes": nodes, "asleep": []}), survey.look(WorldReader(world)), NOW)
+    return judge(node_rules.request({"plan": plan(typha="absent"), "nodes": nodes, "asleep": []}), survey.look(WorldReader(world)), NOW)
 
 
 def of_size(count: int) -> World:
