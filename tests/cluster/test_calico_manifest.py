@@ -105,6 +105,33 @@ def test_vxlan_is_what_upstream_makes_of_it_in_its_own_manifest(text: str, word:
     assert variables(ours)["CALICO_IPV4POOL_IPIP"] == variables(theirs)["CALICO_IPV4POOL_IPIP"] == "Never"
 
 
+def test_typha_is_what_upstream_makes_of_it_but_for_its_replicas_and_hosts(text: str) -> None:
+    theirs = calico_manifest().with_name("calico-typha.yaml").read_text()
+    upstream = list(yaml.load_all(theirs, Loader=yaml.CSafeLoader))
+    hosts = [{"name": f"node{at}", "role": "worker", "sleeps": at < 2} for at in range(60)]
+    answer = as_planned(theirs, plan=plan(), hosts=hosts, sha256=hashlib.sha256(theirs.encode()).hexdigest())
+    assert answer["typha"]
+    assert [name.rpartition("/")[2] for name in answer["images"]] == [
+        f"{name}:v{VERSION}" for name in ("cni", "kube-controllers", "node", "typha")
+    ]
+    changed = changes(upstream, [*answer["definitions"], *answer["rest"]])
+    affinity = "Deployment calico-typha.spec.template.spec.affinity"
+    of_typha = {path.partition(".nodeAffinity")[0] for path in changed if "typha" in path.lower()}
+    assert of_typha == {affinity, "Deployment calico-typha.spec.replicas"}
+    # all else is as without it
+    without = as_planned(text, plan=plan(), hosts=hosts, sha256=hashlib.sha256(text.encode()).hexdigest())
+    assert not without["typha"]
+    difference = changes([*without["definitions"], *without["rest"]], [*answer["definitions"], *answer["rest"]])
+    typha = ("PodDisruptionBudget calico-typha.", "Service calico-typha.", "Deployment calico-typha.")
+    assert {path for path in difference if not path.startswith(typha)} == {
+        "ConfigMap calico-config.data.typha_service_name",
+        *(
+            f"DaemonSet calico-node.spec.template.spec.containers[calico-node].env[FELIX_TYPHAK8SSERVICENAME].{path}"
+            for path in ("name", "valueFrom.configMapKeyRef.key", "valueFrom.configMapKeyRef.name")
+        ),
+    }
+
+
 def test_dual_stack_reaches_the_cni_configuration(text: str, upstream: list[dict[str, Any]]) -> None:
     before, after = network(upstream), network(made(text, DUAL)["rest"])
     assert after["plugins"][0]["ipam"] == {"type": "calico-ipam", "assign_ipv4": "true", "assign_ipv6": "true"}
@@ -113,8 +140,12 @@ def test_dual_stack_reaches_the_cni_configuration(text: str, upstream: list[dict
 
 
 def test_the_known_checksum_is_that_of_the_real_manifest(text: str) -> None:
-    known = yaml.safe_load((CHECKOUT / "roles" / "calico" / "vars" / "main.yml").read_text())["_calico_manifest_checksums"]
+    variables_of_role = yaml.safe_load((CHECKOUT / "roles" / "calico" / "vars" / "main.yml").read_text())
+    known, known_typha = variables_of_role["_calico_manifest_checksums"], variables_of_role["_calico_typha_manifest_checksums"]
     assert as_planned(text, plan=plan(), sha256=known[VERSION], version=VERSION)["version"] == VERSION
+    with_typha = calico_manifest().with_name("calico-typha.yaml").read_text()
+    assert as_planned(with_typha, plan=plan(), sha256=known_typha[VERSION], version=VERSION)["typha"]
+    assert list(known) == list(known_typha)
 
 
 def test_a_real_field_of_felix_is_known_and_another_is_not(text: str) -> None:
