@@ -25,6 +25,7 @@ description:
   - A finding for a session that is down names both ends and what to check, unless one end has a finding that explains it.
   - A node in O(asleep) that is not ready is asleep, and sessions with it are not expected. A node in O(asleep) that is ready is checked
     like any other.
+  - If calico-node uses Typha, Typha must be ready. The key C(typha) of O(plan) and the number of O(nodes) decide whether it is expected.
   - If Calico was never installed and the cluster has another pod network, such as Flannel or Cilium, nothing is checked, and RV(looked_at)
     names that network.
   - Reads one list of each kind, however many nodes there are. If the API server denies a read, a finding of severity C(unknown) names the

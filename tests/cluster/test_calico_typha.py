@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import hashlib
+import http.server
 import json
 import os
+import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ from tests.unit.network_plan.plans import plan
 
 pytest.importorskip("kubernetes")
 
+VERSION = "3.28.5"
 MANIFESTS = ("calico.yaml", "calico-typha.yaml")
 OBJECTS = ("deployment/calico-typha", "service/calico-typha", "poddisruptionbudget/calico-typha")
 DAEMON_SET = "daemonset/calico-node"
@@ -106,6 +110,38 @@ def test_fifty_hosts_need_no_typha_and_no_manifest_of_it(site: Site) -> None:
     assert (refused.status != 0, refused.changed) == (True, 0), refused.text
     assert refused.says("Calico's manifest with Typha"), refused.text
     assert refused.says("manifests/calico-typha.yaml: found no such file or directory"), refused.text
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_words: object) -> None:
+        """Nothing to log."""
+
+
+@pytest.fixture
+def url(site: Site) -> Iterator[str]:
+    """Where the manifests are downloaded from."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(site.manifests))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_what_may_be_needed_is_downloaded(site: Site, url: str) -> None:
+    cache = site.directory / "cache"
+    options = {
+        "installation_source": {"kind": "packages"},
+        "calico_version": VERSION,
+        "calico_manifest_url": f"{url}/calico.yaml",
+        "calico_typha_manifest_url": f"{url}/calico-typha.yaml",
+        "calico_cache_directory": str(cache),
+    }
+    for count, names in ((51, {"calico-typha-{}.yaml"}), (40, {"calico-typha-{}.yaml", "calico-{}.yaml"})):
+        run = site.play(count, "--check", **options)
+        assert run.status == 0, run.text
+        assert {path.name for path in cache.iterdir()} == {name.format(VERSION) for name in names}
+    unknown = site.play(51, "--check", **{**options, "calico_version": "3.99.0"})
+    assert unknown.status != 0
+    assert unknown.says("calico_typha_manifest_sha256: found none for Calico 3.99.0; required: the SHA-256 of"), unknown.text
 
 
 def test_with_one_more_it_comes_as_predicted(site: Site) -> None:

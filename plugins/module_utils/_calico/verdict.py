@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Callable, Optional
 
-from .._findings import Finding, LookedAt, Severity, State
+from .._findings import Finding, LookedAt, Severity, State, state_of
 from .._network_plan.ports import uses_typha
 from .._network_plan.ranges import meets, pools
 from . import bgp as bgp_rules
@@ -150,19 +150,25 @@ _FACTS: dict[State, str] = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """nodes: `ok`, `error`, `unknown` or `asleep` for each, with the facts behind it. other: another pod network, which is not checked."""
+    """nodes: `ok`, `error`, `unknown` or `asleep` for each, with the facts behind it. other: another pod network, which is not checked.
+
+    typha: how many replicas of Typha are ready, in words; empty without it.
+    """
 
     findings: list[Finding]
     nodes: list[dict[str, Any]]
     encapsulation: str
     pools: Optional[list[dict[str, Any]]]
     other: str = ""
+    typha: str = ""
 
     @property
     def looked_at(self) -> list[LookedAt]:
         if self.other:
             return [LookedAt("pod network", f"{self.other}; it is not Calico, so nothing of Calico is checked")]
-        return [LookedAt(f"node {node['name']}", _FACTS[node["verdict"]], node["verdict"], (node["name"],)) for node in self.nodes]
+        nodes = [LookedAt(f"node {node['name']}", _FACTS[node["verdict"]], node["verdict"], (node["name"],)) for node in self.nodes]
+        of_typha = state_of(one for one in self.findings if one.rule == "typha_is_ready")
+        return [*nodes, *([LookedAt("Typha", self.typha, of_typha)] if self.typha else [])]
 
     def as_data(self) -> dict[str, Any]:
         return {"nodes": self.nodes, "encapsulation": self.encapsulation, "pools": self.pools}
@@ -181,7 +187,8 @@ def judge(request: Request, facts: Facts, now: datetime, made: Iterable[str] = (
     unknown = [Finding("calico_can_be_read", "unknown", one.subject, one.found, one.required, one.next_step) for one in facts.unknown]
     findings = [*judge_cluster(case), *(one for each in of_nodes.values() for one in each), *bgp.findings, *unknown]
     nodes = [_node(place, case, of_nodes[place.name], bgp) for place in found]
-    return Verdict(findings, nodes, _encapsulation(case), pools_as_data(facts.pools))
+    typha = f"{facts.typha.ready} of {facts.typha.replicas or 0} replicas ready" if facts.typha else ""
+    return Verdict(findings, nodes, _encapsulation(case), pools_as_data(facts.pools), typha=typha)
 
 
 def _encapsulation(case: Case) -> str:

@@ -19,7 +19,6 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._calico.document
 from ansible_collections.vmstation.cluster.plugins.module_utils._calico.io import read_documents
 from ansible_collections.vmstation.cluster.plugins.module_utils._calico.manifest import Wishes, as_planned, outstanding, read_manifest
 from ansible_collections.vmstation.cluster.plugins.module_utils._calico.typha import Placement, Running, installed, running
-from ansible_collections.vmstation.cluster.plugins.module_utils._findings import Finding
 from ansible_collections.vmstation.cluster.plugins.module_utils._network_plan.ports import typha_replicas, uses_typha
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
@@ -271,13 +270,13 @@ def test_a_typha_that_is_kept_or_removed_is_reported(word: str, hosts: int | Non
 # what calico_check says
 
 
-def checked(word: str, uses: bool, typha: Running | None = None) -> list[Finding]:
+def checked(word: str, uses: bool, typha: Running | None = None) -> verdict.Verdict:
     facts = survey.look(WorldReader(World()))
     assert facts.daemon_sets
     facts.daemon_sets = (replace(facts.daemon_sets[0], uses_typha=uses),)
     facts.typha = typha
     request = node_rules.request({"plan": plan(typha=word), "nodes": PLANNED, "asleep": []})
-    return verdict.judge(request, facts, NOW).findings
+    return verdict.judge(request, facts, NOW)
 
 
 PENDING = {
@@ -314,7 +313,12 @@ def deployment(ready: int) -> dict[str, Any]:
 def test_the_check_names_a_typha_that_is_not_as_planned(
     word: str, uses: bool, typha: Running | None, severity: str, words: tuple[str, ...]
 ) -> None:
-    findings = checked(word, uses, typha)
+    judged = checked(word, uses, typha)
+    findings = judged.findings
+    if typha:
+        facts = f"{typha.ready} of {typha.replicas or 0} replicas ready"
+        state = "ok" if typha.ready == typha.replicas else severity
+        assert [(one.facts, one.state) for one in judged.looked_at if one.subject == "Typha"] == [(facts, state)]
     assert [finding.severity for finding in findings] == ([severity] if severity else [])
     for phrase in words:
         assert phrase in str(findings[0])
