@@ -149,7 +149,7 @@ def test_with_one_more_it_comes_as_predicted(site: Site) -> None:
     assert (predicted.status, predicted.changed) == (0, 1), predicted.text
     assert site.typha() == []
     [missing] = site.check(51)
-    assert (missing["rule"], missing["severity"], missing["found"]) == ("typha_is_used_as_planned", "warning", "no Typha")
+    assert (missing["rule"], missing["severity"], missing["found"]) == ("typha_use_matches_the_plan", "warning", "no Typha")
 
     run = site.play(51)
     assert run.tasks_changed == predicted.tasks_changed == ["Configure Felix and the pools, and install Calico"], run.text
@@ -206,7 +206,7 @@ def test_it_is_not_removed_before_calico_node_runs_without_it(site: Site) -> Non
     assert "FELIX_TYPHAK8SSERVICENAME" not in site.variables()
     [finding] = [one for one in site.check(51) if one["severity"] == "warning"] or [None]
     assert finding is not None
-    assert finding["rule"] == "typha_is_used_as_planned"
+    assert finding["rule"] == "typha_use_matches_the_plan"
     site.nodes.switch_on("node04")
 
 

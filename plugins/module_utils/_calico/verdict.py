@@ -77,7 +77,7 @@ def _of_typha(case: Case) -> Iterator[Finding]:
         found, expected = ("Typha", "no Typha") if at.uses_typha else ("no Typha", "Typha")
         fix = f"Run site.yml, whose role calico {'removes' if at.uses_typha else 'installs'} it."
         reason = f"{expected}, as network_plan.typha is {plan.typha}, and there are {hosts} hosts"
-        yield Finding("typha_is_used_as_planned", "warning", f"DaemonSet {at.namespace}/{at.name}", found, reason, fix)
+        yield Finding("typha_use_matches_the_plan", "warning", f"DaemonSet {at.namespace}/{at.name}", found, reason, fix)
     if typha is None:
         return
     subject = f"Deployment {at.namespace}/{TYPHA}"
