@@ -30,6 +30,7 @@ options:
       - The hosts of the cluster, as M(vmstation.cluster.network_plan_check) takes them. Their addresses become the sources of ports that
         only they may use.
       - Without it, the whole node network is the source of those ports.
+      - Their number decides whether the port of Typha is open, unless the key C(typha) of the plan does.
     type: list
     elements: dict
     default: []
