@@ -87,6 +87,13 @@ kept_back:
   type: list
   elements: str
   sample: []
+preferences:
+  description:
+    - The content of a file of apt's preferences with which apt-get makes the same update, a pin for O(hold) and the host's own
+      C(/etc/apt/preferences). Name the file in C(Dir::Etc::Preferences) of a file that the environment variable C(APT_CONFIG) names. So
+      only this update reads it.
+  returned: with apt
+  type: str
 reboot:
   description: Whether the host must be rebooted, V(required), V(not_required) or V(unknown).
   returned: success

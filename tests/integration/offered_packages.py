@@ -10,16 +10,19 @@ from dataclasses import dataclass
 from tests.lab import Host
 
 DIRECTORY, SOURCE = "/srv/offered", "/etc/apt/sources.list.d/offered.list"
-# $1: the directory; the control file and the configuration file of a package come from the standard input, a line with `--` between them
+# $1: the directory; the control file, the configuration file and the script postinst of a package come from the standard input, with lines
+# `--` between them
 BUILD = r"""
 set -eu
 mkdir -p "$1"; cd "$1"
 tree=$(mktemp -d); chmod 755 "$tree"
 mkdir -p "$tree/DEBIAN" "$tree/etc"
-csplit --quiet --prefix="$tree/part" - '/^--$/'
+csplit --quiet --prefix="$tree/part" - '/^--$/' '/^--$/'
 mv "$tree/part00" "$tree/DEBIAN/control"
 name=$(sed -n 's/^Package: //p' "$tree/DEBIAN/control")
-sed 1d "$tree/part01" > "$tree/etc/$name.conf"; rm "$tree/part01"
+sed 1d "$tree/part01" > "$tree/etc/$name.conf"
+sed 1d "$tree/part02" > "$tree/DEBIAN/postinst"; chmod 755 "$tree/DEBIAN/postinst"
+rm "$tree/part01" "$tree/part02"
 echo "/etc/$name.conf" > "$tree/DEBIAN/conffiles"
 dpkg-deb --root-owner-group --build "$tree" . > /dev/null
 rm -r "$tree"
@@ -32,11 +35,12 @@ done > Packages
 
 @dataclass(frozen=True)
 class Package:
-    """It has one configuration file, /etc/NAME.conf, whose content is its version."""
+    """It has one configuration file, /etc/NAME.conf, whose content is its version. postinst: shell commands that configure it."""
 
     name: str
     version: str
     depends: str = ""
+    postinst: str = ":"
 
     @property
     def control(self) -> str:
@@ -46,7 +50,7 @@ class Package:
 
 def offer(host: Host, *packages: Package) -> None:
     for package in packages:
-        host.run(["sh", "-c", BUILD, "sh", DIRECTORY], stdin=f"{package.control}--\n{package.version}\n")
+        host.run(["sh", "-c", BUILD, "sh", DIRECTORY], stdin=f"{package.control}--\n{package.version}\n--\n#!/bin/sh\n{package.postinst}\n")
     host.write(SOURCE, f"deb [trusted=yes] file:{DIRECTORY} ./\n")
 
 

@@ -29,21 +29,24 @@ PLAYBOOK = f"""
     - vmstation.cluster.package_updates_info:
         hold: "{{{{ _patch_hold }}}}"
         timeout: "{{{{ _patch_timeout }}}}"
-      register: found
+      register: patch_packages
     - ansible.builtin.copy:
-        content: "{{{{ found | to_json }}}}"
+        content: "{{{{ patch_packages | to_json }}}}"
         dest: "{{{{ playbook_dir }}}}/found.json"
         mode: "0600"
       delegate_to: localhost
       check_mode: false
       changed_when: false
-    - ansible.builtin.include_tasks: "{CHECKOUT}/playbooks/tasks/update_packages_{{{{ found.manager }}}}.yml"
-      when: found.updates | length > 0
+    - ansible.builtin.include_tasks: "{CHECKOUT}/playbooks/tasks/update_packages_{{{{ patch_packages.manager }}}}.yml"
+      when: patch_packages.updates | length > 0
 """
 # Newer than those of the image. helper is new, and a kernel is one by the name of its package
 OLDER = [Package(name, "8") for name in ("tool", "containerd", "kubelet", "linux-image-lab", "mine")]
 HELPER = Package("helper", "1")
 NEWER = [Package("tool", "9", depends="helper"), *(Package(package.name, "9") for package in OLDER[1:]), HELPER]
+
+# of the host's owner
+OWN = "Package: containerd\nPin: version 9\nPin-Priority: 1001\n"
 
 
 class Updated:
@@ -61,9 +64,11 @@ class Updated:
         }
         (directory / "hosts.json").write_text(json.dumps({"all": {"hosts": {host.name: variables}}}))
 
+    def argv(self, *arguments: str) -> list[str]:
+        return ["ansible-playbook", "-i", str(self.directory / "hosts.json"), str(self.directory / "update.yml"), *arguments]
+
     def play(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        argv = ["ansible-playbook", "-i", str(self.directory / "hosts.json"), str(self.directory / "update.yml"), *arguments]
-        return self.lab.run(argv, check=False, timeout=300)
+        return self.lab.run(self.argv(*arguments), check=False, timeout=300)
 
     def found(self, *arguments: str, changed: bool) -> dict[str, object]:
         """What the module has found before the update."""
@@ -79,6 +84,7 @@ def debian(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Updat
     install(host, *OLDER)
     host.reboot()
     host.run(["apt-mark", "hold", "kubelet", "mine"])
+    host.write("/etc/apt/preferences", OWN)
     offer(host, *NEWER)
     yield Updated(lab, host, tmp_path_factory.mktemp("patch"))
     lab.remove(host)
@@ -104,7 +110,7 @@ def test_updates_are_made_and_what_is_held_or_changed_is_kept(debian: Updated) -
         "mine": "8",
     }
     assert (debian.host.read("/etc/tool.conf"), debian.host.read("/etc/linux-image-lab.conf")) == ("mine\n", "9\n")
-    assert "vmstation" not in debian.host.run(["ls", "/etc/apt/preferences.d"]).stdout
+    assert "vmstation-patch" not in debian.host.run(["ls", "/etc/apt/preferences.d", "/run"]).stdout
     assert "Inst containerd [8] (9 " in debian.host.run(["apt-get", "--simulate", "upgrade"]).stdout, "it would show nothing otherwise"
 
 
@@ -124,6 +130,21 @@ def test_after_a_loss_of_power_the_interrupted_update_is_completed_and_no_reboot
     found = debian.found(changed=True)
     assert ([update["name"] for update in found["updates"]], found["reboot"]) == (["helper"], "not_required")
     assert versions(debian.host, HELPER) == {"helper": "2"}
+
+
+def test_an_update_that_was_killed_leaves_nothing_that_keeps_other_programs_from_installing_what_is_held(debian: Updated) -> None:
+    offer(debian.host, Package("helper", "3", postinst="[ -e /srv/goes-on ] || { touch /srv/waits; sleep 300; }"))
+    process = debian.lab.start_process(debian.argv())
+    debian.lab.wait_for(lambda: debian.host.run(["test", "-e", "/srv/waits"], check=False).returncode == 0, "the update to be under way", 60)
+    policy = ["apt-cache", "policy", "containerd", "kubelet"]
+    assert debian.host.run(policy).stdout.count("Candidate: 9") == 2
+    debian.host.lose_power()
+    process.communicate(timeout=120)
+    debian.host.boot()
+    debian.host.run(["touch", "/srv/goes-on"])
+    assert debian.host.run(policy).stdout.count("Candidate: 9") == 2
+    debian.found(changed=True)
+    assert versions(debian.host, HELPER) == {"helper": "3"}
 
 
 @pytest.mark.thorough  # as tests/unit/patch has it of a host

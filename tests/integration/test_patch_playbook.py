@@ -256,4 +256,4 @@ def test_killed_and_without_power_the_next_run_continues(site: Site) -> None:
     assert process.returncode == 0, process.stdout + process.stderr
     assert (site.installed(), site.cordoned()) == (dict.fromkeys(HOSTS, "10"), [])
     assert site.ready() == {*HOSTS}
-    assert not any("vmstation" in host.run(["ls", "/etc/apt/preferences.d"]).stdout for host in site.hosts.values())
+    assert not any("vmstation-patch" in host.run(["ls", "/etc/apt/preferences.d", "/run"]).stdout for host in site.hosts.values())

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from .._host.commands import Commands, Completed
@@ -37,7 +37,7 @@ def manager_of(commands: Commands, files: HostFiles) -> Manager:
 
 APT_IS_LOCKED = "Could not get lock"
 PREFERENCES = "/etc/apt/preferences"
-# playbooks/tasks/update_packages_apt.yml writes the same. A negative priority keeps apt from installing any version
+# a negative priority keeps apt from installing any version
 PIN = "Package: {names}\nPin: version *\nPin-Priority: -1\n"
 PAUSE = 3.0
 
@@ -45,13 +45,20 @@ PAUSE = 3.0
 def look_with_apt(request: Request, commands: Commands, files: HostFiles, clock: Clock) -> Updates:
     if request.refresh:
         _refresh_apt(request, commands, clock)
-    # apt reads a file of preferences, and then those of a directory: the host's own file comes along
-    pins = [files.read(PREFERENCES) or "", *([PIN.format(names=" ".join(request.hold))] if request.hold else [])]
-    with tempfile.NamedTemporaryFile("w", prefix="vmstation-", encoding="utf-8", errors="surrogateescape") as preferences:
-        preferences.write("\n\n".join(pins))
-        preferences.flush()
-        argv = ["apt-get", "--simulate", "--with-new-pkgs", f"--option=Dir::Etc::Preferences={preferences.name}", "upgrade"]
-        return parse_apt(commands.run(argv, timeout=request.timeout).stdout)
+    preferences = _preferences(request.hold, files)
+    with tempfile.NamedTemporaryFile("w", prefix="vmstation-", encoding="utf-8") as file:
+        file.write(preferences)
+        file.flush()
+        argv = ["apt-get", "--simulate", "--with-new-pkgs", f"--option=Dir::Etc::Preferences={file.name}", "upgrade"]
+        return replace(parse_apt(commands.run(argv, timeout=request.timeout).stdout), preferences=preferences)
+
+
+def _preferences(hold: Sequence[str], files: HostFiles) -> str:
+    """What apt reads instead of the host's own file, which comes along. Of several pins for a package, apt takes the first."""
+    pins = [PIN.format(names=" ".join(hold))] if hold else []
+    # bytes that are not UTF-8 are in comments only, and Ansible accepts none in a result
+    own = (files.read(PREFERENCES) or "").encode("utf-8", "replace").decode()
+    return "\n".join([*pins, own])
 
 
 def _refresh_apt(request: Request, commands: Commands, clock: Clock) -> None:

@@ -27,17 +27,19 @@ class Request:
 class Updates:
     """versions: of each package that would be installed. kept_back: what has an update that would not be installed.
 
-    warnings: repositories that were left out.
+    warnings: repositories that were left out. preferences: of apt, with which it makes the same update.
     """
 
     manager: Manager
     versions: Mapping[str, str]
     kept_back: Sequence[str] = ()
     warnings: Sequence[str] = ()
+    preferences: str = ""
 
     def as_data(self) -> dict[str, Any]:
         updates = [{"name": name, "version": version} for name, version in self.versions.items()]
-        return {"manager": self.manager, "updates": updates, "kept_back": list(self.kept_back)}
+        found = {"manager": self.manager, "updates": updates, "kept_back": list(self.kept_back)}
+        return {**found, "preferences": self.preferences} if self.manager == "apt" else found
 
 
 APT_INSTALLS = re.compile(r"^(?:Inst|Conf) (\S+) (?:\[\S+\] )?\((\S+)", re.MULTILINE)

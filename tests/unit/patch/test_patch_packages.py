@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -147,8 +148,8 @@ def test_apt_keeps_what_is_held_beside_the_preferences_of_the_host() -> None:
     programs = HostPrograms(apt_get=[LOCKED, (0, "", "")], apt_get_upgrade=(0, APT, ""))
     own = "Package: tzdata\nPin: version 1\nPin-Priority: 9"
     found = look(Request(("containerd", "kubelet")), programs, debian(**{"/etc/apt/preferences": own}), Clock())
-    assert found == parse_apt(APT)
-    assert programs.preferences == f"{own}\n\nPackage: containerd kubelet\nPin: version *\nPin-Priority: -1\n"
+    assert found == replace(parse_apt(APT), preferences=programs.preferences)
+    assert found.as_data()["preferences"] == f"Package: containerd kubelet\nPin: version *\nPin-Priority: -1\n\n{own}"
 
 
 @pytest.mark.parametrize(
