@@ -26,6 +26,7 @@ options:
     description:
       - The names of packages that are not to be updated. Packages that are held with C(apt-mark hold), with a pin of apt, or with
         C(versionlock) or C(exclude) of dnf are not updated either.
+      - A text with commas is a list, too.
     type: list
     elements: str
     default: []
@@ -63,6 +64,12 @@ manager:
   returned: success
   type: str
   sample: apt
+hold:
+  description: The packages that are not to be updated, as a list of names.
+  returned: success
+  type: list
+  elements: str
+  sample: [containerd, kubelet]
 updates:
   description: The packages that an update would install.
   returned: success
@@ -111,7 +118,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import HostCommands
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.files import LocalFiles
 from ansible_collections.vmstation.cluster.plugins.module_utils._patch.host import look, reboot_of
-from ansible_collections.vmstation.cluster.plugins.module_utils._patch.packages import Request
+from ansible_collections.vmstation.cluster.plugins.module_utils._patch.packages import read_request
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 from ansible_collections.vmstation.cluster.plugins.module_utils._timing import SystemClock
 
@@ -124,16 +131,16 @@ ARGUMENTS = {
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    request = Request(tuple(module.params["hold"]), module.params["refresh"], module.params["timeout"])
     commands, files = HostCommands(), LocalFiles()
     try:
+        request = read_request(module.params)
         updates = look(request, commands, files, SystemClock())
         reboot, reasons = reboot_of(updates.manager, commands, files)
     except Refusal as refusal:
         module.fail_json(**refusal.as_result())
     for warning in updates.warnings:
         module.warn(warning)
-    module.exit_json(changed=False, **updates.as_data(), reboot=reboot, reboot_reasons=reasons)
+    module.exit_json(changed=False, hold=request.hold, **updates.as_data(), reboot=reboot, reboot_reasons=reasons)
 
 
 if __name__ == "__main__":

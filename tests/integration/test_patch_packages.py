@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +25,10 @@ PLAYBOOK = f"""
 - name: Update
   hosts: all
   gather_facts: false
-  vars: {{_patch_hold: {json.dumps(HELD)}, _patch_timeout: 60, _patch_environment: {{}}}}
+  vars:
+    _patch_hold: "{{{{ patch_hold | default({HELD}) }}}}"
+    _patch_timeout: 60
+    _patch_environment: {{}}
   tasks:
     - vmstation.cluster.package_updates_info:
         hold: "{{{{ _patch_hold }}}}"
@@ -82,9 +86,10 @@ class Updated:
 def debian(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Updated]:
     host = lab.start("patched", address="192.168.4.237", mac="02:00:c0:a8:04:ed")
     install(host, *OLDER)
+    time.sleep(1)  # btime of /proc/stat has whole seconds
     host.reboot()
     host.run(["apt-mark", "hold", "kubelet", "mine"])
-    host.write("/etc/apt/preferences", OWN)
+    host.run(["sh", "-c", r'{ printf "# M\374ller\n"; cat; } > /etc/apt/preferences'], stdin=OWN)
     offer(host, *NEWER)
     yield Updated(lab, host, tmp_path_factory.mktemp("patch"))
     lab.remove(host)
@@ -119,21 +124,29 @@ def test_a_second_run_finds_none_and_a_required_reboot(debian: Updated) -> None:
     assert (found["updates"], found["reboot"], found["reboot_reasons"]) == ([], "required", ["linux-image-lab"])
 
 
+def test_names_in_a_text_are_held_too(debian: Updated) -> None:
+    """As `-e patch_hold=...` passes them."""
+    offer(debian.host, Package("helper", "2"))
+    found = debian.found("-e", f"patch_hold={','.join(HELD)}", changed=True)
+    assert (found["hold"], found["updates"]) == (HELD, [{"name": "helper", "version": "2"}])
+    assert versions(debian.host, HELPER, *OLDER[1:3]) == {"helper": "2", "containerd": "8", "kubelet": "8"}
+
+
 def test_after_a_loss_of_power_the_interrupted_update_is_completed_and_no_reboot_is_required(debian: Updated) -> None:
     """A package is unpacked and not configured, and dpkg's journal is not empty."""
-    offer(debian.host, Package("helper", "2"))
-    debian.host.run(["dpkg", "--unpack", "/srv/offered/helper_2_all.deb"])
+    offer(debian.host, Package("helper", "3"))
+    debian.host.run(["dpkg", "--unpack", "/srv/offered/helper_3_all.deb"])
     debian.host.run(["sh", "-c", "dpkg-query --status helper > /var/lib/dpkg/updates/0001"])
     debian.host.lose_power()
     debian.host.boot()
     assert versions(debian.host, HELPER) == {}
     found = debian.found(changed=True)
     assert ([update["name"] for update in found["updates"]], found["reboot"]) == (["helper"], "not_required")
-    assert versions(debian.host, HELPER) == {"helper": "2"}
+    assert versions(debian.host, HELPER) == {"helper": "3"}
 
 
 def test_an_update_that_was_killed_leaves_nothing_that_keeps_other_programs_from_installing_what_is_held(debian: Updated) -> None:
-    offer(debian.host, Package("helper", "3", postinst="[ -e /srv/goes-on ] || { touch /srv/waits; sleep 300; }"))
+    offer(debian.host, Package("helper", "4", postinst="[ -e /srv/goes-on ] || { touch /srv/waits; sleep 300; }"))
     process = debian.lab.start_process(debian.argv())
     debian.lab.wait_for(lambda: debian.host.run(["test", "-e", "/srv/waits"], check=False).returncode == 0, "the update to be under way", 60)
     policy = ["apt-cache", "policy", "containerd", "kubelet"]
@@ -144,7 +157,7 @@ def test_an_update_that_was_killed_leaves_nothing_that_keeps_other_programs_from
     debian.host.run(["touch", "/srv/goes-on"])
     assert debian.host.run(policy).stdout.count("Candidate: 9") == 2
     debian.found(changed=True)
-    assert versions(debian.host, HELPER) == {"helper": "3"}
+    assert versions(debian.host, HELPER) == {"helper": "4"}
 
 
 @pytest.mark.thorough  # as tests/unit/patch has it of a host

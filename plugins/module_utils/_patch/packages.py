@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Optional
 
+from .._refusal import Refusal
+
 Manager = Literal["apt", "dnf"]
 Reboot = Literal["required", "not_required", "unknown"]
 
@@ -21,6 +23,26 @@ class Request:
     hold: tuple[str, ...] = ()
     refresh: bool = True
     timeout: float = 300.0
+
+
+# apt separates names by spaces, and dnf by commas
+ONE_NAME = re.compile(r"[^\s,]+")
+
+
+def read_request(options: Mapping[str, Any]) -> Request:
+    """Options of package_updates_info, as Ansible has typed them."""
+    if options["hold"] is None:
+        raise _no_names("null")
+    hold = tuple(filter(None, (name.strip() for name in options["hold"])))
+    wrong = [name for name in hold if not ONE_NAME.fullmatch(name)]
+    if wrong:
+        raise _no_names(", ".join(map(repr, wrong)))
+    return Request(hold, options["refresh"], options["timeout"])
+
+
+def _no_names(found: str) -> Refusal:
+    step = "Write it as in [containerd, kubelet]. [] holds no package. For patch.yml, the variable is patch_hold."
+    return Refusal("hold", found, "a list of package names", step)
 
 
 @dataclass(frozen=True)

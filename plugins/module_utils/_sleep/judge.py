@@ -48,6 +48,8 @@ class Sight:
 
 def read_request(options: Mapping[str, Any]) -> SleepRequest:
     """Options of node_sleep_check, as Ansible has typed them."""
+    if options["may_stop"] is None:
+        raise Refusal("may_stop", "null", "a list of workloads", "Write it as in [media/jellyfin], or [] for none.")
     wrong = [name for name in options["may_stop"] if name.count("/") != 1 or name.startswith("/") or name.endswith("/")]
     if wrong:
         raise Refusal("may_stop", ", ".join(wrong), "namespace/name of each workload", "Write it as in media/jellyfin.")

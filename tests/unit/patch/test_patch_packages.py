@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import Completed
 from ansible_collections.vmstation.cluster.plugins.module_utils._patch import host
 from ansible_collections.vmstation.cluster.plugins.module_utils._patch.host import look, reboot_of
-from ansible_collections.vmstation.cluster.plugins.module_utils._patch.packages import Request, parse_apt, parse_dnf, started_at
+from ansible_collections.vmstation.cluster.plugins.module_utils._patch.packages import Request, parse_apt, parse_dnf, read_request, started_at
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
 from tests.unit.clock import Clock
@@ -144,12 +144,36 @@ LOCKED = (100, "", "E: Could not get lock /var/lib/apt/lists/lock. It is held by
 AWAY = "W: x\nE: Failed to fetch http://127.0.0.1:9/Packages  Could not connect\nE: Some index files failed to download.\n"
 
 
+@pytest.mark.parametrize(
+    ("hold", "names"),
+    [
+        (["containerd", "kubelet"], ("containerd", "kubelet")),
+        # as Ansible splits `-e patch_hold=containerd, kubelet`, and an empty text
+        (["containerd", " kubelet"], ("containerd", "kubelet")),
+        (["", " "], ()),
+        (["docker*"], ("docker*",)),
+        (None, "found null"),
+        (["containerd kubelet"], "found 'containerd kubelet'"),
+        (["containerd,kubelet"], "found 'containerd,kubelet'"),
+        (["kubelet\nPin: version 1"], r"found 'kubelet\nPin: version 1'"),
+    ],
+)
+def test_what_may_be_held(hold: Any, names: tuple[str, ...] | str) -> None:
+    options = {"hold": hold, "refresh": True, "timeout": 5.0}
+    if isinstance(names, tuple):
+        assert read_request(options) == Request(names, True, 5.0)
+        return
+    with pytest.raises(Refusal) as refused:
+        read_request(options)
+    assert f"hold: {names}; required: a list of package names. Write it as in [containerd, kubelet]." in str(refused.value)
+
+
 def test_apt_keeps_what_is_held_beside_the_preferences_of_the_host() -> None:
     programs = HostPrograms(apt_get=[LOCKED, (0, "", "")], apt_get_upgrade=(0, APT, ""))
-    own = "Package: tzdata\nPin: version 1\nPin-Priority: 9"
+    own = "# M\udcfcller\nPackage: tzdata\nPin: version 1\nPin-Priority: 9"
     found = look(Request(("containerd", "kubelet")), programs, debian(**{"/etc/apt/preferences": own}), Clock())
     assert found == replace(parse_apt(APT), preferences=programs.preferences)
-    assert found.as_data()["preferences"] == f"Package: containerd kubelet\nPin: version *\nPin-Priority: -1\n\n{own}"
+    assert found.as_data()["preferences"] == f"Package: containerd kubelet\nPin: version *\nPin-Priority: -1\n\n{own.replace(chr(0xDCFC), '?')}"
 
 
 @pytest.mark.parametrize(
