@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -76,9 +77,9 @@ class Updated:
 
     def found(self, *arguments: str, changed: bool) -> dict[str, object]:
         """What the module has found before the update."""
-        process = self.play(*arguments)
-        assert process.returncode == 0, process.stdout + process.stderr
-        assert (recap(process)[self.host.name]["changed"] > 0) is changed, process.stdout
+        self.shown = self.play(*arguments)
+        assert self.shown.returncode == 0, self.shown.stdout + self.shown.stderr
+        assert (recap(self.shown)[self.host.name]["changed"] > 0) is changed, self.shown.stdout
         return json.loads((self.directory / "found.json").read_text())
 
 
@@ -97,8 +98,9 @@ def debian(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Updat
 
 def test_check_mode_finds_the_updates_and_changes_nothing(debian: Updated) -> None:
     before = versions(debian.host, *NEWER)
-    found = debian.found("--check", changed=True)
+    found = debian.found("--check", "--diff", changed=True)
     assert sorted(tuple(update.values()) for update in found["updates"]) == [("helper", "1"), ("linux-image-lab", "9"), ("tool", "9")]
+    assert "linux-image-lab" in debian.shown.stdout and not re.search(r"\b(containerd|kubelet)\b", debian.shown.stdout)
     assert (found["kept_back"], found["reboot"]) == (["mine"], "not_required")
     assert versions(debian.host, *NEWER) == before == {package.name: "8" for package in OLDER}
 
