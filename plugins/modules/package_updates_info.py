@@ -38,7 +38,8 @@ options:
     default: true
   timeout:
     description:
-      - The maximum time in seconds to wait for another process that fetches package lists, and for each command of the package manager.
+      - The maximum time in seconds to wait for another process that fetches package lists, for another one that installs packages, and for
+        each command of the package manager.
     type: float
     default: 300
 extends_documentation_fragment:
@@ -117,6 +118,7 @@ reboot_reasons:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import HostCommands
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.files import LocalFiles
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.processes import lock_holder
 from ansible_collections.vmstation.cluster.plugins.module_utils._patch.host import look, reboot_of
 from ansible_collections.vmstation.cluster.plugins.module_utils._patch.packages import read_request
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
@@ -134,7 +136,7 @@ def main() -> None:
     commands, files = HostCommands(), LocalFiles()
     try:
         request = read_request(module.params)
-        updates = look(request, commands, files, SystemClock())
+        updates = look(request, commands, files, SystemClock(), lock_holder)
         reboot, reasons = reboot_of(updates.manager, commands, files)
     except Refusal as refusal:
         module.fail_json(**refusal.as_result())

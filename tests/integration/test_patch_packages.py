@@ -28,7 +28,7 @@ PLAYBOOK = f"""
   gather_facts: false
   vars:
     _patch_hold: "{{{{ patch_hold | default({HELD}) }}}}"
-    _patch_timeout: 60
+    _patch_timeout: "{{{{ patch_timeout | default(60) }}}}"
     _patch_environment: {{}}
   tasks:
     - vmstation.cluster.package_updates_info:
@@ -42,6 +42,10 @@ PLAYBOOK = f"""
       delegate_to: localhost
       check_mode: false
       changed_when: false
+    - ansible.builtin.command: {{argv: [systemd-run, --quiet, sh, -c, "{{{{ meanwhile }}}}"]}}
+      when: meanwhile is defined
+    - ansible.builtin.wait_for: {{path: /srv/waits}}
+      when: meanwhile is defined
     - ansible.builtin.include_tasks: "{CHECKOUT}/playbooks/tasks/update_packages_{{{{ patch_packages.manager }}}}.yml"
       when: patch_packages.updates | length > 0
 """
@@ -50,6 +54,9 @@ OLDER = [Package(name, "8") for name in ("tool", "containerd", "kubelet", "linux
 HELPER = Package("helper", "1")
 NEWER = [Package("tool", "9", depends="helper"), *(Package(package.name, "9") for package in OLDER[1:]), HELPER]
 
+# of a package's postinst: it goes on after this file is there
+WAITS = "touch /srv/waits; while [ ! -e /srv/goes-on ]; do sleep 0.2; done"
+INSTALL_SLOW = ["dpkg", "--install", "/srv/offered/slow_1_all.deb"]
 # of the host's owner
 OWN = "Package: containerd\nPin: version 9\nPin-Priority: 1001\n"
 
@@ -68,6 +75,9 @@ class Updated:
             "ansible_python_interpreter": "/usr/bin/python3",
         }
         (directory / "hosts.json").write_text(json.dumps({"all": {"hosts": {host.name: variables}}}))
+
+    def wait_for(self, path: str) -> None:
+        self.lab.wait_for(lambda: self.host.run(["test", "-e", path], check=False).returncode == 0, f"{path} on {self.host.name}", 60)
 
     def argv(self, *arguments: str) -> list[str]:
         return ["ansible-playbook", "-i", str(self.directory / "hosts.json"), str(self.directory / "update.yml"), *arguments]
@@ -148,9 +158,9 @@ def test_after_a_loss_of_power_the_interrupted_update_is_completed_and_no_reboot
 
 
 def test_an_update_that_was_killed_leaves_nothing_that_keeps_other_programs_from_installing_what_is_held(debian: Updated) -> None:
-    offer(debian.host, Package("helper", "4", postinst="[ -e /srv/goes-on ] || { touch /srv/waits; sleep 300; }"))
+    offer(debian.host, Package("helper", "4", postinst=WAITS))
     process = debian.lab.start_process(debian.argv())
-    debian.lab.wait_for(lambda: debian.host.run(["test", "-e", "/srv/waits"], check=False).returncode == 0, "the update to be under way", 60)
+    debian.wait_for("/srv/waits")
     policy = ["apt-cache", "policy", "containerd", "kubelet"]
     assert debian.host.run(policy).stdout.count("Candidate: 9") == 2
     debian.host.lose_power()
@@ -160,6 +170,35 @@ def test_an_update_that_was_killed_leaves_nothing_that_keeps_other_programs_from
     assert debian.host.run(policy).stdout.count("Candidate: 9") == 2
     debian.found(changed=True)
     assert versions(debian.host, HELPER) == {"helper": "4"}
+
+
+def test_another_installation_is_waited_for_and_named(debian: Updated) -> None:
+    """As apt-daily-upgrade.timer starts one on a host that was woken."""
+    offer(debian.host, Package("slow", "1", postinst=WAITS), Package("helper", "5"))
+    debian.host.run(["rm", "-f", "/srv/waits", "/srv/goes-on"])
+    debian.host.run(["systemd-run", "--quiet", *INSTALL_SLOW])
+    debian.wait_for("/srv/waits")
+    process = debian.play("-e", "patch_timeout=3")
+    words = r"dpkg: found locked by dpkg \(process \d+\), after 3 s; required: no other process that installs packages\."
+    assert process.returncode == 2 and re.search(words, flat(process)), process.stdout
+    debian.host.run(["systemd-run", "--quiet", "sh", "-c", "sleep 8; touch /srv/goes-on"])
+    assert [update["name"] for update in debian.found(changed=True)["updates"]] == ["helper"]
+    assert versions(debian.host, HELPER, Package("slow", "1")) == {"helper": "5", "slow": "1"}
+
+
+def test_an_installation_that_begins_after_the_plan_is_waited_for_too(debian: Updated) -> None:
+    offer(debian.host, Package("slow", "2", postinst=WAITS), Package("helper", "6"))
+    debian.host.run(["rm", "-f", "/srv/waits", "/srv/goes-on"])
+    meanwhile = f"(sleep 12; touch /srv/goes-on) & {' '.join(INSTALL_SLOW)}".replace("slow_1", "slow_2")
+    process = debian.play("-e", json.dumps({"meanwhile": meanwhile, "patch_hold": [*HELD, "slow"], "patch_timeout": 5}))
+    words = "dpkg: found dpkg: error: dpkg frontend lock was locked by another process"
+    assert process.returncode == 2 and words in flat(process), process.stdout
+    debian.host.run(["rm", "/srv/waits"])
+    debian.wait_for("/srv/goes-on")
+    debian.host.run(["rm", "/srv/goes-on"])
+    offer(debian.host, Package("slow", "3", postinst=WAITS))
+    debian.found("-e", json.dumps({"meanwhile": meanwhile.replace("slow_2", "slow_3"), "patch_hold": [*HELD, "slow"]}), changed=True)
+    assert versions(debian.host, HELPER, Package("slow", "3")) == {"helper": "6", "slow": "3"}
 
 
 @pytest.mark.thorough  # as tests/unit/patch has it of a host

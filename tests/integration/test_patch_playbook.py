@@ -39,13 +39,8 @@ HOSTS = {"patch-first": ("192.168.4.242", True), "patch-last": ("192.168.4.243",
 FIRST, LAST, CONTROL = HOSTS
 OLDER, NEWER, NEWEST = (tuple(Package(name, version) for name in ("tool", "linux-image-lab")) for version in ("8", "9", "10"))
 CONFIRMED = ("-e", "confirm=patched")
-LOCK = """
-import fcntl, time
-file = open("/var/lib/dpkg/lock-frontend", "w")
-fcntl.lockf(file, fcntl.LOCK_EX)
-print(flush=True)
-time.sleep(600)
-"""
+# a hook of dpkg that fails, before anything is installed
+BROKEN, HOOK = "/etc/dpkg/dpkg.cfg.d/broken", "pre-invoke=/bin/false\n"
 LABELS = {"app": "idle"}
 CONTAINER = {"name": "idle", "image": "registry.k8s.io/pause:3.10.2"}
 DEPLOYMENT = {
@@ -204,12 +199,9 @@ def test_a_pod_that_would_be_lost_stops_it_before_anything_is_changed(site: Site
 
 
 def test_it_stops_at_the_first_failure_and_the_next_run_continues(site: Site) -> None:
-    # another process that installs packages does not end
-    process = site.hosts[LAST].start_process(["python3", "-c", LOCK])
-    assert process.stdout and process.stdout.readline()
-    stopped = site.play(*CONFIRMED, "-e", "patch_timeout=60")
-    site.hosts[LAST].run(["pkill", "--full", "fcntl.lockf"])
-    process.wait(timeout=20)
+    site.hosts[LAST].write(BROKEN, HOOK)
+    stopped = site.play(*CONFIRMED)
+    site.hosts[LAST].run(["rm", BROKEN])
     assert stopped.returncode == 2
     words = f"The run has stopped here. Not updated: {LAST}, {CONTROL}. To continue, fix the cause and run patch.yml again"
     assert f"{LAST}: Update the packages: " in flat(stopped) and words in flat(stopped), stopped.stdout

@@ -17,7 +17,7 @@ import traceback
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Callable, NoReturn
+from typing import Callable, NoReturn, Optional
 
 from .._json import read_json
 from .._refusal import Refusal
@@ -55,6 +55,17 @@ def exclusive_to_tools(path: str, wait: float) -> Iterator[None]:
         return
     with _held(path, 0o644, take, wait, "another program"):
         yield
+
+
+def lock_holder(path: str) -> Optional[int]:
+    """The process that has a POSIX lock on ``path``, 0 if it is outside the container; None if there is none, or this user may not ask."""
+    try:
+        with open(path, "rb") as file:
+            asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+            kind, _whence, _start, _length, process = struct.unpack("hhqqi4x", fcntl.fcntl(file, fcntl.F_GETLK, asked))
+    except (FileNotFoundError, PermissionError):
+        return None
+    return None if kind == fcntl.F_UNLCK else int(process)
 
 
 @contextmanager

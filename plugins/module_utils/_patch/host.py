@@ -10,6 +10,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Callable, Optional
 
 from .._host.commands import Commands, Completed
 from .._host.files import HostFiles, modified
@@ -19,10 +20,16 @@ from .._refusal import Refusal
 from .._waiting import Clock, look_until
 from .packages import Manager, Reboot, Request, Updates, parse_apt, parse_dnf, started_at
 
+# the process that has locked a file
+LockHolder = Callable[[str], Optional[int]]
 
-def look(request: Request, commands: Commands, files: HostFiles, clock: Clock) -> Updates:
-    """Simulate the update with the host's own package manager."""
-    return look_with_dnf(request, commands) if manager_of(commands, files) == "dnf" else look_with_apt(request, commands, files, clock)
+
+def look(request: Request, commands: Commands, files: HostFiles, clock: Clock, holder: LockHolder) -> Updates:
+    """Simulate the update with the host's own package manager, after other processes that install packages have ended."""
+    if manager_of(commands, files) == "dnf":
+        # it waits itself
+        return look_with_dnf(request, commands)
+    return look_with_apt(request, commands, files, clock, holder)
 
 
 def manager_of(commands: Commands, files: HostFiles) -> Manager:
@@ -40,17 +47,35 @@ PREFERENCES = "/etc/apt/preferences"
 # a negative priority keeps apt from installing any version
 PIN = "Package: {names}\nPin: version *\nPin-Priority: -1\n"
 PAUSE = 3.0
+# apt-get and unattended-upgrades lock the first, dpkg locks both
+DPKG_LOCKS = ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock")
 
 
-def look_with_apt(request: Request, commands: Commands, files: HostFiles, clock: Clock) -> Updates:
+def look_with_apt(request: Request, commands: Commands, files: HostFiles, clock: Clock, holder: LockHolder) -> Updates:
     if request.refresh:
         _refresh_apt(request, commands, clock)
+    _wait_for_dpkg(request.timeout, files, clock, holder)
     preferences = _preferences(request.hold, files)
     with tempfile.NamedTemporaryFile("w", prefix="vmstation-", encoding="utf-8") as file:
         file.write(preferences)
         file.flush()
         argv = ["apt-get", "--simulate", "--with-new-pkgs", f"--option=Dir::Etc::Preferences={file.name}", "upgrade"]
         return replace(parse_apt(commands.run(argv, timeout=request.timeout).stdout), preferences=preferences)
+
+
+def _wait_for_dpkg(seconds: float, files: HostFiles, clock: Clock, holder: LockHolder) -> None:
+    """A host that was woken often begins with apt-daily-upgrade.service. A simulation would see what it has not done yet as updates."""
+
+    def holders() -> list[int]:
+        return [process for process in map(holder, DPKG_LOCKS) if process is not None]
+
+    found = look_until(holders, lambda seen: not seen, clock, seconds, PAUSE)
+    if found:
+        name = (files.read(f"/proc/{found[0]}/comm") or "another program").strip()
+        step = f"Wait until it has ended (`ps {found[0]}` on the host), and run again, or set a longer timeout."
+        raise Refusal(
+            "dpkg", f"locked by {name} (process {found[0]}), after {seconds:g} s", "no other process that installs packages", step
+        )
 
 
 def _preferences(hold: Sequence[str], files: HostFiles) -> str:

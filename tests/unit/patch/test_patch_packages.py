@@ -14,10 +14,16 @@ import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import Completed
 from ansible_collections.vmstation.cluster.plugins.module_utils._patch import host
 from ansible_collections.vmstation.cluster.plugins.module_utils._patch.host import look, reboot_of
-from ansible_collections.vmstation.cluster.plugins.module_utils._patch.packages import Request, parse_apt, parse_dnf, read_request, started_at
+from ansible_collections.vmstation.cluster.plugins.module_utils._patch.packages import (
+    Request,
+    parse_apt,
+    parse_dnf,
+    read_request,
+    started_at,
+)
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 
-from tests.unit.clock import Clock
+from tests.unit.clock import START, Clock
 
 APT = """\
 Reading package lists...
@@ -140,6 +146,10 @@ def debian(**files: str) -> Files:
     return Files({"/etc/os-release": DEBIAN, **files})
 
 
+def unlocked(_path: str) -> None:
+    """The process that has the lock."""
+
+
 LOCKED = (100, "", "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 7 (apt-get)\n")
 AWAY = "W: x\nE: Failed to fetch http://127.0.0.1:9/Packages  Could not connect\nE: Some index files failed to download.\n"
 
@@ -171,9 +181,12 @@ def test_what_may_be_held(hold: Any, names: tuple[str, ...] | str) -> None:
 def test_apt_keeps_what_is_held_beside_the_preferences_of_the_host() -> None:
     programs = HostPrograms(apt_get=[LOCKED, (0, "", "")], apt_get_upgrade=(0, APT, ""))
     own = "# M\udcfcller\nPackage: tzdata\nPin: version 1\nPin-Priority: 9"
-    found = look(Request(("containerd", "kubelet")), programs, debian(**{"/etc/apt/preferences": own}), Clock())
+    found = look(Request(("containerd", "kubelet")), programs, debian(**{"/etc/apt/preferences": own}), Clock(), unlocked)
     assert found == replace(parse_apt(APT), preferences=programs.preferences)
-    assert found.as_data()["preferences"] == f"Package: containerd kubelet\nPin: version *\nPin-Priority: -1\n\n{own.replace(chr(0xDCFC), '?')}"
+    assert (
+        found.as_data()["preferences"]
+        == f"Package: containerd kubelet\nPin: version *\nPin-Priority: -1\n\n{own.replace(chr(0xDCFC), '?')}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -188,33 +201,44 @@ def test_apt_keeps_what_is_held_beside_the_preferences_of_the_host() -> None:
 )
 def test_lists_that_cannot_be_fetched_are_named(answer: tuple[int, str, str], words: str) -> None:
     with pytest.raises(Refusal) as refused:
-        look(Request(), HostPrograms(apt_get=answer), debian(), Clock())
+        look(Request(), HostPrograms(apt_get=answer), debian(), Clock(), unlocked)
     assert words in str(refused.value)
+
+
+def test_another_installation_is_waited_for_and_named() -> None:
+    programs = HostPrograms(apt_get_upgrade=(0, APT, ""), apt_get=(0, "", ""))
+    holders = {"/var/lib/dpkg/lock-frontend": [7, None, None], "/var/lib/dpkg/lock": [None, 7, None]}
+    clock = Clock()
+    look(Request(refresh=False), programs, debian(), clock, lambda path: holders[path].pop(0))
+    assert holders == {"/var/lib/dpkg/lock-frontend": [], "/var/lib/dpkg/lock": []} and clock.now() == START + 6
+    words = r"dpkg: found locked by unattended-upgr \(process 7\), after 300 s; required: no other process that installs packages."
+    with pytest.raises(Refusal, match=words):
+        look(Request(refresh=False), programs, debian(**{"/proc/7/comm": "unattended-upgr\n"}), Clock(), lambda _path: 7)
 
 
 def test_lists_are_left_as_they_are() -> None:
     programs = HostPrograms(apt_get=LOCKED, apt_get_upgrade=(0, APT, ""))
-    look(Request(refresh=False), programs, debian(), Clock())
+    look(Request(refresh=False), programs, debian(), Clock(), unlocked)
     assert [argv[-1] for argv in programs.ran] == ["upgrade"]
 
 
 def test_dnf_keeps_what_is_held_and_names_repositories_that_it_left_out() -> None:
     programs = HostPrograms(dnf=(1, DNF, f"{DNF_ERRORS}Ignoring repositories: away\nOperation aborted.\n"))
-    found = look(Request(("containerd.io", "kubelet")), programs, Files({"/etc/os-release": ROCKY}), Clock())
+    found = look(Request(("containerd.io", "kubelet")), programs, Files({"/etc/os-release": ROCKY}), Clock(), unlocked)
     assert (found.versions, found.warnings) == (parse_dnf(DNF).versions, ["Ignoring repositories: away"])
     assert programs.ran == [["dnf", "--assumeno", "--nobest", "--refresh", "--exclude=containerd.io,kubelet", "upgrade"]]
 
 
 def test_dnf_has_nothing_to_do_or_fails() -> None:
     nothing = HostPrograms(dnf=(0, "Dependencies resolved.\nNothing to do.\nComplete!\n", ""))
-    assert look(Request(refresh=False), nothing, Files({"/etc/os-release": ROCKY}), Clock()).versions == {}
+    assert look(Request(refresh=False), nothing, Files({"/etc/os-release": ROCKY}), Clock(), unlocked).versions == {}
     with pytest.raises(Refusal, match="package lists: found Error: Failed to download metadata for repo 'away'"):
-        look(Request(), HostPrograms(dnf=(1, "", DNF_ERRORS)), Files({"/etc/os-release": ROCKY}), Clock())
+        look(Request(), HostPrograms(dnf=(1, "", DNF_ERRORS)), Files({"/etc/os-release": ROCKY}), Clock(), unlocked)
 
 
 def test_a_host_without_a_known_package_manager_is_named() -> None:
     with pytest.raises(Refusal, match="package manager: found neither apt-get nor dnf"):
-        look(Request(), HostPrograms(), Files(), Clock())
+        look(Request(), HostPrograms(), Files(), Clock(), unlocked)
 
 
 # When a reboot is required.

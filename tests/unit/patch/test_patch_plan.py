@@ -142,5 +142,7 @@ def test_bad_options_are_rejected() -> None:
         asked({"storage": {"skipped": True}})
     with pytest.raises(Refusal, match="may_stop: found web; required: namespace/name"):
         asked(may_stop=["web"])
-    with pytest.raises(Refusal, match=r"may_stop: found null; required: a list of workloads. Write it as in \[media/jellyfin\], or \[\] for"):
+    with pytest.raises(
+        Refusal, match=r"may_stop: found null; required: a list of workloads. Write it as in \[media/jellyfin\], or \[\] for"
+    ):
         asked(may_stop=None)
