@@ -113,13 +113,29 @@ reboot_reasons:
   type: list
   elements: str
   sample: [linux-image-6.1.0-29-amd64]
+system:
+  description:
+    - What the host is, by which M(vmstation.cluster.patch_plan_check) recognizes the host that runs Ansible.
+  returned: success
+  type: dict
+  contains:
+    boot_id:
+      description: The ID of the kernel's start. Containers have that of their machine. Empty if it cannot be read.
+      type: str
+      returned: always
+      sample: 0e6ab36d-2f3b-4a1c-9c0e-1d2f3a4b5c6d
+    pid_namespace:
+      description: The PID namespace of the module, as in C(/proc/self/ns/pid). Each container has its own. Empty if it cannot be read.
+      type: str
+      returned: always
+      sample: pid:[4026531836]
 """
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import HostCommands
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.files import LocalFiles
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.processes import lock_holder
-from ansible_collections.vmstation.cluster.plugins.module_utils._patch.host import look, reboot_of
+from ansible_collections.vmstation.cluster.plugins.module_utils._patch.host import look, reboot_of, system_of
 from ansible_collections.vmstation.cluster.plugins.module_utils._patch.packages import read_request
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 from ansible_collections.vmstation.cluster.plugins.module_utils._timing import SystemClock
@@ -140,9 +156,10 @@ def main() -> None:
         reboot, reasons = reboot_of(updates.manager, commands, files)
     except Refusal as refusal:
         module.fail_json(**refusal.as_result())
+    system = system_of(files).as_data()
     for warning in updates.warnings:
         module.warn(warning)
-    module.exit_json(changed=False, hold=request.hold, **updates.as_data(), reboot=reboot, reboot_reasons=reasons)
+    module.exit_json(changed=False, hold=request.hold, **updates.as_data(), reboot=reboot, reboot_reasons=reasons, system=system)
 
 
 if __name__ == "__main__":

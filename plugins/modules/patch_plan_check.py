@@ -17,6 +17,8 @@ description:
     checks it, on its own, as the other nodes take its Pods.
   - A control plane host is drained only if ordinary Pods can run on its node and on another one. Otherwise its Pods stop during a reboot,
     and start again with the host.
+  - A host that runs this module is not rebooted, because the reboot would end Ansible. So is a host with a container that runs it. They are
+    recognized by the start of their kernel, however Ansible connects to them.
   - A node that is not ready is an error if its host is to be updated. Hosts that are known to be asleep are left for a later run.
   - This module changes nothing. It reads one list each of nodes, Pods, ReplicaSets, PersistentVolumeClaims, PersistentVolumes and
     PodDisruptionBudgets, whatever the number of hosts.
@@ -74,12 +76,6 @@ options:
     type: str
     choices: [if_needed, never]
     default: if_needed
-  controllers:
-    description:
-      - The names of hosts that run Ansible. They are not rebooted, as with O(reboot=never).
-    type: list
-    elements: str
-    default: []
 seealso:
   - module: vmstation.cluster.package_updates_info
   - module: vmstation.cluster.node_sleep_check
@@ -241,6 +237,8 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api imp
     KubernetesApi,
 )
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_result, failure_message, failures
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.files import LocalFiles
+from ansible_collections.vmstation.cluster.plugins.module_utils._patch.host import system_of
 from ansible_collections.vmstation.cluster.plugins.module_utils._patch.plan import as_data, judge, looked_at, plan, read_request
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 from ansible_collections.vmstation.cluster.plugins.module_utils._site.hosts import CLUSTER_HOSTS_ARGUMENTS
@@ -252,7 +250,6 @@ ARGUMENTS = {
     "packages": {"type": "dict", "required": True},
     "may_stop": {"type": "list", "elements": "str", "default": []},
     "reboot": {"type": "str", "choices": ["if_needed", "never"], "default": "if_needed"},
-    "controllers": {"type": "list", "elements": "str", "default": []},
     "fail_on": {"type": "str", "choices": ["error", "warning", "never"], "default": "error"},
 }
 
@@ -262,7 +259,7 @@ def main() -> None:
     if KUBERNETES_IMPORT_ERROR:
         module.fail_json(msg=missing_required_lib("kubernetes"), exception=KUBERNETES_IMPORT_ERROR)
     try:
-        request = read_request(module.params)
+        request = read_request(module.params, system_of(LocalFiles()))
         cluster = KubernetesApi(module.params["kubeconfig"], module.params["context"])
         seen = look(cluster)
     except Refusal as refusal:

@@ -13,6 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.files import LocalFiles
+from ansible_collections.vmstation.cluster.plugins.module_utils._patch.host import system_of
+from ansible_collections.vmstation.cluster.plugins.module_utils._patch.packages import System, a_reboot_ends
 
 from tests.integration.offered_packages import Package, install, offer, versions
 from tests.integration.playbook_output import flat, recap
@@ -112,6 +115,9 @@ def test_check_mode_finds_the_updates_and_changes_nothing(debian: Updated) -> No
     assert sorted(tuple(update.values()) for update in found["updates"]) == [("helper", "1"), ("linux-image-lab", "9"), ("tool", "9")]
     assert "linux-image-lab" in debian.shown.stdout and not re.search(r"\b(containerd|kubelet)\b", debian.shown.stdout)
     assert (found["kept_back"], found["reboot"]) == (["mine"], "not_required")
+    # a container on the machine of the controller, with the same kernel
+    host, controller = System(**found["system"]), system_of(LocalFiles())
+    assert host.boot_id == controller.boot_id and not a_reboot_ends(controller, host) and a_reboot_ends(controller, controller)
     assert versions(debian.host, *NEWER) == before == {package.name: "8" for package in OLDER}
 
 

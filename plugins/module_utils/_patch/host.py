@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ask a host's package manager for updates, and whether the host must be rebooted. No package is changed."""
+"""Ask a host's package manager for updates, whether the host must be rebooted, and what it is. No package is changed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .._preflight.parse import distribution
 from .._preflight.software import family
 from .._refusal import Refusal
 from .._waiting import Clock, look_until
-from .packages import Manager, Reboot, Request, Updates, parse_apt, parse_dnf, started_at
+from .packages import Manager, Reboot, Request, System, Updates, parse_apt, parse_dnf, started_at
 
 # the process that has locked a file
 LockHolder = Callable[[str], Optional[int]]
@@ -160,3 +160,11 @@ def _installed_by_dpkg(commands: Commands) -> Iterable[tuple[str, float]]:
     names = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("installed ")]
     # dpkg writes it when it installs the package
     return [(name, modified(f"{DPKG_INFO}/{name}.list") or 0.0) for name in names]
+
+
+# Which host runs Ansible.
+
+
+def system_of(files: HostFiles) -> System:
+    boot_id = files.read("/proc/sys/kernel/random/boot_id") or ""
+    return System(boot_id.strip(), files.target("/proc/self/ns/pid") or "")

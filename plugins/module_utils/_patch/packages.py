@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Parses what package managers report of updates, and when a host was started. No I/O."""
+"""Parses what package managers report of updates, when a host was started, and whether a reboot ends the controller. No I/O."""
 
 from __future__ import annotations
 
@@ -105,3 +105,31 @@ def started_at(stat: str, first_process: str, ticks: int) -> Optional[float]:
     # the name, in parentheses, may have spaces. starttime is field 22
     fields = first_process.rpartition(")")[2].split()
     return int(booted[1]) + int(fields[19]) / ticks if booted and len(fields) > 19 else None
+
+
+@dataclass(frozen=True)
+class System:
+    """What a program runs in. Empty: unknown.
+
+    boot_id: of the kernel's start (random(4)). pid_namespace: as the kernel names it (pid_namespaces(7)); a container has its own.
+    """
+
+    boot_id: str = ""
+    pid_namespace: str = ""
+
+    def as_data(self) -> dict[str, str]:
+        return {"boot_id": self.boot_id, "pid_namespace": self.pid_namespace}
+
+
+# of what runs in no container: PROC_PID_INIT_INO in include/linux/proc_ns.h of the kernel
+FIRST_PID_NAMESPACE = "pid:[4026531836]"
+
+
+def a_reboot_ends(controller: System, host: System) -> bool:
+    """Whether the controller is a program on the host, or in a container on it, which a reboot of the host ends.
+
+    A reboot of a container ends what is in it; others with the same kernel continue.
+    """
+    if not host.boot_id or host.boot_id != controller.boot_id:
+        return False
+    return host.pid_namespace in ("", FIRST_PID_NAMESPACE, controller.pid_namespace)

@@ -16,6 +16,7 @@ from .._refusal import Refusal
 from .._sleep import judge as sleep
 from .._sleep.judge import Sight, SleepRequest
 from .._upgrade.judge import node_of
+from .packages import System, a_reboot_ends
 
 
 @dataclass(frozen=True)
@@ -30,17 +31,22 @@ class Packages:
 
 @dataclass(frozen=True)
 class Host:
-    """A host of the inventory. may_reboot: whether the playbook may reboot it."""
+    """A host of the inventory. reboots: whether the playbook reboots hosts. is_controller: whether a reboot ends the playbook."""
 
     name: str
     is_control_plane: bool
     packages: Packages = Packages()
-    may_reboot: bool = True
+    reboots: bool = True
+    is_controller: bool = False
     is_asleep: bool = False
 
     @property
     def node(self) -> str:
         return self.name.lower()
+
+    @property
+    def may_reboot(self) -> bool:
+        return self.reboots and not self.is_controller
 
     @property
     def has_work(self) -> bool:
@@ -55,19 +61,19 @@ class Request:
     may_stop: frozenset[str] = frozenset()
 
 
-def read_request(options: Mapping[str, Any]) -> Request:
+def read_request(options: Mapping[str, Any], controller: System) -> Request:
     """Options of patch_plan_check, as Ansible has typed them. Workers come first, hosts that are not asked for are left out."""
     found, asleep = options["packages"], set(options["asleep"])
     unknown = sorted(name for name, result in found.items() if "updates" not in (result or {}))
     if unknown:
         raise Refusal("packages", f"no updates of {', '.join(unknown)}", "results of package_updates_info", "Pass what it returned.")
-    may_reboot = options["reboot"] == "if_needed"
     hosts = tuple(
         Host(
             host["name"],
             host.get("role") == "control_plane",
             _packages(found.get(host["name"]) or {}),
-            may_reboot and host["name"] not in options["controllers"],
+            options["reboot"] == "if_needed",
+            a_reboot_ends(controller, _system(found.get(host["name"]) or {})),
             host["name"] in asleep,
         )
         for host in sorted(options["nodes"], key=lambda host: bool(host.get("role") == "control_plane"))
@@ -76,6 +82,11 @@ def read_request(options: Mapping[str, Any]) -> Request:
     # checks the form of may_stop
     request = sleep.read_request({"nodes": ["any"], "may_stop": options["may_stop"], "for_good": False})
     return Request(hosts, request.may_stop)
+
+
+def _system(result: Mapping[str, Any]) -> System:
+    found = result.get("system") or {}
+    return System(found.get("boot_id") or "", found.get("pid_namespace") or "")
 
 
 def _packages(result: Mapping[str, Any]) -> Packages:
@@ -129,6 +140,8 @@ def _facts(host: Host, request: Request, seen: Sight) -> Iterator[str]:
         yield f"kept back: {', '.join(packages.kept_back)}"
     if packages.reboot == "required":
         yield f"reboot required ({', '.join(packages.reasons)})"
+    if host.is_controller and (count or packages.reboot == "required"):
+        yield "not rebooted, because it runs Ansible"
     if not host.has_work:
         return
     moving, stopping = sleep.moving_and_stopping(_alone(host, request), seen)
@@ -169,9 +182,13 @@ def _of_host(host: Host, request: Request, seen: Sight) -> Iterator[Finding]:
     elif host.packages.reboot == "required" and not host.may_reboot:
         yield Finding(
             "hosts_run_what_is_installed", "warning", f"host {host.name}",
-            f"a reboot is required ({', '.join(host.packages.reasons)}), and patch.yml does not reboot it", "a reboot",
-            "Reboot it yourself after the run. patch.yml reboots hosts other than the controller, unless patch_reboot is never.",
+            f"a reboot is required ({', '.join(host.packages.reasons)}), and patch.yml does not reboot it because {_why_not(host)}",
+            "a reboot", "Reboot it yourself after the run.",
         )  # fmt: skip
+
+
+def _why_not(host: Host) -> str:
+    return "it runs Ansible" if host.is_controller else "patch_reboot is never"
 
 
 # a control plane comes back at once, and a host without a Node is a finding about nodes already

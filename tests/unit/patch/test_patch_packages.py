@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._host.commands import Completed
+from ansible_collections.vmstation.cluster.plugins.module_utils._host.files import LocalFiles
 from ansible_collections.vmstation.cluster.plugins.module_utils._patch import host
-from ansible_collections.vmstation.cluster.plugins.module_utils._patch.host import look, reboot_of
+from ansible_collections.vmstation.cluster.plugins.module_utils._patch.host import look, reboot_of, system_of
 from ansible_collections.vmstation.cluster.plugins.module_utils._patch.packages import (
     Request,
     parse_apt,
@@ -239,6 +241,11 @@ def test_dnf_has_nothing_to_do_or_fails() -> None:
 def test_a_host_without_a_known_package_manager_is_named() -> None:
     with pytest.raises(Refusal, match="package manager: found neither apt-get nor dnf"):
         look(Request(), HostPrograms(), Files(), Clock(), unlocked)
+
+
+def test_the_system_of_this_process() -> None:
+    found = system_of(LocalFiles())
+    assert re.fullmatch(r"[0-9a-f-]{36}", found.boot_id) and re.fullmatch(r"pid:\[\d+\]", found.pid_namespace)
 
 
 # When a reboot is required.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.vmstation.cluster.plugins.module_utils._patch.packages import FIRST_PID_NAMESPACE, System, a_reboot_ends
 from ansible_collections.vmstation.cluster.plugins.module_utils._patch.plan import as_data, judge, looked_at, plan, read_request
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 from ansible_collections.vmstation.cluster.plugins.module_utils._sleep.judge import CONTROL_PLANE, MAY_STOP, Sight
@@ -19,9 +20,15 @@ BARE = {"ownerReferences": []}
 HERE = {"kubernetes.io/hostname": "storage"}
 
 
-def packages(*names: str, reboot: str = "not_required", kept_back: tuple[str, ...] = ()) -> dict[str, Any]:
+CONTROLLER, ANOTHER = System("b1", FIRST_PID_NAMESPACE), System("b2", FIRST_PID_NAMESPACE)
+
+
+def packages(*names: str, reboot: str = "not_required", kept_back: tuple[str, ...] = (), system: System = ANOTHER) -> dict[str, Any]:
     updates = [{"name": name, "version": "2"} for name in names]
-    return {"updates": updates, "kept_back": list(kept_back), "reboot": reboot, "reboot_reasons": ["linux"] if reboot == "required" else []}
+    reasons = ["linux"] if reboot == "required" else []
+    return {
+        "updates": updates, "kept_back": list(kept_back), "reboot": reboot, "reboot_reasons": reasons, "system": system.as_data()
+    }  # fmt: skip
 
 
 def node(name: str, *, ready: str = "True", **spec: Any) -> dict[str, Any]:
@@ -50,9 +57,8 @@ def asked(found: Any = None, **options: Any) -> Any:
         "packages": ALL if found is None else found,
         "may_stop": [],
         "reboot": "if_needed",
-        "controllers": [],
     }
-    return read_request({**given, "packages": ALL if found is None else found, **options})
+    return read_request({**given, **options}, CONTROLLER)
 
 
 def test_workers_come_first_and_each_host_has_a_line() -> None:
@@ -73,7 +79,6 @@ def test_hosts_that_sleep_are_named_and_hosts_beyond_the_limit_are_not() -> None
 FACTS = {
     "a reboot alone": ({"reboot": "required"}, {}, "no updates; reboot required (linux)", True),
     "a reboot that is not wanted": ({"reboot": "required"}, {"reboot": "never"}, "no updates; reboot required (linux)", False),
-    "the controller's reboot": ({"reboot": "required"}, {"controllers": ["homelab"]}, "no updates; reboot required (linux)", False),
     "unknown": ({"reboot": "unknown"}, {}, "no updates", False),
     "what is kept back": ({"kept_back": ("docker-ce",)}, {}, "no updates; kept back: docker-ce", False),
 }
@@ -117,6 +122,47 @@ def test_a_workload_that_may_stop_is_named() -> None:
     assert plan(request, sight)[0].endswith("; Pods that stop: media/web-storage")
     annotated = seen(pod("storage", {**OWNED, "annotations": {MAY_STOP: "true"}}, nodeSelector=HERE))
     assert judge(asked(), annotated) == []
+
+
+OWN, OTHER = "pid:[4026532001]", "pid:[4026532002]"
+# the controller, the host, and whether a reboot of the host ends the controller
+REBOOTED = {
+    "the same host": (CONTROLLER, CONTROLLER, True),
+    "another machine": (CONTROLLER, ANOTHER, False),
+    "another machine's container of the same number": (System("b1", OWN), System("b2", OWN), False),
+    "containers on the controller": (CONTROLLER, System("b1", OWN), False),
+    "the controller is a container on the host": (System("b1", OWN), CONTROLLER, True),
+    "the controller and the host are the same container": (System("b1", OWN), System("b1", OWN), True),
+    "the controller and the host are two containers of one machine": (System("b1", OWN), System("b1", OTHER), False),
+    "a host whose namespace is unknown, with the same kernel": (CONTROLLER, System("b1"), True),
+    "a host of which nothing is known": (CONTROLLER, System(), False),
+    "a controller without /proc": (System(), CONTROLLER, False),
+    "neither is known": (System(), System(), False),
+}
+
+
+@pytest.mark.parametrize("case", REBOOTED)
+def test_whether_a_reboot_ends_the_controller(case: str) -> None:
+    controller, system, ends = REBOOTED[case]
+    assert a_reboot_ends(controller, system) is ends
+
+
+@pytest.mark.parametrize(
+    ("facts", "line"),
+    [
+        ({}, "no updates"),
+        ({"names": ["libc6"]}, "1 update (libc6); not rebooted, because it runs Ansible"),
+        ({"reboot": "required"}, "no updates; reboot required (linux); not rebooted, because it runs Ansible"),
+    ],
+)
+def test_the_host_that_runs_ansible_is_not_rebooted(facts: dict[str, Any], line: str) -> None:
+    names = facts.pop("names", ())
+    request = asked({"homelab": packages(*names, **facts, system=CONTROLLER)})
+    assert plan(request, seen()) == [f"homelab: {line}"]
+    data = as_data(request, seen())["homelab"]
+    assert (data["patch"], data["may_reboot"]) == (bool(names), False)
+    reported = ["a reboot is required (linux), and patch.yml does not reboot it because it runs Ansible"] if facts else []
+    assert [one.found for one in judge(request, seen())] == reported
 
 
 UNTAINTED = node("master")
