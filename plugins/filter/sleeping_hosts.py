@@ -11,7 +11,7 @@ version_added: 0.1.0
 author: the vmstation.cluster contributors (@vmstation)
 description:
   - Returns the hosts with C(sleeps=true), in the form that M(vmstation.cluster.wake_on_lan) takes.
-positional: names
+positional: names, hostvars
 options:
   _input:
     description: The hosts of the cluster, as P(vmstation.cluster.cluster_hosts#filter) returns them.
@@ -23,12 +23,19 @@ options:
     type: list
     elements: str
     required: true
+  hostvars:
+    description:
+      - The variable C(hostvars). With it, each host has C(port), the port of its SSH server, which
+        M(vmstation.cluster.wake_on_lan) probes. It is the host's variable C(node_ssh_port), or else C(ansible_port), or else 22.
+      - Without it, the hosts have no C(port), and the module probes port 22.
+    type: dict
+    version_added: 0.3.0
 """
 
 EXAMPLES = r"""
 - name: Wake the sleep-capable hosts of this play
   vmstation.cluster.wake_on_lan:
-    hosts: "{{ hostvars | vmstation.cluster.cluster_hosts(groups) | vmstation.cluster.sleeping_hosts(ansible_play_hosts) }}"
+    hosts: "{{ hostvars | vmstation.cluster.cluster_hosts(groups) | vmstation.cluster.sleeping_hosts(ansible_play_hosts, hostvars) }}"
     broadcast: 192.168.4.255
   delegate_to: localhost
   run_once: true
@@ -36,7 +43,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The hosts, each with C(name), C(mac) and C(address).
+  description: The hosts, each with C(name), C(mac) and C(address), and with C(port) if O(hostvars) was passed.
   type: list
   elements: dict
 """
@@ -48,9 +55,9 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import 
 from ansible_collections.vmstation.cluster.plugins.module_utils._site import hosts as of_the_site
 
 
-def sleeping_hosts(hosts: object, names: Iterable[str]) -> list[dict[str, object]]:
+def sleeping_hosts(hosts: object, names: Iterable[str], hostvars: object = None) -> list[dict[str, object]]:
     try:
-        return of_the_site.sleeping_hosts(hosts, names)
+        return of_the_site.sleeping_hosts(hosts, names, hostvars)
     except Refusal as refusal:
         raise AnsibleFilterError(str(refusal)) from refusal
 

@@ -64,3 +64,11 @@ def test_a_playbook_that_reads_a_list_has_it_made(path: Path) -> None:
         made = any(task.action == "set_fact" and variable in json.dumps(task.keywords) for task in tasks)
         read = [str(task) for task in tasks if task.action != "set_fact" and variable in json.dumps(task.keywords)]
         assert made or not read, f"{variable} is not set"
+
+
+def test_a_host_is_probed_on_the_port_of_its_ssh_server() -> None:
+    """Without hostvars, sleeping_hosts does not know the port. If a firewall drops port 22, the host would count as asleep."""
+    probes = [task for task in every() if task.action == "wake_on_lan"]
+    assert probes
+    hosts = {str(task): task.keywords["vmstation.cluster.wake_on_lan"]["hosts"] for task in probes}
+    assert [task for task, listed in hosts.items() if not listed.endswith(", hostvars) }}")] == []

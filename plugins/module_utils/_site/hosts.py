@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -52,13 +53,24 @@ CLUSTER_HOSTS_ARGUMENTS = {
 }
 
 
-def sleeping_hosts(hosts: object, names: Iterable[str]) -> list[dict[str, Any]]:
-    """Of the cluster's hosts those that sleep and are among ``names``, as wake_on_lan takes them; of two addresses the first."""
+def sleeping_hosts(hosts: object, names: Iterable[str], hostvars: object = None) -> list[dict[str, Any]]:
+    """Of the cluster's hosts those that sleep and are among ``names``, as wake_on_lan takes them; of two addresses the first.
+
+    With ``hostvars``, each has the port of its SSH server: a firewall may drop all others, and the host would count as asleep.
+    """
     if not isinstance(hosts, (list, tuple)) or not all(isinstance(host, Mapping) for host in hosts):
         raise Refusal("sleeping_hosts", repr(hosts), "a list of hosts", "Pass what the filter cluster_hosts returns.")
+    if hostvars is not None and not isinstance(hostvars, Mapping):
+        step = "Write `cluster_hosts(groups) | sleeping_hosts(names, hostvars)`."
+        raise Refusal("sleeping_hosts: hostvars", type(hostvars).__name__, "the variable hostvars", step)
     wanted = set(names)
     return [
-        {"name": host["name"], "mac": host.get("mac"), "address": _first(host.get("address"))}
+        {
+            "name": host["name"],
+            "mac": host.get("mac"),
+            "address": _first(host.get("address")),
+            **({} if hostvars is None else {"port": _ssh_port(host["name"], hostvars)}),
+        }
         for host in hosts
         if host.get("sleeps") and host.get("name") in wanted
     ]
@@ -120,8 +132,28 @@ def backup_receivers(hosts: object, hostvars: object, names: Iterable[str]) -> l
 
 def _reached_by_ssh(host: Mapping[str, Any], hostvars: Mapping[str, Any]) -> dict[str, Any]:
     facts = registered(hostvars, host["name"]).get("ansible_facts") or {}
-    port = hostvars[host["name"]].get("ansible_port", 22)
+    port = _ssh_port(host["name"], hostvars)
     return {"name": host["name"], "address": _first(host.get("address")), "port": port, "host_keys": _host_keys(facts)}
+
+
+# the port of a host's SSH server: the first of these variables that has a value
+_SSH_PORT_VARIABLES = ("node_ssh_port", "ansible_port")
+
+
+def _ssh_port(name: str, hostvars: Mapping[str, Any]) -> int:
+    if name not in hostvars:
+        return 22
+    variables = hostvars[name]
+    for variable in _SSH_PORT_VARIABLES:
+        value = variables.get(variable)
+        if value is None:
+            continue
+        # an inventory may have it in quotes
+        port = int(value) if isinstance(value, str) and re.fullmatch("[0-9]{1,5}", value) else value
+        if not isinstance(port, int) or isinstance(port, bool) or not 1 <= port <= 65535:
+            raise Refusal(f"host {name}: {variable}", repr(value), "a port number from 1 to 65535", f"Correct {variable} of this host.")
+        return port
+    return 22
 
 
 def _host_keys(facts: Mapping[str, Any]) -> list[str]:

@@ -28,6 +28,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._site.hosts impo
     idle_workers,
     inventory_errors,
     node_identities,
+    sleeping_hosts,
 )
 from ansible_collections.vmstation.cluster.plugins.module_utils._site.verdict import site_verdict
 
@@ -62,6 +63,8 @@ FILTERS: dict[str, tuple[Callable[[Any], object], int, int]] = {
     "idle_workers": (lambda hostvars: idle_workers(HOSTS, hostvars), 2, 1),
     "inventory_errors": (lambda hostvars: inventory_errors(hostvars, GROUPS, NAMES, variables=["network_plan", "mac", "sleeps"]), 1, 0),
     "node_identities": (lambda hostvars: node_identities(hostvars, NAMES), 1, 0),
+    # its port is the inventory's
+    "sleeping_hosts": (lambda hostvars: sleeping_hosts(HOSTS, NAMES, hostvars), 1, 1),
     "site_verdict": (lambda hostvars: site_verdict(hostvars, HOSTS), 1, 0),
 }
 
@@ -109,6 +112,7 @@ def test_filters_see_through_hostvars(hostvars: HostVars) -> None:
         {"name": NAMES[0], "hostname": NAMES[0], "machine_id": NAMES[0], "product_uuid": "NA"}
     ]
     assert idle_workers(HOSTS[:1], hostvars)[0]["port"] == 22
+    assert sleeping_hosts(HOSTS[:1], NAMES, hostvars)[0]["port"] == 22
     assert site_verdict(hostvars, HOSTS[:2])[0].endswith("node ready")
 
 

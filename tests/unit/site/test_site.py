@@ -10,7 +10,12 @@ from dataclasses import asdict
 import pytest
 from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.nodes import finding_of_stranger
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
-from ansible_collections.vmstation.cluster.plugins.module_utils._site.hosts import asleep_hosts, node_identities, sleeping_hosts
+from ansible_collections.vmstation.cluster.plugins.module_utils._site.hosts import (
+    asleep_hosts,
+    idle_workers,
+    node_identities,
+    sleeping_hosts,
+)
 from ansible_collections.vmstation.cluster.plugins.module_utils._site.verdict import finding_lines, site_verdict
 
 HOMELAB = {"name": "homelab", "address": "192.168.4.62", "mac": "d0:94:66:30:d6:63", "role": "worker", "sleeps": True}
@@ -30,6 +35,38 @@ VERSION = "Client:\n  Version:  1.7.0\n\nServer:\n  Version:  1.6.20~ds1\n  Revi
 )
 def test_only_hosts_of_the_play_that_sleep_are_woken(hosts: list[dict], names: list[str], wanted: list[dict]) -> None:
     assert sleeping_hosts(hosts, names) == [{key: host[key] for key in ("name", "mac", "address")} for host in wanted]
+
+
+@pytest.mark.parametrize(
+    ("variables", "port"),
+    [
+        ({}, 22),
+        ({"ansible_port": 2222}, 2222),
+        ({"ansible_port": "2222"}, 2222),
+        ({"ansible_port": None}, 22),
+        # the owner's word about the SSH server, where Ansible connects through another port
+        ({"ansible_port": 10022, "node_ssh_port": "2222"}, 2222),
+    ],
+)
+def test_a_host_is_probed_on_the_port_of_its_ssh_server(variables: dict[str, object], port: int) -> None:
+    (target,) = sleeping_hosts([MASTER, HOMELAB], ["homelab"], {"homelab": variables})
+    assert target["port"] == port
+    (worker,) = idle_workers([HOMELAB], {"homelab": variables})
+    assert worker["port"] == port
+
+
+@pytest.mark.parametrize("port", ["ssh", "", 0, 65536, True, 22.5, [22]])
+def test_a_port_that_is_none_is_an_error_that_names_the_host(port: object) -> None:
+    with pytest.raises(Refusal) as refusal:
+        sleeping_hosts([MASTER, HOMELAB], ["homelab"], {"homelab": {"ansible_port": port}})
+    assert str(refusal.value) == (
+        f"host homelab: ansible_port: found {port!r}; required: a port number from 1 to 65535. Correct ansible_port of this host."
+    )
+
+
+def test_hostvars_that_are_none_are_refused() -> None:
+    with pytest.raises(Refusal, match="sleeping_hosts: hostvars: found list; required: the variable hostvars"):
+        sleeping_hosts([HOMELAB], ["homelab"], ["homelab"])
 
 
 @pytest.mark.parametrize("wrong", [None, "homelab", {"name": "homelab"}, ["homelab"]])
