@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.architecture.playbook_tasks import load, mappings
+from tests.architecture.playbook_tasks import FILES, load, mappings
 from tests.conftest import CHECKOUT
 
 PLAYBOOKS = [path.stem for path in sorted((CHECKOUT / "playbooks").glob("*.yml")) if path.stem != "check_inventory"]
@@ -253,6 +253,35 @@ def test_site_removes_jellyfin_from_a_cluster_without_workers(state: str, is_app
     process = play("role.yml", tmp_path, groups, "--check", "-e", variables)
     assert ("jellyfin_host: found none, which is no host" in process.stdout) is (state == "present")
     assert ("does not exist yet" in process.stdout) is (state == "absent")
+
+
+EMPTY = [{}, {"cluster_backup_schedule": None}, {"cluster_backup_schedule": False}, {"cluster_backup_schedule": ""}]
+# `true` is no schedule, which the role reports: systemd rejects it
+SET = [{"cluster_backup_schedule": "daily"}, {"cluster_backup_schedule": True}]
+
+
+@pytest.mark.parametrize("schedule", [*EMPTY, *SET], ids=str)
+def test_a_schedule_that_is_empty_is_none(schedule: dict[str, object], tmp_path: Path) -> None:
+    site = [task["when"] for task in mappings(load(CHECKOUT / "playbooks/site.yml")) if "cluster_backup_schedule" in str(task.get("when"))]
+    tasks = [task for task in mappings(load(CHECKOUT / "playbooks/check.yml")) if "cluster_backup_schedule" in str(task)]
+    (asks,) = {task["vars"]["_asks_control_planes"] for task in tasks if "_asks_control_planes" in task.get("vars", {})}
+    (checked,) = {task["when"][1] for task in tasks if task.get("name") == "Check the scheduled backups"}
+    assert len(site) == 1
+    skipped, *looked_at = (f"({text.removeprefix('{{').removesuffix('}}')})" for text in (*site, asks, checked))
+    groups = {"control_plane": {"hosts": {"alpha": HERE}}}
+    results = found(" ~ ' ' ~ ".join([skipped, *looked_at]), tmp_path, "alpha", groups, site_asleep=[], **schedule)
+    assert results == ("False True True" if schedule in SET else "True False False")
+
+
+# ansible-core evaluates a task's condition when it comes to it: a run would end there, without a report
+OF_A_TEXT = re.compile(r"\w+ \| default\(''\) \| length")
+OF_AN_OWNERS_LIST = re.compile(r"\b(?:backup|check|cluster|patch|remove|sleep|upgrade)_\w+ \| default\(\[\]\) \| length")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CHECKOUT)))
+def test_the_length_of_a_variable_that_may_be_empty_is_asked_of_a_default(path: Path) -> None:
+    """`default('')` leaves what is empty in YAML, which has no length; `default('', true)` does not."""
+    assert OF_A_TEXT.findall(path.read_text()) + OF_AN_OWNERS_LIST.findall(path.read_text()) == []
 
 
 def test_the_variables_of_every_playbook_are_known_here() -> None:
