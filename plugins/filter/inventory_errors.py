@@ -57,6 +57,11 @@ options:
     description: The name of the playbook if it works with one control plane host only. Several hosts are then an error.
     type: str
     default: ""
+  names:
+    description: Variables that must be lists of host names, with their values. Any other value is an error.
+    type: dict
+    default: {}
+    version_added: 0.3.0
 """
 
 EXAMPLES = r"""

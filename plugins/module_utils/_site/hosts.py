@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Optional
 
 from .._cluster import node_labels
 from .._refusal import Refusal
@@ -188,12 +189,14 @@ def inventory_errors(
     known: Collection[str] = (),
     skip: object = (),
     alone: str = "",
+    names: Optional[Mapping[str, object]] = None,
 ) -> list[str]:
     """All that keeps a playbook from working on its hosts.
 
     playing: the hosts that --limit has left. acts_on: the groups whose hosts the playbook works on, and ``localhost`` if it goes on there
     without them. variables: those it needs, for each of these hosts; ``ansible_host`` may be set instead of ``address``. known: those that
     its plays set themselves. skip: the variable site_skip. alone: the playbook's name, if it works with one control plane only.
+    names: variables that are lists of host names.
     """
     if not isinstance(hostvars, Mapping) or not isinstance(groups, Mapping):
         found = f"{type(hostvars).__name__} and {type(groups).__name__}"
@@ -210,6 +213,7 @@ def inventory_errors(
     errors += _without_address(seen) if ADDRESS in variables else ()
     errors += [*_unfit_labels(seen), *_tainted_places(seen, groups, skip)]
     errors += _unknown_stages(skip)
+    errors += [error for variable, value in (names or {}).items() for error in _unlisted(variable, value)]
     errors += _too_many_control_planes(groups, alone) if alone else ()
     return [str(error) for error in errors]
 
@@ -304,6 +308,16 @@ def _unknown_stages(skip: object) -> Iterator[Refusal]:
     if unknown:
         step = "Correct it, or remove it. To run single stages, use --tags."
         yield Refusal("site_skip", ", ".join(map(repr, unknown)), f"only {' and '.join(SKIPPABLE)}", step)
+
+
+def _unlisted(variable: str, value: object) -> Iterator[Refusal]:
+    """A variable that is no list of names. With `-e variable=name` it is a text, of which Ansible would take each letter as a name."""
+    if isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value):
+        return
+    meant = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else []
+    listed = json.dumps({variable: meant or ["HOST"]})
+    step = f"Write a list, such as {variable}: [{', '.join(meant or ['HOST'])}]. On the command line: -e '{listed}'."
+    yield Refusal(variable, repr(value), "a list of host names", step)
 
 
 def _named(groups: Sequence[str]) -> str:

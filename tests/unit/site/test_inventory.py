@@ -107,6 +107,33 @@ def test_stages_to_skip(skip: object, found: list[str]) -> None:
     assert [error[: len(start)] for error, start in zip(errors, found, strict=True)] == found
 
 
+@pytest.mark.parametrize(
+    ("names", "found", "listed"),
+    [
+        ([], None, None),
+        ([FIRST, SECOND], None, None),
+        # `-e sleep_hosts=first`
+        (FIRST, "'first'", '["first"]'),
+        ("first, second,", "'first, second,'", '["first", "second"]'),
+        ("", "''", '["HOST"]'),
+        (None, "None", '["HOST"]'),
+        ([FIRST, 7], "['first', 7]", '["HOST"]'),
+        ({FIRST: True}, "{'first': True}", '["HOST"]'),
+    ],
+)
+def test_names_of_hosts_are_a_list(names: object, found: str | None, listed: str | None) -> None:
+    errors = inventory_errors(dict.fromkeys(ALL, PLAN), GROUPS, ALL, names={"sleep_hosts": names})
+    shown = (listed or "").replace('"', "")
+    assert errors == (
+        [
+            f"sleep_hosts: found {found}; required: a list of host names. Write a list, such as sleep_hosts: {shown}. "
+            f"On the command line: -e '{{\"sleep_hosts\": {listed}}}'."
+        ]
+        if found
+        else []
+    )
+
+
 def test_labels_and_taints_of_nodes_are_validated_before_any_host_is_reached() -> None:
     wrong = {"node_labels": {"vmstation.cluster/sleeps": "true"}, "node_taints": [{"key": "gpu", "effect": "NoSchedul"}]}
     hostvars = {CONTROL: {**PLAN, "node_labels": {"disk": "ssd"}}, FIRST: {**PLAN, **wrong}, SECOND: {**PLAN, **wrong}}

@@ -209,6 +209,14 @@ def test_sleep_fails_if_limit_leaves_out_a_host_that_it_is_asked_for(tmp_path: P
     assert "sleep_hosts: found beta; required: hosts that `--limit` includes." in output
 
 
+def test_sleep_names_the_form_of_a_list(tmp_path: Path) -> None:
+    sleeper = {"sleeps": True, "mac": "02:00:c0:a8:04:3d", **HERE}
+    groups = {"control_plane": {"hosts": {"alpha": HERE}}, "workers": {"hosts": {"beta": sleeper}}}
+    variables = json.dumps({PLAN: {}, KUBECONFIG: "x"})
+    output = said(play("sleep", tmp_path, groups, "-e", variables, "-e", "sleep_hosts=beta"))
+    assert "sleep_hosts: found 'beta'; required: a list of host names." in output.replace("''", "'")
+
+
 EVALUATE = """
 - hosts: %s
   gather_facts: false
