@@ -12,6 +12,7 @@ author: the vmstation.cluster contributors (@vmstation)
 description:
   - Lists the hosts of the inventory groups C(control_plane) and C(workers), in the form that M(vmstation.cluster.network_plan_check) takes.
   - The address of a host is its variable C(address), or else C(ansible_host). C(mac) and C(sleeps) are the variables with these names.
+  - C(sleeps) is a boolean. The texts V(true), V(yes), V(on), V(false), V(no) and V(off), as an INI inventory has them, become one.
   - A host that is in both groups is a control plane host.
   - Values that the inventory does not contain are left out, so that the check reports them.
 positional: groups

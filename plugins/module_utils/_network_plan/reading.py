@@ -55,6 +55,7 @@ from .scalars import (
     shown,
     text,
     truth,
+    truth_of_text,
     whole_number,
 )
 
@@ -594,7 +595,7 @@ def _host_entry(hostvars: Mapping[str, object], name: str, role: Role) -> dict[s
     if not isinstance(variables, Mapping):
         who = f"cluster_hosts: host {name[:LONGEST_SHOWN]}"
         raise Refusal(who, "no variables", "the host in hostvars", "Pass hostvars and groups of the same play.")
-    host: dict[str, object] = {"name": name, "role": role, "sleeps": variables.get("sleeps", False)}
+    host: dict[str, object] = {"name": name, "role": role, "sleeps": truth_of_text(variables.get("sleeps", False))}
     address = variables.get("address", variables.get("ansible_host"))
     if address is not None:
         host["address"] = address

@@ -252,6 +252,15 @@ def choice(value: object, rule: str, known: tuple[str, ...]) -> str:
     return written
 
 
+# Ansible's own words of a boolean. An INI inventory has only texts, unless they are written like Python's: `sleeps=true` is one
+_TRUTHS = {**dict.fromkeys(("true", "yes", "on"), True), **dict.fromkeys(("false", "no", "off"), False)}
+
+
+def truth_of_text(value: object) -> object:
+    """A boolean that is written as text; any other value as it is, for the check to report."""
+    return _TRUTHS.get(value.lower(), value) if isinstance(value, str) else value
+
+
 def truth(value: object) -> bool:
     if not isinstance(value, bool):
         raise Misread("yes_or_no_is_true_or_false", shown(value), "true or false")

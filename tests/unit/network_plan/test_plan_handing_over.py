@@ -160,6 +160,21 @@ def test_a_host_in_both_groups_is_a_control_plane_host():
     assert [(host["name"], host["role"]) for host in both] == [("masternode", "control_plane"), ("homelab", "worker")]
 
 
+@pytest.mark.parametrize(
+    ("text", "sleeps"),
+    [
+        *((text, True) for text in ("true", "True", "TRUE", "yes", "on")),
+        *((text, False) for text in ("false", "False", "no", "off")),
+        # the check reports these
+        *((value, value) for value in ("", "maybe", "1", 1, 0, None, [])),
+    ],
+)
+def test_an_ini_inventory_has_its_booleans_as_text(text, sleeps):
+    """Of `sleeps=false`, Ansible makes the text `false`; of `sleeps=False`, a boolean."""
+    (host,) = hosts_of({"homelab": {"sleeps": text}}, {"workers": ["homelab"]})
+    assert host["sleeps"] is sleeps
+
+
 def test_what_the_inventory_does_not_say_is_left_out():
     assert hosts_of({"homelab": {}}, {"workers": ["homelab"]}) == [{"name": "homelab", "role": "worker", "sleeps": False}]
     assert hosts_of(HOSTVARS, {}) == []
