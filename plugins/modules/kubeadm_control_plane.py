@@ -101,6 +101,7 @@ options:
   peers:
     description:
       - The addresses of the other control plane hosts. If an API server answers at one of them, no cluster is created here.
+        If this host has lost what cannot be recreated, the error message shows how it joins them again.
     type: list
     elements: str
     default: []

@@ -234,7 +234,12 @@ def _refuse_unfit(wanted: Order, host: NodeHost) -> Mark:
     gone = [RESTORING] if host.files.exists(RESTORING) else lost(host.files)
     if gone:
         what = "an incomplete restore" if gone == [RESTORING] else f"{', '.join(gone)} missing or incomplete"
-        raise Refusal("this control plane", what, "a complete one, as an incomplete backup is worthless", "Run restore.yml.")
+        # a host does not know whether there are others, for which restore.yml is an error
+        step = (
+            "Run restore.yml. With several control plane hosts, back up another one with --limit, and replace this one as "
+            "docs/several-control-planes.md describes."
+        )
+        raise Refusal("this control plane", what, "a complete one, as an incomplete backup is worthless", step)
     return mark
 
 

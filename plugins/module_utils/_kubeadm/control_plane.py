@@ -424,7 +424,8 @@ def _complete(request: Request, host: NodeHost, outcome: Outcome) -> Outcome:
     api = Api(host.commands, request.wanted.address, host.sleep)
     # what is created again must not verify kubelets before they have certificates: the module kubelet_certificates changes it
     kept = request.wanted if request.unverified is None or verifies_kubelets(host.files) else request.unverified
-    repair = Repair(kept, host, read_node_files(host.files), check=request.check)
+    is_one_of_several = request.joins or bool(request.peers)
+    repair = Repair(kept, host, read_node_files(host.files), check=request.check, is_one_of_several=is_one_of_several)
     before = host.files.read(CONFIGURATION) or ""
     repair.host_side()
     outcome.repaired = repair.done

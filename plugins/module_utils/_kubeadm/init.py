@@ -214,10 +214,10 @@ OBJECTS = (
 
 
 class Repair:
-    """Repairs what is missing and records it. In check mode it only records."""
+    """Repairs what is missing and records it. In check mode it only records. is_one_of_several: there are other control plane hosts."""
 
-    def __init__(self, wanted: Wanted, host: NodeHost, standing: NodeFiles, *, check: bool) -> None:
-        self._wanted, self._host, self._check = wanted, host, check
+    def __init__(self, wanted: Wanted, host: NodeHost, standing: NodeFiles, *, check: bool, is_one_of_several: bool = False) -> None:
+        self._wanted, self._host, self._check, self._is_one_of_several = wanted, host, check, is_one_of_several
         self._moved = changed_identity(standing, wanted)
         self._kubeadm, self._kubelet = Kubeadm(host.commands), Kubelet(host.commands)
         self.done: list[str] = []
@@ -322,13 +322,17 @@ class Repair:
         gone = lost(self._host.files)
         if "member" not in self._host.files.entries(ETCD_DATA):
             gone.append(f"{ETCD_DATA}/member")
-        if gone:
-            raise Refusal(
-                "this control plane",
-                f"{', '.join(gone)} missing or incomplete",
-                "its CAs, keys and etcd's data, which cannot be recreated",
-                "Restore them from a backup with restore.yml, or discard the cluster with `kubeadm reset` on this host and run again.",
+        if not gone:
+            return
+        step = "Restore them from a backup with restore.yml, or discard the cluster with `kubeadm reset` on this host and run again."
+        if self._is_one_of_several:
+            # restore.yml rejects several control plane hosts; the others still have all of it
+            step = (
+                f"Run `reset.yml --limit {self._wanted.name}`, then site.yml: the host joins the other control plane hosts again. If more "
+                "than half of the members of etcd are lost, see docs/several-control-planes.md under `Without restore.yml`."
             )
+        found = f"{', '.join(gone)} missing or incomplete"
+        raise Refusal("this control plane", found, "its CAs, keys and etcd's data, which cannot be recreated", step)
 
     def _make(self, piece: Piece) -> None:
         files = self._host.files

@@ -303,6 +303,18 @@ def test_a_loss_for_good_is_refused_and_nothing_is_made(lost: str) -> None:
     assert standing.changes == []
 
 
+@pytest.mark.parametrize("others", [{"peers": ("192.168.4.64", "192.168.4.65")}, {"joins": True}])
+def test_one_of_several_that_lost_something_for_good_is_to_join_again(others: dict[str, Any]) -> None:
+    """restore.yml rejects several control plane hosts."""
+    standing = StandingHost()
+    lose(standing, "/etc/kubernetes/pki/ca.crt")
+    with pytest.raises(Refusal) as refusal:
+        ensure(Request(WANTED, (), timeout=20, **others), standing.host())
+    assert "Run `reset.yml --limit masternode`, then site.yml: the host joins" in refusal.value.next_step
+    assert "with restore.yml" not in refusal.value.next_step
+    assert standing.changes == []
+
+
 def test_half_a_restore_is_refused_and_nothing_is_made() -> None:
     standing = StandingHost()
     standing.files["/etc/kubernetes/vmstation-restore.json"] = "{}"
