@@ -36,7 +36,7 @@ options:
   password:
     description:
       - The password of the administrator.
-      - Without it, the module only reports whether the wizard is complete.
+      - Without it, the module only reports whether the wizard is complete. An empty one is an error.
     type: str
   timeout:
     description:
@@ -123,11 +123,12 @@ def main() -> None:
         module.fail_json(msg=missing_required_lib("kubernetes"), exception=KUBERNETES_IMPORT_ERROR)
     given = module.params
     try:
+        account = wizard.read_account(given["name"], given["password"])
         jellyfin = JellyfinService(given["kubeconfig"], given["context"], given["namespace"], given["service"])
         was_complete = wizard.is_complete(jellyfin, SystemClock(), given["timeout"])
-        changed = not was_complete and bool(given["password"])
-        if changed and not module.check_mode:
-            wizard.complete(jellyfin, wizard.Account(given["name"], given["password"]))
+        changed = not was_complete and account is not None
+        if account is not None and changed and not module.check_mode:
+            wizard.complete(jellyfin, account)
     except Refusal as refusal:
         module.fail_json(**refusal.as_result())
     module.exit_json(changed=changed, completed=was_complete or changed, api_calls=jellyfin.calls)

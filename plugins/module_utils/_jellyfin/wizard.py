@@ -45,6 +45,16 @@ class Account:
     password: str
 
 
+def read_account(name: str, password: Optional[str]) -> Optional[Account]:
+    """The account to create; none without a password. A blank one is an error: the wizard would stay open to every client."""
+    if password is None:
+        return None
+    if not password.strip():
+        step = "Set it, or leave the option out to check only whether the wizard is complete."
+        raise Refusal("password", "an empty text", "the administrator's password", step)
+    return Account(name, password)
+
+
 def is_complete(jellyfin: Jellyfin, clock: Clock, seconds: float) -> bool:
     """Whether the wizard was completed. seconds: how long to wait for an answer."""
     seen = look_until(lambda: _look(jellyfin), lambda one: one.complete is not None, clock, seconds, PAUSE)

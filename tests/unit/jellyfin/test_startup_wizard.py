@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from ansible_collections.vmstation.cluster.plugins.module_utils._jellyfin.wizard import Account, complete, is_complete
+from ansible_collections.vmstation.cluster.plugins.module_utils._jellyfin.wizard import Account, complete, is_complete, read_account
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal, Unavailable
 
 from tests.unit.clock import START, Clock
@@ -101,3 +101,15 @@ def test_a_failed_request_is_named() -> None:
     failing = Jellyfin({f"get {USER}": [(200, {})], f"post {USER}": [(500, {"message": "Error processing request."})]})
     with pytest.raises(Unavailable, match=r"HTTP status 500: Error processing request\. for /Startup/User"):
         complete(failing, Account("admin", "secret"))
+
+
+def test_without_a_password_nothing_is_completed() -> None:
+    assert read_account("admin", None) is None
+    assert read_account("admin", " se cret ") == Account("admin", " se cret ")
+
+
+@pytest.mark.parametrize("password", ["", " ", "\n\t"])
+def test_an_empty_password_is_an_error(password: str) -> None:
+    """As if there were none, the wizard would stay open, and a playbook would report a password."""
+    with pytest.raises(Refusal, match="password: found an empty text; required: the administrator's password"):
+        read_account("admin", password)
