@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Optional
+from typing import Any, Literal
 
 Severity = Literal["error", "warning", "info", "unknown"]
 State = Literal["ok", "asleep", "warning", "unknown", "error"]
@@ -44,14 +44,13 @@ class LookedAt:
     """Something that a check looked at, whether or not there is a finding about it.
 
     facts: what was seen, in a few words. state: ``ok``, ``asleep``, or the worst severity of the findings about it.
-    hosts: as in a finding. group: for a check of several groups of the report, the one that it belongs to.
+    hosts: as in a finding.
     """
 
     subject: str
     facts: str
     state: State = "ok"
     hosts: tuple[str, ...] = ()
-    group: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -74,8 +73,13 @@ def as_dicts(findings: Iterable[Finding]) -> list[dict[str, Any]]:
 
 def as_result(findings: Iterable[Finding], looked_at: Iterable[LookedAt]) -> dict[str, list[dict[str, Any]]]:
     """What every check returns, and playbooks/check.yml reports."""
-    seen = [{key: value for key, value in asdict(one).items() if value is not None} for one in looked_at]
-    return {"findings": as_dicts(findings), "looked_at": [{**one, "hosts": list(one["hosts"])} for one in seen]}
+    return {"findings": as_dicts(findings), "looked_at": [{**asdict(one), "hosts": list(one.hosts)} for one in looked_at]}
+
+
+def as_result_of_groups(verdicts: Mapping[str, Verdict]) -> dict[str, list[dict[str, Any]]]:
+    """What a check of several groups of the report returns: each entry has its group."""
+    results = {group: as_result(verdict.findings, verdict.looked_at) for group, verdict in verdicts.items()}
+    return {key: [{"group": group, **one} for group, result in results.items() for one in result[key]] for key in ("findings", "looked_at")}
 
 
 def failures(findings: Iterable[Finding], fail_on: FailOn) -> list[Finding]:

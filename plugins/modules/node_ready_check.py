@@ -257,9 +257,7 @@ def main() -> None:
         outcome = nodes.wait_for_nodes(nodes.request(module.params), cluster, SystemClock())
     except Refusal as refusal:
         module.fail_json(**refusal.as_result())
-    found = nodes.findings(outcome.verdicts, outcome.seconds) + [nodes.finding_of_stranger(name) for name in outcome.strangers]
-    if module.params["accepts_pods"]:
-        found += nodes.findings_about_pods(outcome.verdicts)
+    found = nodes.all_findings(outcome, module.params["accepts_pods"])
     result = {
         "changed": False,
         **as_result(found, nodes.looked_at(outcome.verdicts, found)),

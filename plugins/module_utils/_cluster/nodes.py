@@ -174,6 +174,12 @@ def how_to_leave(name: str) -> str:
     )
 
 
+def all_findings(outcome: Outcome, accepts_pods: bool) -> list[Finding]:
+    """Everything about the nodes. accepts_pods: whether nodes that are ready must also take and keep Pods."""
+    found = findings(outcome.verdicts, outcome.seconds) + [finding_of_stranger(name) for name in outcome.strangers]
+    return [*found, *(findings_about_pods(outcome.verdicts) if accepts_pods else ())]
+
+
 def as_data(verdicts: Iterable[Verdict]) -> dict[str, dict[str, Any]]:
     return {
         verdict.name: {

@@ -8,7 +8,7 @@ Lists that only explain problems are read if there are any."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -16,7 +16,7 @@ from typing import Any, Optional, Protocol
 
 from .._alerts.receivers import HEART, REASONS, log_of, subject
 from .._cluster.api import ClusterReader
-from .._findings import Finding, LookedAt, as_dicts, as_result, state_of
+from .._findings import Finding, LookedAt, Verdict, as_result_of_groups, state_of
 from .._refusal import Refusal, Unavailable
 from . import control_plane, workloads
 from .control_plane import CLIENT, SERVER, end_of, has_expired
@@ -51,27 +51,30 @@ class HealthReader(ClusterReader, Protocol):
         """The API server's time."""
 
 
-def look(wanted: Wanted, cluster: HealthReader) -> Sight:
-    """Read the state of the cluster. Raises Refusal if the API server or etcd does not answer, unless a certificate has expired."""
+def first_look(groups: Collection[str], cluster: HealthReader) -> Sight:
+    """Read whether the API server is healthy. Raises Refusal if it or etcd does not answer, unless a certificate has expired."""
     questions: dict[str, Callable[[], Any]] = {path: partial(cluster.health, path) for path in PATHS}
-    if "certificates" in wanted.groups:
+    if "certificates" in groups:
         questions |= {SERVER: cluster.serving_certificate, CLIENT: cluster.client_certificate}
     first = _answers(cluster, questions)
     ends = {name: end_of(first[name]) for name in (SERVER, CLIENT) if first.get(name) is not None}
     seen = Sight(cluster.now(), first, None, ends)
-    if has_expired(seen):
-        return seen
-    for path in PATHS:
-        _require_an_answer(first[path])
-    # read nothing else before: without etcd each list takes a minute to fail
+    if not has_expired(seen):
+        for path in PATHS:
+            _require_an_answer(first[path])
+    return seen
+
+
+def look(wanted: Wanted, cluster: HealthReader, first: Sight) -> Sight:
+    """Read the lists of all groups. Not before the first look: without etcd each list takes a minute to fail."""
     kinds = {kind: named for group in wanted.groups for kind, named in LISTS[group].items()}
-    questions = {kind: partial(_listed, cluster, named) for kind, named in kinds.items()}
+    questions: dict[str, Callable[[], Any]] = {kind: partial(_listed, cluster, named) for kind, named in kinds.items()}
     if "control_plane" in wanted.groups:
         questions[STORAGE] = partial(cluster.metric, STORAGE)
     if "monitoring" in wanted.groups:
         questions |= {key: partial(cluster.program, wanted.monitoring, *where) for key, where in QUESTIONS.items()}
     answers = _answers(cluster, questions)
-    return replace(seen, read={**first, **answers}, storage_bytes=answers.get(STORAGE))
+    return replace(first, read={**first.read, **answers}, storage_bytes=answers.get(STORAGE))
 
 
 def _require_an_answer(health: Seen[str]) -> None:
@@ -286,14 +289,16 @@ class Outcome:
     looked_at: Mapping[str, str]
 
 
-def check(wanted: Wanted, cluster: HealthReader) -> Outcome:
-    seen = look(wanted, cluster)
+def check(wanted: Wanted, cluster: HealthReader, first: Optional[Sight] = None) -> Outcome:
+    """first: the first look, if there was one."""
+    seen = first or first_look(wanted.groups, cluster)
     if has_expired(seen):
         # nothing else could be read; these findings explain why
         return Outcome(
             {"certificates": list(control_plane.certificate_findings(wanted, seen))},
             {"certificates": _looked_at("certificates", seen, is_well=False)},
         )
+    seen = look(wanted, cluster, seen)
     found = {group: list(_JUDGES[group](wanted, seen)) for group in wanted.groups}
     if "api" in found and control_plane.needs_services(seen):
         seen = more(seen, cluster, control_plane.BEHIND_WEBHOOKS)
@@ -317,14 +322,17 @@ def _unexplained(of_monitoring: Iterable[Finding], of_workloads: Iterable[Findin
     return [one for one in of_monitoring if not (one.rule.startswith("monitoring_") and one.subject.partition(" ")[2] in ill)]
 
 
+def verdicts(outcome: Outcome) -> dict[str, Verdict]:
+    """Return the verdict of each group that was checked."""
+    return {
+        group: Verdict(found, [LookedAt(_SUBJECTS.get(group, group), outcome.looked_at[group], state_of(found))])
+        for group, found in outcome.findings.items()
+    }
+
+
 def as_data(outcome: Outcome) -> dict[str, Any]:
     """Return the module's result."""
-    findings = [{"group": group, **one} for group, several in outcome.findings.items() for one in as_dicts(several)]
-    looked_at = [
-        LookedAt(_SUBJECTS.get(group, group), facts, state_of(outcome.findings[group]), group=group)
-        for group, facts in outcome.looked_at.items()
-    ]
-    return {**as_result((), looked_at), "findings": findings}
+    return as_result_of_groups(verdicts(outcome))
 
 
 def _looked_at(group: str, seen: Sight, is_well: bool) -> str:

@@ -13,8 +13,10 @@ import yaml
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import (
     Finding,
     LookedAt,
+    Verdict,
     as_dicts,
     as_result,
+    as_result_of_groups,
     failure_message,
     failures,
     state_of,
@@ -80,12 +82,23 @@ def test_the_state_of_a_thing_is_the_worst_severity_of_its_findings(found, state
 
 
 def test_a_result_has_lists_of_plain_data():
-    looked_at = [LookedAt("node a", "ready", hosts=("a",)), LookedAt("API", "ready", "warning", group="api")]
+    looked_at = [LookedAt("node a", "ready", hosts=("a",)), LookedAt("API", "ready", "warning")]
     assert as_result([WARNING], looked_at) == {
         "findings": as_dicts([WARNING]),
         "looked_at": [
             {"subject": "node a", "facts": "ready", "state": "ok", "hosts": ["a"]},
-            {"subject": "API", "facts": "ready", "state": "warning", "hosts": [], "group": "api"},
+            {"subject": "API", "facts": "ready", "state": "warning", "hosts": []},
+        ],
+    }
+
+
+def test_each_entry_of_a_check_of_several_groups_has_its_group():
+    verdicts = {"api": Verdict([WARNING], [LookedAt("API", "ready", "warning")]), "nodes": Verdict([], [LookedAt("node a", "ready")])}
+    assert as_result_of_groups(verdicts) == {
+        "findings": [{"group": "api", **one} for one in as_dicts([WARNING])],
+        "looked_at": [
+            {"group": "api", "subject": "API", "facts": "ready", "state": "warning", "hosts": []},
+            {"group": "nodes", "subject": "node a", "facts": "ready", "state": "ok", "hosts": []},
         ],
     }
 
