@@ -204,13 +204,13 @@ PLAYBOOK = """
 NEED_A_CLUSTER = {
     "modules": {
         "alert_delivery_check", "api_address", "api_address_check", "backup_receiver", "backup_timer", "backup_timer_check",
-        "calico_check", "calico_info", "calico_preflight_check", "cluster_backup", "cluster_diagnosis_info", "cluster_dns_check",
-        "cluster_drift_check", "cluster_health_check", "cluster_restore", "coredns_check", "etcd_members", "etcd_members_check",
-        "idle_guard", "idle_watch", "jellyfin_startup_wizard", "kubeadm_control_plane", "kubeadm_control_plane_info",
-        "kubeadm_join_token", "kubeadm_reset", "kubeadm_upgrade", "kubeadm_worker", "kubelet_approver",
-        "kubelet_certificates", "kubelet_tls_bootstrap", "node_labels",
-        "node_leftovers_check", "node_ready_check", "node_sleep_check", "patch_plan_check", "pod_network_check", "rollout_check",
-        "service_check", "upgrade_plan_check", "workload_preflight_check",
+        "calico_check", "calico_info", "calico_preflight_check", "cluster_backup", "cluster_check", "cluster_diagnosis_info",
+        "cluster_dns_check", "cluster_drift_check", "cluster_health_check", "cluster_restore", "coredns_check", "etcd_members",
+        "etcd_members_check", "idle_guard", "idle_watch", "jellyfin_startup_wizard", "kubeadm_control_plane",
+        "kubeadm_control_plane_info", "kubeadm_join_token", "kubeadm_reset", "kubeadm_upgrade", "kubeadm_worker",
+        "kubelet_approver", "kubelet_certificates", "kubelet_tls_bootstrap", "node_labels", "node_leftovers_check",
+        "node_ready_check", "node_sleep_check", "patch_plan_check", "pod_network_check", "rollout_check", "service_check",
+        "upgrade_plan_check", "workload_preflight_check",
     },
     "filter": {"backup_receivers", "object_changes", "calico_manifest", "calico_manifests", "idle_workers", "kubeadm_init_configuration"},
 }  # fmt: skip
