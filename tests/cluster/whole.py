@@ -14,7 +14,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -25,14 +25,17 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._dns.model impor
 from ansible_collections.vmstation.cluster.plugins.module_utils._health.io import HealthApi
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.configuration import ControlPlane, as_text, init_documents
 from ansible_collections.vmstation.cluster.plugins.module_utils._kubeadm.control_plane import ranges_manifest
-from ansible_collections.vmstation.cluster.plugins.module_utils._report.build import report
+from ansible_collections.vmstation.cluster.plugins.module_utils._report.build import check_results, report
 from ansible_collections.vmstation.cluster.plugins.module_utils._report.model import Report
+from ansible_collections.vmstation.cluster.plugins.module_utils._services.io import NodePortVisitor
+from ansible_collections.vmstation.cluster.plugins.module_utils._services.judge import Answer, Question
 
 from tests.cluster.build import binary
 from tests.cluster.calico_objects import PLURALS, Placing
 from tests.cluster.play import run_module
 from tests.cluster.programs import PROGRAMS, version
 from tests.cluster.server import Cluster
+from tests.lab.cache import CHECKOUT
 from tests.unit.calico.clusters import CALICO, VERSIONS, World
 from tests.unit.health.objects import hashed, lease, made, pod, workload
 from tests.unit.network_plan.plans import HOSTS, SERVICES, SPECIFICATION
@@ -41,9 +44,9 @@ Object = dict[str, Any]
 
 MASTER, STORAGE, HOMELAB = NAMES = tuple(str(host["name"]) for host in HOSTS)
 RELEASE = version(PROGRAMS["kubeadm"])
-MANAGER = "tests"
+# that of the roles: what others apply is checked less
+MANAGER = "vmstation.cluster"
 PATIENCE = 60.0
-HEALTH_GROUPS = ["control_plane", "certificates", "api", "workloads", "storage"]
 # kind -> its plural, and whether it is in a namespace
 KINDS = {
     "Lease": ("leases", True), "Pod": ("pods", True), "Deployment": ("deployments", True), "StatefulSet": ("statefulsets", True),
@@ -166,20 +169,20 @@ class Whole:
 
     def report(self, later: timedelta = timedelta(0)) -> Report:
         """What all checks say. later: how much the API server's clock has gone on."""
-        moment = self.now + later
-        results = []
-        with mock.patch.object(HealthApi, "now", lambda _self: moment):
-            for check, (groups, options) in CHECKS.items():
-                told = run_module(check, self.cluster.kubeconfig, **{"fail_on": "never", **options})
-                for group in groups:
-                    own = {key: [one for one in told.get(key, ()) if one.get("group", group) == group] for key in ("findings", "looked_at")}
-                    results.append({"group": group, "check": check, "host": "", "result": {**told, **own} if "findings" in told else told})
+        told = self.run("cluster_check", later, **OPTIONS)
+        results = check_results({MASTER: {REPORTED["result"]: told}}, [MASTER], GROUPS, [REPORTED])
         return report(
             {
                 "cluster": "vmstation", "generated_at": "2026-11-23T22:00:00Z", "plan": SPECIFICATION, "nodes": HOSTS, "asleep": [],
                 "unchecked": [], "results": results, "derived": None,
             }
         )  # fmt: skip
+
+    def run(self, module: str, later: timedelta = timedelta(0), **options: Any) -> Object:
+        """What a module returns. There are no nodes: their ports answer."""
+        moment = self.now + later
+        with mock.patch.object(HealthApi, "now", lambda _self: moment), mock.patch.object(NodePortVisitor, "ask", _answers):
+            return run_module(module, self.cluster.kubeconfig, **{"fail_on": "never", **options})
 
     # the API
 
@@ -229,16 +232,22 @@ class Whole:
         return answer.status, json.loads(answer.data)
 
 
-CHECKS: dict[str, tuple[list[str], dict[str, Any]]] = {
-    "node_ready_check": (["nodes"], {"nodes": list(NAMES), "timeout": 0, "accepts_pods": True}),
-    "calico_check": (["calico"], {"plan": SPECIFICATION, "nodes": HOSTS}),
-    "coredns_check": (["dns"], {"plan": SPECIFICATION, "corefile": corefile(dns_plan(SPECIFICATION)), "sleeping": [STORAGE, HOMELAB]}),
-    "cluster_health_check": (HEALTH_GROUPS, {"nodes": HOSTS, "groups": HEALTH_GROUPS, "dns_replicas": 2}),
-    # there are no nodes whose ports answer
-    "service_check": (["services"], {"services": SERVICES, "nodes": []}),
-    "cluster_drift_check": (["drift"], {"plan": SPECIFICATION, "nodes": HOSTS, "kubelets": False}),
-}
-"""As playbooks/check.yml runs them: group and options."""
+def _reported() -> Object:
+    """The line of cluster_check in the list of checks of playbooks/check.yml."""
+    plays = yaml.safe_load((CHECKOUT / "playbooks" / "check.yml").read_text())
+    (line,) = [one for one in plays[-1]["vars"]["checks_to_report"] if one["check"] == "cluster_check"]
+    return line
+
+
+REPORTED = _reported()
+# the programs of monitoring do not run
+GROUPS = [group for group in REPORTED["groups"] if group != "monitoring"]
+OPTIONS: dict[str, Any] = {"plan": SPECIFICATION, "nodes": HOSTS, "groups": GROUPS, "dns_replicas": 2, "kubelets": False}
+"""As playbooks/check.yml runs cluster_check."""
+
+
+def _answers(_self: object, questions: Sequence[Question], _seconds: float) -> list[Answer]:
+    return [Answer(200) for _question in questions]
 
 
 def _path(one: Object) -> str:
