@@ -264,8 +264,8 @@ def local_sessions(who: str) -> list[str]:
 
 
 def own_addresses(ip_json_address: str) -> frozenset[str]:
-    found = _json(ip_json_address, lambda link: [entry["local"] for entry in link.get("addr_info", ()) if "local" in entry])
-    return frozenset(address_of(local) for locals_ in found for local in locals_)
+    found = _json(ip_json_address, lambda link: [address_of(entry["local"]) for entry in link.get("addr_info", ()) if "local" in entry])
+    return frozenset(address for addresses in found for address in addresses)
 
 
 def own_pods(*ip_json_routes: str) -> frozenset[str]:

@@ -114,6 +114,7 @@ def test_addresses_of_this_host() -> None:
         (guard.ssh_peers, '0 0 1.2.3.4:22 1.2.3.4:ssh users:(("sshd",pid=1,fd=4))'),
         (guard.own_addresses, '[{"addr_info":[{"local":"127.0.0.1"}'),
         (guard.own_addresses, '[{"addr_info":7}]'),
+        (guard.own_addresses, '[{"addr_info":[{"local":["127.0.0.1"]}]}]'),
         (guard.own_pods, '{"dst":"10.244.1.5"}'),
         (guard.own_pods, '[{"dev":"cali1"}]'),
         (guard.own_pods, "[" * 5000),
