@@ -212,7 +212,7 @@ def test_it_is_not_removed_before_calico_node_runs_without_it(site: Site) -> Non
 
 def test_the_next_run_removes_it_without_a_trace(site: Site) -> None:
     # calico-kube-controllers prefers hosts by their names, of which there are fewer now
-    both = ["Configure Felix and the pools, and install Calico", "Remove Typha"]
+    both = ["Configure Felix and the pools, and install Calico", "Remove Typha if it is not used any more"]
     predicted = site.play(25, "--check", "--diff")
     assert (predicted.status, predicted.tasks_changed) == (0, both), predicted.text
     assert site.typha() == list(OBJECTS)
@@ -232,5 +232,5 @@ def test_a_small_cluster_has_it_if_its_owner_says_so(site: Site) -> None:
     # of these three hosts, one never sleeps
     assert site.get("deployment/calico-typha")["spec"]["replicas"] == 1
     gone = site.play(3, typha="absent")
-    assert gone.tasks_changed == ["Configure Felix and the pools, and install Calico", "Remove Typha"], gone.text
+    assert gone.tasks_changed == ["Configure Felix and the pools, and install Calico", "Remove Typha if it is not used any more"], gone.text
     assert site.typha() == []

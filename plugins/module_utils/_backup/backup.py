@@ -265,7 +265,6 @@ def _manifest(name: str) -> str:
 
 # Restore: what is rejected, and the steps
 
-LOCK_SECONDS = 600.0
 PULL_SECONDS = 900.0
 MEMBER = f"{ETCD_DATA}/member"
 # on etcd's file system, so that a rename is all that is left to do; kubeadm reset empties that directory
