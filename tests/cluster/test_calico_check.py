@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ import yaml
 from tests.cluster.calico_objects import Placing
 from tests.cluster.play import run_module
 from tests.cluster.server import Cluster
+from tests.lab.cache import CHECKOUT
 from tests.lab.say import LabError
+from tests.lab.venv import ensure_venv
 from tests.unit.calico.clusters import ADDRESSES, NOW, PLANNED, World, block
 from tests.unit.calico.faults import FAULTS, HOMELAB
 from tests.unit.network_plan.plans import plan
@@ -86,6 +89,18 @@ def test_a_fault_is_found_on_its_object(cluster: Cluster, calico: Placing, name:
     for phrase in said:
         assert phrase in str(finding)
     assert {node["name"] for node in verdict.nodes if node["verdict"] == "error"} == set(spoiled)
+
+
+def test_a_router_gets_the_nodes_as_its_neighbours(cluster: Cluster, calico: Placing, tmp_path: Path) -> None:
+    calico.place(World())
+    written = tmp_path / "neighbours.conf"
+    variables = json.dumps({"router_kubeconfig": str(cluster.kubeconfig), "router_file": str(written)})
+    argv = [f"{ensure_venv()}/bin/ansible-playbook", str(CHECKOUT / "examples/router_peers.yml"), "-e", variables]
+    for changed in (1, 0):
+        process = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=CHECKOUT, timeout=120)
+        assert f"changed={changed} " in process.stdout, process.stdout + process.stderr
+    lines = [f"protocol bgp '{name}-1' from cluster {{ neighbor {address} as 64512; }}" for name, address in sorted(ADDRESSES.items())]
+    assert written.read_text().splitlines() == lines
 
 
 def test_a_fault_makes_the_task_fail_and_is_named(cluster: Cluster, calico: Placing) -> None:
