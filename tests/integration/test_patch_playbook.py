@@ -94,6 +94,7 @@ class Site:
         host.write("/etc/sysctl.d/99-forward.conf", "net.ipv4.ip_forward = 1\n")
         install(host, *OLDER)
         offer(host, *NEWER)
+        time.sleep(1)  # btime of /proc/stat has whole seconds
         host.reboot()
 
     def write_inventory(self) -> None:
