@@ -71,6 +71,7 @@ def test_kube_proxy_finds_what_it_starts(tmp_path: Path) -> None:
         assert " v" in _chrooted(root, program, "--version")
 
 
-def test_a_version_that_go_mod_does_not_pin_is_refused() -> None:
-    with pytest.raises(LabError, match=r"kubeadm asks for etcd 3\.4\.0-0, .*etcd/go\.mod pins v3\."):
-        images._same_version("etcd", "3.4.0-0")
+@pytest.mark.parametrize(("newer", "directory"), [(False, "etcd"), (True, "newer_etcd")])
+def test_a_version_that_go_mod_does_not_pin_is_refused(newer: bool, directory: str) -> None:
+    with pytest.raises(LabError, match=rf"kubeadm asks for etcd 3\.4\.0-0, .*/{directory}/go\.mod pins v3\."):
+        images._same_version("etcd", "3.4.0-0", newer)
