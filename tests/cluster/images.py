@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.cluster.build import binary, build
 from tests.cluster.oci import NET_BIND_SERVICE, Image, ensure_archive
-from tests.cluster.programs import HERE, NEWER, PROGRAMS, go, program_of, version
+from tests.cluster.programs import HERE, NEWER, PROGRAMS, go, pins_of, program_of, version
 from tests.cluster.rootfs import rootfs
 from tests.lab.cache import cache, digest
 from tests.lab.say import LabError, quietly
@@ -36,8 +36,7 @@ def archive(name: str, *, newer: bool = False) -> Path:
 
 
 def _key(newer: bool) -> str:
-    directories = [f"newer_{directory}" if newer else directory for directory in NEWER]
-    pins = [(HERE / directory / name).read_bytes() for directory in directories for name in ("go.mod", "go.sum")]
+    pins = [(HERE / pins_of(directory, newer=newer) / name).read_bytes() for directory in NEWER for name in ("go.mod", "go.sum")]
     recipe = [Path(__file__).with_name(name).read_bytes() for name in ("images.py", "rootfs.py", "oci.py", "programs.py", "build.py")]
     return digest(*pins, *recipe, go("env", "GOVERSION", "GOOS", "GOARCH"))
 
@@ -102,7 +101,7 @@ def _proxy_rootfs() -> Path:
 
 def _pause(name: str, tag: str, newer: bool) -> Image:
     """Upstream's own pause program, from the source that the pinned module carries."""
-    directory = program_of("kubeadm", newer=newer).directory
+    directory = pins_of("kubernetes", newer=newer)
     source = Path(go("list", "-m", "-f", "{{.Dir}}", "k8s.io/kubernetes", directory=directory)) / "build" / "pause" / "linux" / "pause.c"
     path = archive(name, newer=newer).with_name("pause")
     try:

@@ -113,10 +113,15 @@ API_SERVER = ("etcd", "kubeadm", "kube-apiserver", "kube-controller-manager", "k
 NEWER = ("kubernetes", "etcd", "coredns")
 
 
+def pins_of(directory: str, *, newer: bool) -> str:
+    """The directory with the pins; newer: those of the next minor version of Kubernetes, if they are pinned for it."""
+    return f"newer_{directory}" if newer and directory in NEWER else directory
+
+
 def program_of(name: str, *, newer: bool = False) -> Program:
     """The program of a name; newer: as the next minor version of Kubernetes has it, if it is one of that."""
     program = PROGRAMS[name]
-    return replace(program, directory=f"newer_{program.directory}") if newer and program.directory in NEWER else program
+    return replace(program, directory=pins_of(program.directory, newer=newer))
 
 
 def known(names: Sequence[str]) -> list[Program]:
