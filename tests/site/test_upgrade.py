@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.cluster.busybox import NAME as BUSYBOX
 from tests.cluster.images import wanted
 from tests.cluster.programs import program_of, version
 from tests.cluster.source import make_source
-from tests.lab.cache import CHECKOUT
 from tests.lab.say import say
 from tests.site.whole_site import Site
 
@@ -111,10 +109,8 @@ def older(site: Site) -> Site:
 @pytest.fixture(scope="module")
 def upgrade() -> tuple[str, ...]:
     """upgrade.yml as docs/upgrade.md describes it: another release, its minor version in the plan, and a directory that has it."""
-    plan = yaml.safe_load((CHECKOUT / "inventory/group_vars/all/network_plan.yml").read_text())["network_plan"]
-    overlay = {"encapsulation": "VXLAN", "admin_sources": ["192.168.4.1/32"]}
     inventory = {
-        "network_plan": {**plan, **overlay, "kubernetes_version": NEW.removeprefix("v").rpartition(".")[0]},
+        "lab_network_plan": {"kubernetes_version": NEW.removeprefix("v").rpartition(".")[0]},
         "node_kubernetes_release": NEW.removeprefix("v"),
         "installation_source": {"kind": "directory", "path": str(make_source(newer=True))},
     }
