@@ -249,7 +249,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api imp
 )
 from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.proxied import KubeletVisitor
 from ansible_collections.vmstation.cluster.plugins.module_utils._drift.judge import as_data, compare_all, findings, looked_at
-from ansible_collections.vmstation.cluster.plugins.module_utils._drift.model import look, read_wanted
+from ansible_collections.vmstation.cluster.plugins.module_utils._drift.model import SECONDS, look, read_wanted
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import as_result, failure_message, failures
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 from ansible_collections.vmstation.cluster.plugins.module_utils._site.hosts import CLUSTER_HOSTS_ARGUMENTS
@@ -260,7 +260,7 @@ ARGUMENTS = {
     **CLUSTER_HOSTS_ARGUMENTS,
     "kubelets": {"type": "bool", "default": True},
     "nat_outgoing": {"type": "bool", "default": True},
-    "timeout": {"type": "float", "default": 15},
+    "timeout": {"type": "float", "default": SECONDS},
     "fail_on": {"type": "str", "choices": ["error", "warning", "never"], "default": "error"},
 }
 

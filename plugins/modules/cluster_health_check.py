@@ -236,7 +236,7 @@ from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api imp
 from ansible_collections.vmstation.cluster.plugins.module_utils._findings import failure_message, failures
 from ansible_collections.vmstation.cluster.plugins.module_utils._health.io import HealthApi
 from ansible_collections.vmstation.cluster.plugins.module_utils._health.judge import as_data, check
-from ansible_collections.vmstation.cluster.plugins.module_utils._health.model import GROUPS, OWN_NAMESPACES, wanted
+from ansible_collections.vmstation.cluster.plugins.module_utils._health.model import CERTIFICATE_DAYS, GROUPS, OWN_NAMESPACES, wanted
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 from ansible_collections.vmstation.cluster.plugins.module_utils._site.hosts import CLUSTER_HOSTS_ARGUMENTS
 
@@ -246,7 +246,7 @@ ARGUMENTS = {
     "groups": {"type": "list", "elements": "str", "choices": list(GROUPS), "default": list(GROUPS)},
     "namespaces": {"type": "list", "elements": "str", "default": list(OWN_NAMESPACES)},
     "dns_replicas": {"type": "int", "default": 1},
-    "certificate_days": {"type": "int", "default": 30},
+    "certificate_days": {"type": "int", "default": CERTIFICATE_DAYS},
     "monitoring_namespace": {"type": "str", "default": "monitoring"},
     "fail_on": {"type": "str", "choices": ["error", "warning", "never"], "default": "error"},
 }

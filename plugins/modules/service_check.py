@@ -328,7 +328,7 @@ ARGUMENTS = {
     **CLUSTER_HOSTS_ARGUMENTS,
     "node_port_range": {"type": "str", "default": "30000-32767"},
     "ports": {"type": "list", "elements": "dict", "default": []},
-    "timeout": {"type": "float", "default": 5},
+    "timeout": {"type": "float", "default": judge.SECONDS},
     "fail_on": {"type": "str", "choices": ["error", "warning", "never"], "default": "error"},
 }
 

@@ -19,11 +19,12 @@ from .._cluster import nodes
 from .._dns import coredns
 from .._dns.model import corefile, dns_plan
 from .._drift import judge as drift
+from .._drift.model import SECONDS as KUBELET_SECONDS
 from .._drift.model import Kubelets, look, read_wanted
 from .._findings import Finding, Verdict
 from .._health import judge as health
+from .._health.model import CERTIFICATE_DAYS, OWN_NAMESPACES, Sight, wanted
 from .._health.model import GROUPS as OF_HEALTH
-from .._health.model import OWN_NAMESPACES, Sight, wanted
 from .._network_plan.ports import open_ports, port_entry
 from .._network_plan.reading import DEFAULT_NODE_PORTS, read_cluster, read_needed
 from .._refusal import Refusal
@@ -35,9 +36,6 @@ GROUPS = (
 )  # fmt: skip
 """The groups of the report, in its order."""
 OF_THE_PLAN = ("calico", "dns", "services", "drift")
-
-# the defaults of cluster_health_check, service_check and cluster_drift_check
-_CERTIFICATE_DAYS, _NODE_PORT_SECONDS, _KUBELET_SECONDS = 30, 5.0, 15.0
 
 Params = Mapping[str, Any]
 Verdicts = dict[str, Verdict]
@@ -101,7 +99,7 @@ def _alone(group: str, params: Params, edges: Edges) -> Verdicts:
 
 
 def _health(params: Params, groups: Sequence[str], edges: Edges, first: Sight) -> Verdicts:
-    defaults = {"namespaces": OWN_NAMESPACES, "certificate_days": _CERTIFICATE_DAYS}
+    defaults = {"namespaces": OWN_NAMESPACES, "certificate_days": CERTIFICATE_DAYS}
     return health.verdicts(health.check(wanted({**params, **defaults, "groups": groups}), edges.cluster, first))
 
 
@@ -128,7 +126,7 @@ def _dns(params: Params, edges: Edges) -> Verdict:
 
 
 def _services(params: Params, edges: Edges) -> Verdict:
-    request = services.request({**params, **_of_services(params), "timeout": _NODE_PORT_SECONDS})
+    request = services.request({**params, **_of_services(params), "timeout": services.SECONDS})
     seen = services.look(request, edges.cluster, edges.node_ports)
     found = services.judge(request, seen)
     return Verdict(found, services.looked_at(request, seen, found))
@@ -147,7 +145,7 @@ def _of_services(params: Params) -> dict[str, Any]:
 
 
 def _drift(params: Params, edges: Edges) -> Verdict:
-    asked = read_wanted({**params, "timeout": _KUBELET_SECONDS})
+    asked = read_wanted({**params, "timeout": KUBELET_SECONDS})
     seen = look(asked, edges.cluster, edges.kubelets, edges.read_yaml)
     compared = drift.compare_all(asked, seen)
     found = drift.findings(compared)

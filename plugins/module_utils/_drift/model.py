@@ -32,6 +32,9 @@ T = TypeVar("T")
 # what was read, or why it could not be
 Seen = Union[T, Refusal]
 
+# for the answers of all kubelets together
+SECONDS = 15.0
+
 
 @dataclass(frozen=True)
 class Sight:
@@ -95,7 +98,7 @@ class Wanted:
     hosts: tuple[Host, ...]
     asleep: frozenset[str] = frozenset()
     ask_kubelets: bool = True
-    seconds: float = 15.0
+    seconds: float = SECONDS
     nat_outgoing: bool = True
 
     @property

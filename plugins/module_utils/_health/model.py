@@ -25,6 +25,7 @@ NODE_LEASES = "kube-node-lease"
 # Control plane components renew their Leases every 2 seconds, a kubelet every 10.
 LATE, LATE_KUBELET = 30.0, 50.0
 OWN_NAMESPACES = (KUBE_SYSTEM, "monitoring", "jellyfin")
+CERTIFICATE_DAYS = 30
 
 # the lists of each group, by their key in Sight.read
 LISTS: dict[str, dict[str, tuple[str, str]]] = {
@@ -70,7 +71,7 @@ class Wanted:
     asleep: frozenset[str] = frozenset()
     namespaces: frozenset[str] = frozenset(OWN_NAMESPACES)
     replicas: int = 1
-    certificate_days: int = 30
+    certificate_days: int = CERTIFICATE_DAYS
     monitoring: str = "monitoring"
     addresses: Mapping[str, frozenset[str]] = field(default_factory=dict)
 

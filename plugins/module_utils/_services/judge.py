@@ -20,6 +20,9 @@ from .._refusal import Refusal, Unavailable
 
 Object = dict[str, Any]
 
+# for the answers of all NodePorts together
+SECONDS = 5.0
+
 
 @dataclass(frozen=True)
 class PlannedService:
