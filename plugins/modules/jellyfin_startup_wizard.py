@@ -102,8 +102,8 @@ api_calls:
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.api import KUBECONFIG_ARGUMENTS, KUBERNETES_IMPORT_ERROR
-from ansible_collections.vmstation.cluster.plugins.module_utils._cluster.proxied import JellyfinService
 from ansible_collections.vmstation.cluster.plugins.module_utils._jellyfin import wizard
+from ansible_collections.vmstation.cluster.plugins.module_utils._jellyfin.io import JellyfinService
 from ansible_collections.vmstation.cluster.plugins.module_utils._refusal import Refusal
 from ansible_collections.vmstation.cluster.plugins.module_utils._timing import SystemClock
 

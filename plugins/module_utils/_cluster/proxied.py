@@ -1,12 +1,11 @@
 # Copyright (c) 2026, the vmstation.cluster contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What answers behind the API server: logs of containers, the API server's own health, kubelets, and programs behind Services."""
+"""What answers behind the API server: logs of containers, the API server's own health, and kubelets."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional, Protocol, Union
@@ -14,7 +13,7 @@ from urllib.parse import quote, urlencode
 
 from .._refusal import Refusal, Unavailable
 from .._timing import ask_all
-from .api import ClusterReader, KubernetesApi, Object, Question, decoded, service_path
+from .api import ClusterReader, KubernetesApi, Object, Question, decoded
 
 # the client for Kubernetes brings it; the module reports it if that is missing
 with contextlib.suppress(ImportError):
@@ -109,43 +108,3 @@ class KubeletVisitor:
 
 def _no_answer(node: str, seconds: float) -> Refusal:
     return Unavailable(f"node {node}, its kubelet", f"no answer within {seconds:g} s", "an answer", f"Check the kubelet of {node}.")
-
-
-# Programs behind Services. From the API server to the Pod, requests are in clear text, like every login to them.
-
-_DENIED, _NOT_FOUND = (401, 403), 404
-
-
-class JellyfinService(KubernetesApi):
-    """A Jellyfin behind a Service of the cluster."""
-
-    def __init__(self, kubeconfig: Optional[str], context: Optional[str], namespace: str, service: str) -> None:
-        super().__init__(kubeconfig, context)
-        self.namespace, self._service = namespace, service
-
-    @property
-    def subject(self) -> str:
-        return f"Service {self.namespace}/{self._service}"
-
-    def fetch(self, path: str) -> tuple[int, Object]:
-        question = self._question("get")
-        return self._judge(*self._ask(self._path(path), question), question)
-
-    def submit(self, path: str, content: Mapping[str, str]) -> tuple[int, Object]:
-        question = self._question("create")
-        return self._judge(*self._write("POST", self._path(path), question, json.dumps(content)), question)
-
-    def _question(self, verb: str) -> Question:
-        return Question(self.subject, verb, "services/proxy", self.namespace)
-
-    def _path(self, path: str) -> str:
-        return service_path(self.namespace, self._service, "http", path)
-
-    def _judge(self, status: int, answer: Object, question: Question) -> tuple[int, Object]:
-        """Reject what is the answer of the API server, and not of Jellyfin, unless it may pass by itself."""
-        if answer.get("kind") == "Status":
-            if status in _DENIED:
-                self._refuse(status, answer, question)
-            if status == _NOT_FOUND:
-                raise Refusal(self.subject, "no Service of this name", "the Service of Jellyfin", "Run the role jellyfin.")
-        return status, answer
